@@ -1,0 +1,2 @@
+//! netdiag reads the wire and says in one sentence what is wrong.
+pub mod value;

@@ -1,0 +1,235 @@
+//! A map that never grows past its limit: the entry untouched for longest goes out, and what went is counted.
+
+use std::hash::{BuildHasher, Hash};
+
+use hashbrown::HashTable;
+
+const NONE: u32 = u32::MAX;
+
+/// A bounded map with a keyed hash, in order of last use. It has no iterator in hash order, so that order cannot reach output.
+pub struct BoundedMap<K, V> {
+    limit: usize,
+    forgotten: u64,
+    index: HashTable<u32>,
+    slots: Vec<Slot<K, V>>,
+    oldest: u32,
+    newest: u32,
+    free: Vec<u32>,
+    hash: foldhash::fast::RandomState,
+}
+
+struct Slot<K, V> {
+    entry: Option<(K, V)>,
+    older: u32,
+    newer: u32,
+}
+
+impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
+    /// An empty map that holds at most `limit` entries (at least one).
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit: limit.clamp(1, NONE as usize),
+            forgotten: 0,
+            index: HashTable::new(),
+            slots: Vec::new(),
+            oldest: NONE,
+            newest: NONE,
+            free: Vec::new(),
+            hash: foldhash::fast::RandomState::default(),
+        }
+    }
+
+    /// The value of `key`, untouched in the order of use.
+    pub fn peek(&self, key: &K) -> Option<&V> {
+        let slot = self.find(key)?;
+        self.slots.get(slot as usize)?.entry.as_ref().map(|(_, v)| v)
+    }
+
+    /// The value of `key`, which becomes the last used.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let slot = self.find(key)?;
+        self.touch(slot);
+        self.value_mut(slot)
+    }
+
+    /// The value of `key`, made by `make` if it is new; the entry used least recently goes when there is no room.
+    pub fn entry(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
+        let slot = match self.find(key) {
+            Some(slot) => {
+                self.touch(slot);
+                slot
+            }
+            None => self.add(key.clone(), make()),
+        };
+        match self.slots.get_mut(slot as usize).and_then(|s| s.entry.as_mut()) {
+            Some((_, value)) => value,
+            None => unreachable!("a slot that was just found or added is filled"),
+        }
+    }
+
+    /// Puts `value` under `key`, and gives back what stood there.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        match self.find(&key) {
+            Some(slot) => {
+                self.touch(slot);
+                self.value_mut(slot).map(|old| std::mem::replace(old, value))
+            }
+            None => {
+                self.add(key, value);
+                None
+            }
+        }
+    }
+
+    /// Takes `key` out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let slot = self.find(key)?;
+        self.unlink(slot);
+        self.take(slot).map(|(_, v)| v)
+    }
+
+    /// Entries that went out because there was no room.
+    pub const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Entries that are held.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The entry used least recently.
+    pub fn oldest(&self) -> Option<(&K, &V)> {
+        self.slots.get(self.oldest as usize)?.entry.as_ref().map(|(k, v)| (k, v))
+    }
+
+    /// The entries from the least to the most recently used: an order that is a function of the input.
+    pub fn by_age(&self) -> impl Iterator<Item = (&K, &V)> {
+        let mut at = self.oldest;
+        std::iter::from_fn(move || {
+            let slot = self.slots.get(at as usize)?;
+            at = slot.newer;
+            slot.entry.as_ref().map(|(k, v)| (k, v))
+        })
+    }
+
+    fn find(&self, key: &K) -> Option<u32> {
+        let hash = self.hash.hash_one(key);
+        let slots = &self.slots;
+        let same = |&i: &u32| slots.get(i as usize).and_then(|s| s.entry.as_ref()).is_some_and(|(k, _)| k == key);
+        self.index.find(hash, same).copied()
+    }
+
+    fn value_mut(&mut self, slot: u32) -> Option<&mut V> {
+        self.slots.get_mut(slot as usize)?.entry.as_mut().map(|(_, v)| v)
+    }
+
+    fn add(&mut self, key: K, value: V) -> u32 {
+        if self.index.len() >= self.limit {
+            let victim = self.oldest;
+            self.unlink(victim);
+            self.take(victim);
+            self.forgotten = self.forgotten.saturating_add(1);
+        }
+        let hash = self.hash.hash_one(&key);
+        let fresh = Slot { entry: Some((key, value)), older: NONE, newer: NONE };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                if let Some(place) = self.slots.get_mut(slot as usize) {
+                    *place = fresh;
+                }
+                slot
+            }
+            None => {
+                self.slots.push(fresh);
+                u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(NONE)
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hash);
+        self.index.insert_unique(hash, slot, |&i| {
+            slots.get(i as usize).and_then(|s| s.entry.as_ref()).map_or(0, |(k, _)| hasher.hash_one(k))
+        });
+        self.link(slot);
+        slot
+    }
+
+    fn take(&mut self, slot: u32) -> Option<(K, V)> {
+        let entry = self.slots.get_mut(slot as usize)?.entry.take()?;
+        let hash = self.hash.hash_one(&entry.0);
+        if let Ok(found) = self.index.find_entry(hash, |&i| i == slot) {
+            found.remove();
+        }
+        self.free.push(slot);
+        Some(entry)
+    }
+
+    fn touch(&mut self, slot: u32) {
+        if self.newest != slot {
+            self.unlink(slot);
+            self.link(slot);
+        }
+    }
+
+    /// Puts `slot` at the newest end.
+    fn link(&mut self, slot: u32) {
+        let before = self.newest;
+        if let Some(s) = self.slots.get_mut(slot as usize) {
+            (s.older, s.newer) = (before, NONE);
+        }
+        match self.slots.get_mut(before as usize) {
+            Some(s) => s.newer = slot,
+            None => self.oldest = slot,
+        }
+        self.newest = slot;
+    }
+
+    fn unlink(&mut self, slot: u32) {
+        let Some(&Slot { older, newer, .. }) = self.slots.get(slot as usize) else { return };
+        match self.slots.get_mut(older as usize) {
+            Some(s) => s.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.slots.get_mut(newer as usize) {
+            Some(s) => s.older = older,
+            None => self.newest = older,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entry_unused_for_longest_goes_and_is_counted() {
+        let mut map = BoundedMap::new(2);
+        map.insert('a', 1);
+        map.insert('b', 2);
+        assert_eq!(map.get_mut(&'a'), Some(&mut 1));
+        map.insert('c', 3);
+        assert_eq!((map.peek(&'b'), map.forgotten(), map.len()), (None, 1, 2));
+        assert_eq!(map.by_age().map(|(k, _)| *k).collect::<String>(), "ac");
+        assert_eq!(map.remove(&'a'), Some(1));
+        *map.entry(&'d', || 4) += 1;
+        assert_eq!(map.by_age().map(|(_, v)| *v).collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(map.oldest(), Some((&'c', &3)));
+    }
+
+    #[test]
+    fn evicted_is_inserted_less_held() {
+        let mut map = BoundedMap::new(64);
+        for i in 0..10_000_u32 {
+            *map.entry(&(i.wrapping_mul(2_654_435_761) % 1_000), || 0_u32) += 1;
+            if i % 7 == 0 {
+                map.remove(&(i % 1_000));
+            }
+            assert!(map.len() <= 64);
+        }
+        assert_eq!(map.by_age().count(), map.len());
+    }
+}

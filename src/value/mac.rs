@@ -1,0 +1,95 @@
+//! The 48-bit MAC address (IEEE 802-2014 clause 8). Prefix lists live in the settings, not here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// A 48-bit MAC address, in wire order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// ff:ff:ff:ff:ff:ff, to every station.
+    pub const BROADCAST: Self = Self([0xff; 6]);
+    /// 00:00:00:00:00:00, which no station has.
+    pub const ZERO: Self = Self([0; 6]);
+
+    /// Whether the group bit is set: multicast or broadcast.
+    pub const fn is_group(self) -> bool {
+        self.0[0] & 1 == 1
+    }
+
+    /// Whether one station can own it: neither group nor zero.
+    pub fn is_station(self) -> bool {
+        !self.is_group() && self != Self::ZERO
+    }
+
+    /// Whether the address starts with the bytes of `prefix`.
+    pub fn starts_with(self, prefix: &[u8]) -> bool {
+        self.0.starts_with(prefix)
+    }
+
+    /// The address that libvirt gives a guest's tap: the guest's own with fe in front.
+    pub const fn of_tap(self) -> Self {
+        let [_, b, c, d, e, f] = self.0;
+        Self([0xfe, b, c, d, e, f])
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Mac {
+    type Err = ();
+
+    /// Reads six pairs of hexadecimal digits with colons between.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().filter(|p| p.len() == 2).ok_or(())?;
+            *byte = u8::from_str_radix(part, 16).map_err(|_| ())?;
+        }
+        if parts.next().is_some() { Err(()) } else { Ok(Self(bytes)) }
+    }
+}
+
+impl Serialize for Mac {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Mac {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+        text.parse().map_err(|()| serde::de::Error::custom("not a MAC address such as fa:16:3e:12:34:56"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes_colons() {
+        let mac: Mac = "fa:16:3e:24:e7:22".parse().unwrap();
+        assert_eq!(mac.to_string(), "fa:16:3e:24:e7:22");
+        assert!(mac.starts_with(&[0xfa, 0x16, 0x3e]) && mac.is_station());
+        assert_eq!(mac.of_tap().to_string(), "fe:16:3e:24:e7:22");
+        assert!("fa:16:3e:24:e7".parse::<Mac>().is_err());
+        assert!("fa:16:3e:24:e7:22:00".parse::<Mac>().is_err());
+        assert!(!Mac::BROADCAST.is_station());
+    }
+}

@@ -1,0 +1,27 @@
+//! Words of the trade: times, addresses, tags, outside text, bounded tables. Knows nothing else of the program.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod bounded;
+mod deadlines;
+mod fingerprint;
+mod mac;
+mod text;
+mod time;
+mod vlan;
+
+pub use bounded::BoundedMap;
+pub use deadlines::Deadlines;
+pub use fingerprint::Fingerprint;
+pub use mac::Mac;
+pub use text::Outside;
+pub use time::{Span, Timestamp};
+pub use vlan::{Tag, TagStack, Tpid, Vid};
