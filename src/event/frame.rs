@@ -1,0 +1,130 @@
+//! A frame as one vantage captured it, before (`Record`) and after (`Frame`) decoding.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::VantageId;
+use crate::value::Timestamp;
+use crate::wire::{self, Layers, LinkType};
+
+/// A frame by its vantage and its number there: the number that Wireshark shows for the same file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct FrameRef {
+    /// Where it was captured.
+    pub vantage: VantageId,
+    /// Its number in the file, from 1, over all interfaces of the file.
+    pub number: u64,
+}
+
+/// Which way a frame went through the capturing interface.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Received by the interface.
+    In,
+    /// Sent by the interface.
+    Out,
+    /// The capture does not tell.
+    #[default]
+    Unknown,
+}
+
+/// What the kernel told about work that the network card was to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Offload {
+    /// The capture does not tell.
+    #[default]
+    Unknown,
+    /// The frame is as it was on the wire.
+    None,
+    /// A super-frame of segments with `segment` bytes of payload each; 0 where the kernel did not say.
+    Segmented {
+        /// Payload bytes of each segment.
+        segment: u16,
+    },
+}
+
+/// A frame as a source read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Index into the interfaces of its source.
+    pub interface: u32,
+    /// Its number in the source, from 1.
+    pub number: u64,
+    /// When it was captured; a block without a time has that of the frame before it.
+    pub time: Timestamp,
+    /// Bytes it had on the wire; never less than `bytes.len()`.
+    pub wire_len: u32,
+    /// Which way it went.
+    pub direction: Direction,
+    /// What the kernel told about offloads.
+    pub offload: Offload,
+    /// The captured bytes, from the link header on.
+    pub bytes: &'a [u8],
+}
+
+/// A decoded frame. Its lifetime is the guard: nobody can keep one, only its `FrameRef`.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// Which vantage, which number.
+    pub at: FrameRef,
+    /// As captured, plus the vantage's clock offset.
+    pub time: Timestamp,
+    /// Bytes on the wire; `bytes.len()` may be less where the snap length cut it.
+    pub wire_len: u32,
+    /// Which way it went.
+    pub direction: Direction,
+    /// What the kernel told about offloads.
+    pub offload: Offload,
+    /// The captured bytes.
+    pub bytes: &'a [u8],
+    /// What they mean.
+    pub layers: Layers<'a>,
+}
+
+impl<'a> Frame<'a> {
+    /// Decodes what a source read at `vantage`, whose link type is `link`.
+    pub fn decode(record: Record<'a>, vantage: VantageId, link: LinkType) -> Self {
+        let layers = wire::decode(link, record.bytes, record.wire_len);
+        let direction = match record.direction {
+            Direction::Unknown => Direction::from_cooked(&layers),
+            told => told,
+        };
+        Self {
+            at: FrameRef { vantage, number: record.number },
+            time: record.time,
+            wire_len: record.wire_len,
+            direction,
+            offload: record.offload,
+            bytes: record.bytes,
+            layers,
+        }
+    }
+
+    /// Whether the capture holds less than the wire carried.
+    pub fn is_cut(&self) -> bool {
+        (self.bytes.len() as u64) < u64::from(self.wire_len)
+    }
+}
+
+impl Direction {
+    /// The packet type of a cooked header tells: 4 is outgoing, 0 to 3 came in (LINKTYPE_LINUX_SLL).
+    fn from_cooked(layers: &Layers<'_>) -> Self {
+        match layers.cooked_packet_type() {
+            Some(4) => Self::Out,
+            Some(0..=3) => Self::In,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::In => "in",
+            Self::Out => "out",
+            Self::Unknown => "unknown",
+        })
+    }
+}

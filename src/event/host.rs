@@ -1,0 +1,171 @@
+//! What a host says about itself: links, bridge ports, forwarding entries, guests; and what it could not say. One fact is one line of `host.jsonl`.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Mac, Outside, Timestamp};
+
+/// Something with the moment from which it holds; without one it holds from the beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamped<T> {
+    /// From when.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339")]
+    pub time: Option<Timestamp>,
+    /// What.
+    #[serde(flatten)]
+    pub what: T,
+}
+
+/// One fact about the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "kebab-case")]
+pub enum Fact {
+    /// A network device is there, or changed.
+    Link(Link),
+    /// A network device is gone.
+    LinkGone {
+        /// Its name.
+        name: Outside,
+    },
+    /// A device is a port of a bridge.
+    BridgePort {
+        /// The port's device.
+        port: Outside,
+        /// The bridge.
+        bridge: Outside,
+        /// Spanning tree state, as the kernel names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<Outside>,
+    },
+    /// A bridge has learned, or was told, where an address lives.
+    Fdb {
+        /// The address.
+        mac: Mac,
+        /// The port behind which it lives.
+        port: Outside,
+        /// The VLAN, where the bridge filters by VLAN.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vlan: Option<u16>,
+    },
+    /// A tap belongs to a guest.
+    Guest(Guest),
+    /// A device has an address.
+    Address {
+        /// The device.
+        link: Outside,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Something could not be learned.
+    Missing {
+        /// What: `fdb`, `guest`, `bridge`, …
+        what: Outside,
+        /// Why, for a person.
+        why: Outside,
+    },
+}
+
+/// A network device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its name.
+    pub name: Outside,
+    /// What it is.
+    pub kind: LinkKind,
+    /// The most bytes of a layer-3 packet that it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// The bond or bridge it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<Outside>,
+    /// For a VLAN device, the device that carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower: Option<Outside>,
+    /// For a VLAN device, its VLAN identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vid: Option<u16>,
+    /// For a VLAN device, `802.1Q` (the default) or `802.1ad`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Outside>,
+    /// For a bridge, whether it takes part in spanning tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stp: Option<bool>,
+    /// Whether there is a carrier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<bool>,
+}
+
+/// What a network device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkKind {
+    /// A network card.
+    Nic,
+    /// A bond or team.
+    Bond,
+    /// A VLAN device.
+    Vlan,
+    /// A bridge, or an Open vSwitch bridge.
+    Bridge,
+    /// The host's end of a guest's interface.
+    Tap,
+    /// One end of a veth pair.
+    Veth,
+    /// VXLAN, GENEVE, GRE.
+    Tunnel,
+    /// Anything else.
+    Other,
+}
+
+/// Which guest a tap belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// The tap's device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tap: Option<Outside>,
+    /// The guest's address behind it.
+    pub mac: Mac,
+    /// The guest's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Outside>,
+}
+
+/// A moment as RFC 3339 text.
+mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::value::Timestamp;
+
+    pub fn serialize<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => to.collect_str(time),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let wrong = || D::Error::custom("time is not RFC 3339 in UTC, such as 2026-11-02T10:00:00Z");
+        Timestamp::parse(&text).map(Some).ok_or_else(wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_is_a_line_and_a_line_is_a_fact() {
+        let line = r#"{"time":"2026-11-02T10:00:00.000000000Z","fact":"link","name":"vlan100","kind":"vlan","mtu":1500,"lower":"vlan20","vid":100}"#;
+        let fact: Stamped<Fact> = serde_json::from_str(line).unwrap();
+        assert!(matches!(&fact.what, Fact::Link(l) if l.vid == Some(100) && l.kind == LinkKind::Vlan));
+        assert_eq!(serde_json::to_string(&fact).unwrap(), line);
+        let timeless: Stamped<Fact> = serde_json::from_str(r#"{"fact":"missing","what":"fdb","why":"not permitted"}"#).unwrap();
+        assert_eq!(timeless.time, None);
+        assert!(serde_json::from_str::<Stamped<Fact>>(r#"{"fact":"fdb","mac":"nonsense","port":"tap1"}"#).is_err());
+    }
+}

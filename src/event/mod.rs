@@ -1,0 +1,24 @@
+//! What the world may hear: frames, facts about the host, and the passing of time.
+
+mod frame;
+mod host;
+mod vantage;
+
+pub use frame::{Direction, Frame, FrameRef, Offload, Record};
+pub use host::{Fact, Guest, Link, LinkKind, Stamped};
+pub use vantage::{Drops, Place, Vantage, VantageId};
+
+use crate::value::Timestamp;
+
+/// One thing that happened, in the one order of the merge.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A frame was captured.
+    Frame(&'a Frame<'a>),
+    /// The host said or became something.
+    Host(&'a Stamped<Fact>),
+    /// A vantage said how many frames it lost between two moments.
+    Lost(&'a Drops),
+    /// No lane will say anything earlier than this any more.
+    Tick(Timestamp),
+}
