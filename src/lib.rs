@@ -1,2 +1,3 @@
 //! netdiag reads the wire and says in one sentence what is wrong.
 pub mod value;
+pub mod wire;

@@ -1,0 +1,251 @@
+//! DHCP and BOOTP (RFC 2131, RFC 951): the fixed part; options are in `options`. Only Ethernet hardware addresses are told.
+
+mod kind;
+mod options;
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+pub use kind::DhcpKind;
+pub use options::{Area, DhcpFaults, DhcpOption, OptionValue, Options};
+
+use super::stop::Why;
+use super::window::{Window, field, piece};
+use crate::value::{Mac, Outside};
+
+/// Bytes of the fixed part: from `op` to the end of `file` (RFC 951 section 3).
+const FIXED: usize = 236;
+/// Bytes up to the end of `chaddr`: with less captured there is nothing to tell.
+const HEAD: usize = 44;
+
+/// A DHCP or BOOTP message, as far as it was captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Dhcp<'a> {
+    head: &'a [u8; HEAD],
+    behind: &'a [u8],
+    wire: u32,
+}
+
+impl<'a> Dhcp<'a> {
+    /// Whether this is a message by its first byte, where it was captured, and its length on the wire.
+    pub(super) fn is_here(window: &Window<'_>) -> bool {
+        window.wire >= FIXED && matches!(window.bytes.first(), None | Some(1 | 2))
+    }
+
+    /// The message, and what of it was not captured. `whole` is its length by UDP: more than the window in the first of several fragments.
+    pub(super) fn parse(window: Window<'a>, whole: usize) -> Result<(Self, Option<Why>), Why> {
+        let (head, rest) = window.take()?;
+        let wire = u32::try_from(window.wire.max(whole)).unwrap_or(u32::MAX);
+        let cut = if window.bytes.len() < window.wire { Some(window.lack(window.wire)) } else { None };
+        Ok((Self { head, behind: rest.bytes, wire }, cut))
+    }
+
+    /// 1 from a client, 2 from a server.
+    pub const fn op(&self) -> u8 {
+        self.head[0]
+    }
+
+    /// Hardware type; 1 is Ethernet.
+    pub const fn htype(&self) -> u8 {
+        self.head[1]
+    }
+
+    /// Length of the hardware address.
+    pub const fn hlen(&self) -> u8 {
+        self.head[2]
+    }
+
+    /// Relays passed.
+    pub const fn hops(&self) -> u8 {
+        self.head[3]
+    }
+
+    /// The number that joins question and answer.
+    pub fn xid(&self) -> u32 {
+        u32::from_be_bytes(field(self.head, 4))
+    }
+
+    /// Seconds since the client began.
+    pub fn secs(&self) -> u16 {
+        u16::from_be_bytes(field(self.head, 8))
+    }
+
+    /// The flags word; only its highest bit means anything.
+    pub fn flags(&self) -> u16 {
+        u16::from_be_bytes(field(self.head, 10))
+    }
+
+    /// Whether the client asks for an answer by broadcast.
+    pub fn is_broadcast(&self) -> bool {
+        self.flags() & 0x8000 != 0
+    }
+
+    /// The address the client has and uses.
+    pub fn ciaddr(&self) -> Ipv4Addr {
+        self.address(12)
+    }
+
+    /// The address the server gives.
+    pub fn yiaddr(&self) -> Ipv4Addr {
+        self.address(16)
+    }
+
+    /// The server to boot from.
+    pub fn siaddr(&self) -> Ipv4Addr {
+        self.address(20)
+    }
+
+    /// The relay.
+    pub fn giaddr(&self) -> Ipv4Addr {
+        self.address(24)
+    }
+
+    /// The client's hardware address: the first six bytes of its field.
+    pub fn chaddr(&self) -> Mac {
+        Mac(field(self.head, 28))
+    }
+
+    /// Bytes of the whole message on the wire.
+    pub const fn wire_len(&self) -> u32 {
+        self.wire
+    }
+
+    /// Whether only the beginning of the message is here: cut by the capture, or the first of several fragments.
+    pub fn is_cut(&self) -> bool {
+        self.behind.len().saturating_add(HEAD) < self.wire as usize
+    }
+
+    /// Whether options follow that are DHCP's (RFC 2131 section 3: 63 82 53 63).
+    pub fn has_magic(&self) -> bool {
+        // The fixed part and the cookie, less the head.
+        piece(self.behind, 192) == Some([0x63, 0x82, 0x53, 0x63])
+    }
+
+    /// The options in order: those of the option field, then of `file`, then of `sname` where option 52 says so.
+    pub fn options(&self) -> Options<'a> {
+        let options = if self.has_magic() { self.behind.get(196..).unwrap_or(&[]) } else { &[] };
+        let (sname, file) = (self.behind.get(..64).unwrap_or(&[]), self.behind.get(64..192).unwrap_or(&[]));
+        Options::new(options, file, sname)
+    }
+
+    /// The value of an option, whole even where it was split (RFC 3396).
+    pub fn option(&self, code: u8) -> Option<OptionValue<'a>> {
+        OptionValue::find(self.options(), code)
+    }
+
+    /// The message type; `None` in BOOTP, and where the capture does not reach so far.
+    pub fn message_type(&self) -> Option<DhcpKind> {
+        self.option(53)?.byte().map(DhcpKind::from_number)
+    }
+
+    /// Whether it has a message type; BOOTP has none.
+    pub fn has_message_type(&self) -> bool {
+        self.message_type().is_some()
+    }
+
+    /// The server that speaks, or that the client chose (54).
+    pub fn server_id(&self) -> Option<Ipv4Addr> {
+        self.option(54)?.ip()
+    }
+
+    /// The address the client asks for (50).
+    pub fn requested(&self) -> Option<Ipv4Addr> {
+        self.option(50)?.ip()
+    }
+
+    /// How long the address may be used, in seconds; 0xffffffff is for ever (51).
+    pub fn lease(&self) -> Option<u32> {
+        self.option(51)?.word()
+    }
+
+    /// When the client asks its own server again, in seconds (58).
+    pub fn t1(&self) -> Option<u32> {
+        self.option(58)?.word()
+    }
+
+    /// When the client asks any server, in seconds (59).
+    pub fn t2(&self) -> Option<u32> {
+        self.option(59)?.word()
+    }
+
+    /// The subnet mask (1).
+    pub fn subnet_mask(&self) -> Option<Ipv4Addr> {
+        self.option(1)?.ip()
+    }
+
+    /// The routers (3).
+    pub fn routers(&self) -> impl Iterator<Item = Ipv4Addr> + use<'a> {
+        let value = self.option(3).map_or(&[][..], |v| v.first());
+        value.chunks_exact(4).filter_map(|c| piece::<4>(c, 0)).map(Ipv4Addr::from)
+    }
+
+    /// By what the client wants to be known; the first piece where it is split (61).
+    pub fn client_id(&self) -> Option<&'a [u8]> {
+        Some(self.option(61)?.first())
+    }
+
+    /// What the server says in words, mostly in a NAK (56).
+    pub fn message(&self) -> Option<Outside> {
+        Some(Outside::from_bytes(self.option(56)?.first()))
+    }
+
+    /// What kind of client it is (60).
+    pub fn vendor_class(&self) -> Option<Outside> {
+        Some(Outside::from_bytes(self.option(60)?.first()))
+    }
+
+    /// The client's name for itself (12).
+    pub fn host_name(&self) -> Option<Outside> {
+        Some(Outside::from_bytes(self.option(12)?.first()))
+    }
+
+    /// The interface MTU that the server gives (26).
+    pub fn mtu(&self) -> Option<u16> {
+        self.option(26)?.short()
+    }
+
+    /// The options the client wants (55), in its order.
+    pub fn parameter_list(&self) -> &'a [u8] {
+        self.option(55).map_or(&[], |v| v.first())
+    }
+
+    /// What a relay added (82, RFC 3046): sub-option and value; 1 circuit, 2 remote.
+    pub fn relay(&self) -> impl Iterator<Item = (u8, &'a [u8])> + use<'a> {
+        let mut rest = self.option(82).map_or(&[][..], |v| v.first());
+        std::iter::from_fn(move || {
+            let (&code, behind) = rest.split_first()?;
+            let (&len, behind) = behind.split_first()?;
+            let value = behind.get(..usize::from(len))?;
+            rest = behind.get(usize::from(len)..)?;
+            Some((code, value))
+        })
+    }
+
+    /// What is wrong with the options, as far as they were captured.
+    pub fn faults(&self) -> DhcpFaults {
+        DhcpFaults::of(self.options(), self.has_magic(), self.is_cut())
+    }
+
+    fn address(&self, at: usize) -> Ipv4Addr {
+        Ipv4Addr::from(field::<4>(self.head, at))
+    }
+}
+
+impl fmt::Display for Dhcp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.message_type() {
+            Some(kind) => write!(f, "DHCP {}", kind.spoken())?,
+            None if self.is_cut() => f.write_str("DHCP or BOOTP, cut")?,
+            None => f.write_str(if self.op() == 1 { "BOOTP request" } else { "BOOTP reply" })?,
+        }
+        write!(f, ", xid 0x{:08x}", self.xid())?;
+        let given = [self.yiaddr(), self.requested().unwrap_or(Ipv4Addr::UNSPECIFIED), self.ciaddr()];
+        match given.into_iter().find(|ip| !ip.is_unspecified()) {
+            Some(ip) => write!(f, ", {ip}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

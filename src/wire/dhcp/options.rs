@@ -1,0 +1,249 @@
+//! DHCP options (RFC 2132): in order, through overloaded fields (option 52), and joined where they were split (RFC 3396).
+
+use std::net::Ipv4Addr;
+
+/// Where an option stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Area {
+    /// The option field.
+    Options,
+    /// The `file` field, by overload.
+    File,
+    /// The `sname` field, by overload.
+    Sname,
+}
+
+/// One option.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DhcpOption<'a> {
+    /// Its number, 1 to 254.
+    pub code: u8,
+    /// Its value.
+    pub value: &'a [u8],
+    /// Where it stands.
+    pub area: Area,
+}
+
+/// The options of a message, in order.
+#[derive(Clone, Debug)]
+pub struct Options<'a> {
+    rest: &'a [u8],
+    file: &'a [u8],
+    sname: &'a [u8],
+    area: Area,
+    overload: u8,
+    has_end: bool,
+    is_overrun: bool,
+}
+
+/// The value of an option, in as many pieces as it was split into.
+#[derive(Clone, Debug)]
+pub struct OptionValue<'a> {
+    first: &'a [u8],
+    behind: Options<'a>,
+    code: u8,
+}
+
+/// What is wrong with the options of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DhcpFaults {
+    /// The option field ends without option 255.
+    pub no_end: bool,
+    /// An option is longer than the field it stands in.
+    pub option_overruns: bool,
+    /// The first option that comes twice and cannot be the two halves of one.
+    pub duplicate: Option<u8>,
+}
+
+impl<'a> Options<'a> {
+    pub(super) const fn new(options: &'a [u8], file: &'a [u8], sname: &'a [u8]) -> Self {
+        Self { rest: options, file, sname, area: Area::Options, overload: 0, has_end: false, is_overrun: false }
+    }
+
+    /// Goes on in the next overloaded field; `false` if there is none.
+    fn go_on(&mut self) -> bool {
+        let file = self.area == Area::Options && self.overload & 1 != 0;
+        let sname = self.area != Area::Sname && self.overload & 2 != 0;
+        if file {
+            (self.area, self.rest) = (Area::File, self.file);
+        } else if sname {
+            (self.area, self.rest) = (Area::Sname, self.sname);
+        } else {
+            self.rest = &[];
+        }
+        file || sname
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = DhcpOption<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some((&code, behind)) = self.rest.split_first() else {
+                if self.go_on() {
+                    continue;
+                }
+                return None;
+            };
+            if code == 0 {
+                self.rest = behind;
+                continue;
+            }
+            if code == 255 {
+                self.has_end |= self.area == Area::Options;
+                self.rest = &[];
+                continue;
+            }
+            let value = behind.split_first().and_then(|(&len, behind)| behind.split_at_checked(usize::from(len)));
+            let Some((value, rest)) = value else {
+                self.is_overrun = true;
+                self.rest = &[];
+                continue;
+            };
+            self.rest = rest;
+            if code == 52 && self.area == Area::Options {
+                self.overload = value.first().copied().unwrap_or(0);
+            }
+            return Some(DhcpOption { code, value, area: self.area });
+        }
+    }
+}
+
+impl<'a> OptionValue<'a> {
+    pub(super) fn find(mut options: Options<'a>, code: u8) -> Option<Self> {
+        let first = options.find(|o| o.code == code)?;
+        Some(Self { first: first.value, behind: options, code })
+    }
+
+    /// The first piece; the whole value unless it was split.
+    pub const fn first(&self) -> &'a [u8] {
+        self.first
+    }
+
+    /// The pieces, in order; together they are the value.
+    pub fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let code = self.code;
+        let behind = self.behind.clone().filter(move |o| o.code == code).map(|o| o.value);
+        std::iter::once(self.first).chain(behind)
+    }
+
+    /// Bytes of all pieces.
+    pub fn len(&self) -> usize {
+        self.pieces().fold(0, |sum, piece| sum.saturating_add(piece.len()))
+    }
+
+    /// Whether there is not one byte.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first `N` bytes, over pieces; `None` if there are fewer.
+    pub fn fixed<const N: usize>(&self) -> Option<[u8; N]> {
+        if let Some(whole) = self.first.first_chunk() {
+            return Some(*whole);
+        }
+        let mut out = [0; N];
+        let mut bytes = self.pieces().flatten();
+        for byte in &mut out {
+            *byte = *bytes.next()?;
+        }
+        Some(out)
+    }
+
+    /// The value as one byte.
+    pub fn byte(&self) -> Option<u8> {
+        self.fixed::<1>().map(|[byte]| byte)
+    }
+
+    /// The value as 16 bits.
+    pub fn short(&self) -> Option<u16> {
+        self.fixed().map(u16::from_be_bytes)
+    }
+
+    /// The value as 32 bits.
+    pub fn word(&self) -> Option<u32> {
+        self.fixed().map(u32::from_be_bytes)
+    }
+
+    /// The value as an address.
+    pub fn ip(&self) -> Option<Ipv4Addr> {
+        self.fixed::<4>().map(Ipv4Addr::from)
+    }
+}
+
+impl DhcpFaults {
+    /// Reads all options once. What the capture cut off is nobody's fault.
+    pub(super) fn of(mut options: Options<'_>, has_magic: bool, is_cut: bool) -> Self {
+        if !has_magic {
+            return Self::default();
+        }
+        let mut seen = [0_u64; 4];
+        let mut duplicate = None;
+        for option in options.by_ref() {
+            let (word, bit) = (usize::from(option.code >> 6), 1_u64 << (option.code & 63));
+            let Some(word) = seen.get_mut(word) else { continue };
+            if *word & bit != 0 && is_single(option) {
+                duplicate = duplicate.or(Some(option.code));
+            }
+            *word |= bit;
+        }
+        Self { no_end: !options.has_end && !is_cut, option_overruns: options.is_overrun && !is_cut, duplicate }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether the option has a fixed length, which this one has whole: then it is no half of a split one.
+fn is_single(option: DhcpOption<'_>) -> bool {
+    let len = match option.code {
+        52 | 53 => 1,
+        26 | 57 => 2,
+        1 | 50 | 51 | 54 | 58 | 59 => 4,
+        _ => return false,
+    };
+    option.value.len() >= len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::DhcpKind;
+    use super::*;
+
+    #[test]
+    fn a_split_option_is_one_value() {
+        // Written by hand after RFC 3396: option 51 in halves, with option 53 between.
+        let options = [51, 2, 0, 0, 53, 1, 2, 51, 2, 0x0e, 0x10, 255];
+        let value = OptionValue::find(Options::new(&options, &[], &[]), 51).unwrap();
+        assert_eq!((value.word(), value.len(), value.first()), (Some(3_600), 4, &[0, 0][..]));
+        let kind = OptionValue::find(Options::new(&options, &[], &[]), 53).unwrap().byte().map(DhcpKind::from_number);
+        assert_eq!(kind, Some(DhcpKind::Offer));
+        let faults = DhcpFaults::of(Options::new(&options, &[], &[]), true, false);
+        assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn overload_goes_on_in_file_and_then_in_sname() {
+        // Written by hand after RFC 2131 section 4.1.
+        let options = [52, 1, 3, 255];
+        let all: Vec<_> = Options::new(&options, &[12, 1, b'a', 255, 7], &[15, 1, b'b', 0]).collect();
+        let found: Vec<_> = all.iter().map(|o| (o.code, o.value, o.area)).collect();
+        let expected = [(52, &[3][..], Area::Options), (12, &[b'a'][..], Area::File), (15, &[b'b'][..], Area::Sname)];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn faults_are_told_unless_the_capture_cut() {
+        let faults = |options: &[u8], cut| DhcpFaults::of(Options::new(options, &[], &[]), true, cut);
+        let long = faults(&[53, 1, 1, 12, 9, b'x'], false);
+        assert!(long.no_end && long.option_overruns && long.duplicate.is_none());
+        assert!(faults(&[53, 1, 1, 12, 9, b'x'], true).is_empty());
+        assert_eq!(faults(&[53, 1, 1, 53, 1, 1, 255], false).duplicate, Some(53));
+        // A file field that overloads itself would never end.
+        let looped = [52, 1, 1, 255];
+        assert_eq!(Options::new(&looped, &looped, &[]).count(), 2);
+    }
+}

@@ -1,0 +1,172 @@
+//! IPv4 (RFC 791). Options are handed out as bytes; the header checksum is not verified, because network cards fill it in late.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use super::stop::Why;
+use super::window::{Window, field};
+
+/// An IPv4 header.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv4<'a> {
+    header: &'a [u8; 20],
+    options: &'a [u8],
+    wire: u32,
+}
+
+impl<'a> Ipv4<'a> {
+    /// The header, the window of what it carries, and what is wrong with its length, if that did not end it.
+    #[inline]
+    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>, Option<Why>), Why> {
+        let (header, _) = window.take::<20>()?;
+        let wire = u32::try_from(window.wire).unwrap_or(u32::MAX);
+        let mut ip = Self { header, options: &[], wire };
+        if header[0] >> 4 != 4 {
+            return Err(Why::Bad("IP version is not 4"));
+        }
+        let (len, total) = (ip.header_len(), usize::from(ip.total_len()));
+        if len < 20 {
+            return Err(Why::Bad("IPv4 header length is less than 20"));
+        }
+        if total != 0 && total < len {
+            return Err(Why::Bad("IPv4 total length is less than the header length"));
+        }
+        let (packet, fault) = if total == 0 { (window, None) } else { window.narrow(total) };
+        if len == 20 {
+            let (_, rest) = packet.take::<20>()?;
+            return Ok((ip, rest, fault));
+        }
+        let (whole, rest, lack) = packet.take_some(len);
+        ip.options = whole.get(20..).unwrap_or(&[]);
+        Ok((ip, rest, fault.or(lack)))
+    }
+
+    /// Length of the header with options, 20 to 60 bytes.
+    #[inline]
+    pub const fn header_len(&self) -> usize {
+        ((self.header[0] & 0x0f) as usize).saturating_mul(4)
+    }
+
+    /// The type of service byte: DSCP and ECN.
+    pub const fn tos(&self) -> u8 {
+        self.header[1]
+    }
+
+    /// Differentiated services code point, 0 to 63 (RFC 2474).
+    pub const fn dscp(&self) -> u8 {
+        self.tos() >> 2
+    }
+
+    /// Total length in bytes, header included; 0 where segmentation was left to the network card.
+    #[inline]
+    pub const fn total_len(&self) -> u16 {
+        u16::from_be_bytes([self.header[2], self.header[3]])
+    }
+
+    /// Identification, which the fragments of a packet share.
+    #[inline]
+    pub const fn id(&self) -> u16 {
+        u16::from_be_bytes([self.header[4], self.header[5]])
+    }
+
+    /// Whether routers must not fragment it.
+    #[inline]
+    pub const fn dont_fragment(&self) -> bool {
+        self.header[6] & 0x40 != 0
+    }
+
+    /// Whether more fragments follow.
+    #[inline]
+    pub const fn more_fragments(&self) -> bool {
+        self.header[6] & 0x20 != 0
+    }
+
+    /// Where this fragment's payload belongs, in bytes.
+    #[inline]
+    pub const fn fragment_offset(&self) -> u32 {
+        ((u16::from_be_bytes([self.header[6], self.header[7]]) & 0x1fff) as u32).saturating_mul(8)
+    }
+
+    /// Whether it is a piece of a packet.
+    #[inline]
+    pub const fn is_fragment(&self) -> bool {
+        self.more_fragments() || self.fragment_offset() != 0
+    }
+
+    /// Time to live.
+    pub const fn ttl(&self) -> u8 {
+        self.header[8]
+    }
+
+    /// The protocol it carries (IANA protocol numbers).
+    #[inline]
+    pub const fn protocol(&self) -> u8 {
+        self.header[9]
+    }
+
+    /// The source.
+    #[inline]
+    pub fn src(&self) -> Ipv4Addr {
+        Ipv4Addr::from(field::<4>(self.header, 12))
+    }
+
+    /// The destination.
+    #[inline]
+    pub fn dst(&self) -> Ipv4Addr {
+        Ipv4Addr::from(field::<4>(self.header, 16))
+    }
+
+    /// The options as far as they were captured.
+    pub const fn options(&self) -> &'a [u8] {
+        self.options
+    }
+
+    /// Bytes on the wire from this header on, whatever its length field says.
+    #[inline]
+    pub const fn wire_len(&self) -> u32 {
+        self.wire
+    }
+}
+
+impl fmt::Display for Ipv4<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IPv4 {} > {}, protocol {}, {} bytes", self.src(), self.dst(), self.protocol(), self.total_len())?;
+        if self.is_fragment() {
+            write!(f, ", fragment at {}", self.fragment_offset())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written by hand after RFC 791: a first fragment of 28 bytes, UDP.
+    const HEADER: [u8; 28] =
+        [0x45, 0xb8, 0, 28, 0x12, 0x34, 0x20, 0, 64, 17, 0, 0, 10, 0, 0, 5, 10, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8];
+
+    #[test]
+    fn fields_and_payload() {
+        let mut padded = HEADER.to_vec();
+        padded.extend([0; 18]);
+        let (ip, rest, fault) = Ipv4::parse(Window::new(&padded, 46)).unwrap();
+        assert_eq!(ip.to_string(), "IPv4 10.0.0.5 > 10.0.0.9, protocol 17, 28 bytes, fragment at 0");
+        assert_eq!((ip.dscp(), ip.id(), ip.ttl(), ip.more_fragments(), ip.wire_len()), (46, 0x1234, 64, true, 46));
+        assert_eq!((rest.bytes, rest.wire, fault), (&HEADER[20..], 8, None));
+    }
+
+    #[test]
+    fn lengths_that_cannot_be() {
+        let with = |at: usize, byte: u8| {
+            let mut bytes = HEADER;
+            bytes[at] = byte;
+            Ipv4::parse(Window::new(&bytes, 28)).map(|(_, rest, fault)| (rest.wire, fault))
+        };
+        assert!(matches!(with(0, 0x44), Err(Why::Bad(_))));
+        assert!(matches!(with(3, 19), Err(Why::Bad(_))));
+        assert_eq!(with(3, 60), Ok((8, Some(Why::Short { need: 60, have: 28 }))));
+        assert_eq!(with(3, 0), Ok((8, None)));
+        assert_eq!(with(0, 0x46), Ok((4, None)));
+    }
+}
