@@ -71,6 +71,8 @@ pub struct Frame<'a> {
     pub at: FrameRef,
     /// As captured, plus the vantage's clock offset.
     pub time: Timestamp,
+    /// How it begins.
+    pub link: LinkType,
     /// Bytes on the wire; `bytes.len()` may be less where the snap length cut it.
     pub wire_len: u32,
     /// Which way it went.
@@ -94,6 +96,7 @@ impl<'a> Frame<'a> {
         Self {
             at: FrameRef { vantage, number: record.number },
             time: record.time,
+            link,
             wire_len: record.wire_len,
             direction,
             offload: record.offload,

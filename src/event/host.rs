@@ -164,7 +164,8 @@ mod tests {
         let fact: Stamped<Fact> = serde_json::from_str(line).unwrap();
         assert!(matches!(&fact.what, Fact::Link(l) if l.vid == Some(100) && l.kind == LinkKind::Vlan));
         assert_eq!(serde_json::to_string(&fact).unwrap(), line);
-        let timeless: Stamped<Fact> = serde_json::from_str(r#"{"fact":"missing","what":"fdb","why":"not permitted"}"#).unwrap();
+        let timeless: Stamped<Fact> =
+            serde_json::from_str(r#"{"fact":"missing","what":"fdb","why":"not permitted"}"#).unwrap();
         assert_eq!(timeless.time, None);
         assert!(serde_json::from_str::<Stamped<Fact>>(r#"{"fact":"fdb","mac":"nonsense","port":"tap1"}"#).is_err());
     }

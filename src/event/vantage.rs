@@ -78,7 +78,8 @@ impl Place {
             return Self::Cooked;
         }
         let starts = |prefixes: &[&str]| prefixes.iter().any(|p| name.starts_with(p));
-        let numbered = |prefix: &str| name.strip_prefix(prefix).is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
+        let numbered =
+            |prefix: &str| name.strip_prefix(prefix).is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
         if starts(&["tap", "vnet", "vif"]) {
             Self::Tap
         } else if numbered("bond") || name == "bond" {

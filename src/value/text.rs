@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Bytes of outside text that are kept; what is longer ends in `…`.
 const MOST: usize = 256;
 
 /// Text from outside the program: names, options, file paths. `Display` is `for_terminal`, so that it cannot leave raw by accident.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Outside(String);
 
@@ -75,6 +75,13 @@ impl From<&str> for Outside {
         let mut kept: String = text.char_indices().take_while(|(i, _)| *i < MOST).map(|(_, c)| c).collect();
         kept.push('…');
         Self(kept)
+    }
+}
+
+impl Serialize for Outside {
+    /// As for a terminal: JSON leaves DEL, C1 and direction controls as they are, and JSON is read in terminals too.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.for_terminal())
     }
 }
 

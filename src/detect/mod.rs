@@ -1,0 +1,119 @@
+//! Judgements: one rule a file, its page beside it. A detector says what it sees now; the ledger does the bookkeeping.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+use crate::finding::{Claim, Key, Rule};
+use crate::settings::Settings;
+use crate::value::Timestamp;
+use crate::wire::Kind;
+use crate::world::{Observation, World};
+
+/// One judgement.
+pub trait Detector: Send {
+    /// Hears what was observed: frames of the kinds that its entry names, and every host fact, loss and conclusion.
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>);
+
+    /// The next moment at which silence means something.
+    fn next_deadline(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// The moment `cx.now` has come; afterwards the next deadline is later than now.
+    fn expire(&mut self, _cx: &mut Context<'_>) {}
+
+    /// The capture ended: what still waits is pending, never timed out.
+    fn finish(&mut self, _cx: &mut Context<'_>) {}
+}
+
+/// One rule and how its detector is made.
+#[derive(Debug)]
+pub struct Entry {
+    /// The rule.
+    pub rule: Rule,
+    /// The kinds of frames that the detector must hear.
+    pub hears: &'static [Kind],
+    /// Without what the rule cannot be checked.
+    pub needs: Needs,
+    /// Makes the detector.
+    pub make: fn(&Settings) -> Box<dyn Detector>,
+}
+
+/// Without what a rule cannot be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Any capture will do.
+    Frames,
+    /// A vantage whose frames begin with an Ethernet header: a cooked one has lost tags and destinations.
+    Ethernet,
+}
+
+/// A family of rules.
+#[derive(Debug)]
+pub struct Family {
+    /// The prefix of its codes.
+    pub prefix: &'static str,
+    /// What it is about, in a few words.
+    pub title: &'static str,
+    /// Its rules, by code.
+    pub entries: &'static [&'static Entry],
+}
+
+/// All families, in the order of the catalogue.
+pub static FAMILIES: &[&Family] = &[];
+
+/// All rules, in the order of the catalogue.
+pub fn entries() -> impl Iterator<Item = &'static Entry> {
+    FAMILIES.iter().flat_map(|family| family.entries.iter().copied())
+}
+
+/// What a detector may know and say while it judges.
+pub struct Context<'a> {
+    /// The moment of judgement, in packet time.
+    pub now: Timestamp,
+    /// What is remembered.
+    pub world: &'a World,
+    /// The settings.
+    pub settings: &'a Settings,
+    said: &'a mut Vec<Said>,
+}
+
+/// What a detector said.
+#[derive(Debug)]
+pub enum Said {
+    /// This is so.
+    Raise(Claim),
+    /// This is over, for a reason in words.
+    Resolve(Key, String),
+    /// This waited, since then, when the capture ended.
+    Pending(String, Timestamp),
+}
+
+impl<'a> Context<'a> {
+    /// A context in which what is said goes to `said`.
+    pub const fn new(now: Timestamp, world: &'a World, settings: &'a Settings, said: &'a mut Vec<Said>) -> Self {
+        Self { now, world, settings, said }
+    }
+
+    /// Claims that something is so.
+    pub fn raise(&mut self, claim: Claim) {
+        self.said.push(Said::Raise(claim));
+    }
+
+    /// Says that what was claimed about `key` is over, and why, as in "Resolved after 33 s: `why`.".
+    pub fn resolve(&mut self, key: Key, why: impl Into<String>) {
+        self.said.push(Said::Resolve(key, why.into()));
+    }
+
+    /// Says what still waited, since when, as the capture ended.
+    pub fn pending(&mut self, what: impl Into<String>, since: Timestamp) {
+        self.said.push(Said::Pending(what.into(), since));
+    }
+}

@@ -1,0 +1,257 @@
+//! Time, order and delivery: engine time is the largest event time so far; every deadline fires at its own time, the world's
+//! before the detectors', those in the order of the catalogue; an answer at the very deadline is in time.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::detect::{self, Context, Detector, Entry, Needs, Said};
+use crate::event::{Drops, Event, Fact, Frame, Place, Record, Stamped, Vantage, VantageId};
+use crate::finding::{Change, Finding, Input, Ledger, Lost, NotChecked, Pending, Report, relate};
+use crate::settings::Settings;
+use crate::value::{Span, Timestamp};
+use crate::wire::{Kinds, LinkType};
+use crate::world::{Derived, Heard, Observation, World};
+
+/// The judging core: events in, a report out. No clock, no socket, no randomness.
+pub struct Engine {
+    settings: Settings,
+    world: World,
+    slots: Vec<Slot>,
+    /// What any detector must hear: bulk traffic that none must hear passes all of them at once.
+    hears: Kinds,
+    ledger: Ledger,
+    now: Timestamp,
+    /// The earliest deadline of all; `MAX` if there is none.
+    due: Timestamp,
+    derived: Vec<Derived>,
+    said: Vec<Said>,
+    changes: Vec<(Change, Finding)>,
+    keeps_changes: bool,
+    pending: Vec<Pending>,
+    lost: Lost,
+}
+
+/// A rule with its detector.
+struct Slot {
+    entry: &'static Entry,
+    hears: Kinds,
+    detector: Box<dyn Detector>,
+}
+
+impl Engine {
+    /// An engine that judges by every rule.
+    pub fn new(settings: Settings) -> Self {
+        let hears = detect::entries().fold(Kinds::EMPTY, |all, entry| all.union(Kinds::of(entry.hears)));
+        let slots = detect::entries().map(|entry| Slot {
+            entry,
+            hears: Kinds::of(entry.hears),
+            detector: (entry.make)(&settings),
+        });
+        Self {
+            slots: slots.collect(),
+            hears,
+            world: World::new(&settings),
+            settings,
+            ledger: Ledger::default(),
+            now: Timestamp::MIN,
+            due: Timestamp::MAX,
+            derived: Vec::new(),
+            said: Vec::new(),
+            changes: Vec::new(),
+            keeps_changes: false,
+            pending: Vec::new(),
+            lost: Lost::default(),
+        }
+    }
+
+    /// Keeps changes of findings for `changes`, for those who print them as they happen.
+    pub const fn keep_changes(&mut self) {
+        self.keeps_changes = true;
+    }
+
+    /// Findings that changed since this was asked last.
+    pub fn changes(&mut self) -> Vec<(Change, Finding)> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// A vantage is there from now on.
+    pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
+        self.world.add_vantage(id, vantage);
+    }
+
+    /// Hears a frame that was read at `vantage`; `time` is its place in the order, which may be later than its stamp.
+    pub fn frame(&mut self, record: Record<'_>, vantage: VantageId, link: LinkType, time: Timestamp) {
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            let frame = Frame::decode(record, vantage, link);
+            self.hear(&Event::Frame(&frame), time);
+        }));
+        if judged.is_err() {
+            // One frame is lost to a fault of ours, and it is counted; the next is judged as if nothing had been.
+            self.lost.internal_errors = self.lost.internal_errors.saturating_add(1);
+            self.derived.clear();
+            self.said.clear();
+        }
+    }
+
+    /// Hears a fact about the host.
+    pub fn fact(&mut self, fact: &Stamped<Fact>) {
+        self.hear(&Event::Host(fact), fact.time.unwrap_or(self.now));
+    }
+
+    /// Hears that a vantage lost frames.
+    pub fn drops(&mut self, drops: &Drops) {
+        self.lost.kernel = self.lost.kernel.saturating_add(drops.frames);
+        self.hear(&Event::Lost(drops), drops.until);
+    }
+
+    /// Hears that nothing earlier than `time` will come.
+    pub fn tick(&mut self, time: Timestamp) {
+        self.hear(&Event::Tick(time), time);
+    }
+
+    /// The capture ended, `end` being when it stopped if that is known. With `is_final` it is complete, and all deadlines fire.
+    pub fn finish(mut self, inputs: Vec<Input>, end: Option<Timestamp>, is_final: bool) -> Report {
+        if let Some(end) = end {
+            // Deadlines up to the end fire, the end itself included.
+            self.advance_to(end.after(Span::nanos(1)));
+        }
+        if is_final {
+            self.advance_to(Timestamp::MAX);
+        }
+        for at in 0..self.slots.len() {
+            self.call(at, |detector, cx| detector.finish(cx));
+        }
+        let ledger = std::mem::take(&mut self.ledger);
+        let (findings, more) = ledger.into_findings();
+        let (checked, not_checked) = self.checked();
+        let mut pending = self.pending;
+        pending.extend(more.into_iter().map(|(code, n)| Pending {
+            code,
+            what: format!("and {n} more claims of {code}, which are counted and not listed"),
+            since: self.now,
+        }));
+        let mut lost = self.lost;
+        lost.disordered = self.world.clocks.disordered();
+        lost.forgotten = self.world.forgotten();
+        lost.damaged_inputs = inputs.iter().filter(|input| input.damage.is_some()).count() as u64;
+        Report {
+            inputs,
+            vantages: self.world.vantages().to_vec(),
+            tally: self.world.tally(),
+            findings: relate(findings),
+            pending,
+            checked,
+            not_checked,
+            lost,
+        }
+    }
+
+    fn hear(&mut self, event: &Event<'_>, time: Timestamp) {
+        if self.due < time {
+            self.advance_to(time);
+        }
+        self.now = self.now.max(time);
+        let Some(heard) = self.world.apply(event, &mut self.derived) else { return };
+        match heard {
+            Heard::Frame { seen, is_first } => {
+                let kinds = seen.frame.layers.kinds();
+                let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
+                if self.hears.intersects(kinds) {
+                    self.deliver(&observation, Some(kinds));
+                }
+            }
+            Heard::Host(fact) => self.deliver(&Observation::Host(fact), None),
+            Heard::Lost(drops) => self.deliver(&Observation::Lost(drops), None),
+        }
+        self.deliver_derived();
+    }
+
+    /// Gives an observation to every detector that must hear it.
+    fn deliver(&mut self, observation: &Observation<'_>, kinds: Option<Kinds>) {
+        for at in 0..self.slots.len() {
+            if kinds.is_none_or(|kinds| self.slots[at].hears.intersects(kinds)) {
+                self.call(at, |detector, cx| detector.observe(observation, cx));
+            }
+        }
+    }
+
+    fn deliver_derived(&mut self) {
+        if self.derived.is_empty() {
+            // Trackers may have moved their deadlines.
+            self.due = self.due.min(self.world.next_deadline().unwrap_or(Timestamp::MAX));
+            return;
+        }
+        let mut derived = std::mem::take(&mut self.derived);
+        for conclusion in derived.drain(..) {
+            self.deliver(&Observation::Derived(&conclusion), None);
+        }
+        self.derived = derived;
+        self.due = self.due.min(self.world.next_deadline().unwrap_or(Timestamp::MAX));
+    }
+
+    /// Fires every deadline before `time`, each at its own moment.
+    fn advance_to(&mut self, time: Timestamp) {
+        loop {
+            let world = self.world.next_deadline().unwrap_or(Timestamp::MAX);
+            let detectors = self.slots.iter().filter_map(|slot| slot.detector.next_deadline()).min();
+            let due = world.min(detectors.unwrap_or(Timestamp::MAX));
+            self.due = due;
+            if due >= time {
+                return;
+            }
+            self.now = self.now.max(due);
+            if world == due {
+                self.world.expire(due, &mut self.derived);
+                self.deliver_derived();
+            }
+            for at in 0..self.slots.len() {
+                if self.slots[at].detector.next_deadline().is_some_and(|d| d <= due) {
+                    self.call(at, |detector, cx| detector.expire(cx));
+                }
+            }
+        }
+    }
+
+    /// Lets one detector judge, and enters what it says into the books.
+    fn call(&mut self, at: usize, judge: impl FnOnce(&mut dyn Detector, &mut Context<'_>)) {
+        let slot = &mut self.slots[at];
+        let mut cx = Context::new(self.now, &self.world, &self.settings, &mut self.said);
+        judge(slot.detector.as_mut(), &mut cx);
+        self.due = self.due.min(slot.detector.next_deadline().unwrap_or(Timestamp::MAX));
+        if self.said.is_empty() {
+            return;
+        }
+        let rule = &slot.entry.rule;
+        for said in std::mem::take(&mut self.said) {
+            let change = match said {
+                Said::Raise(claim) => self.ledger.raise(rule, claim, self.now),
+                Said::Resolve(key, why) => self.ledger.resolve(rule, &key, &why, self.now),
+                Said::Pending(what, since) => {
+                    self.pending.push(Pending { code: rule.code, what, since });
+                    None
+                }
+            };
+            if let (true, Some((at, change))) = (self.keeps_changes, change) {
+                self.changes.extend(self.ledger.finding(at).map(|finding| (change, finding.clone())));
+            }
+        }
+    }
+
+    /// Which codes were checked, and which could not be.
+    fn checked(&self) -> (Vec<&'static str>, Vec<NotChecked>) {
+        let vantages = self.world.vantages();
+        let has_ethernet = vantages.iter().any(|(_, v)| v.place != Place::Cooked && v.link == LinkType::Ethernet);
+        let (mut checked, mut not_checked) = (Vec::new(), Vec::new());
+        for Slot { entry, .. } in &self.slots {
+            let why = match entry.needs {
+                Needs::Frames => None,
+                Needs::Ethernet if has_ethernet => None,
+                Needs::Ethernet => Some("no vantage whose frames begin with an Ethernet header"),
+            };
+            match why {
+                None => checked.push(entry.rule.code),
+                Some(why) => not_checked.push(NotChecked { code: entry.rule.code, why: why.to_owned() }),
+            }
+        }
+        (checked, not_checked)
+    }
+}

@@ -1,0 +1,218 @@
+//! What a detector says: "this is so", with its numbers, its frames, and what to do. The ledger makes findings of claims.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Confidence, Key, Severity};
+use crate::event::{Frame, FrameRef, VantageId};
+use crate::value::{TagStack, Timestamp};
+
+/// Bytes of a cited frame that are kept: a jumbo frame whole, a super-frame by its beginning.
+const KEPT: usize = 9_216;
+
+/// A detector's claim. Claiming the same key again brings the finding up to date.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// What makes it one finding.
+    pub key: Key,
+    /// How sure.
+    pub confidence: Confidence,
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence.
+    pub headline: String,
+    /// First evidence; the moment of the claim if none is told.
+    pub first: Option<Timestamp>,
+    /// How often the evidence was seen so far.
+    pub count: u64,
+    /// What was measured.
+    pub numbers: Vec<(&'static str, Number)>,
+    /// Frames that prove it and that were not claimed before.
+    pub evidence: Vec<Cited>,
+    /// A Wireshark display filter.
+    pub filter: String,
+    /// Likely causes.
+    pub causes: Vec<Cause>,
+    /// What mends it.
+    pub remedy: Vec<Step>,
+    /// What was assumed.
+    pub assumptions: Vec<String>,
+    /// Where it was seen.
+    pub vantage: Option<VantageId>,
+}
+
+/// Something measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Number {
+    /// A count or a size.
+    Whole(i64),
+    /// A length of time in seconds, or a share.
+    Real(f64),
+    /// Several of a kind, or a word.
+    Words(String),
+}
+
+/// A frame quoted by a finding: it lives on after the frame is gone.
+#[derive(Clone, Debug)]
+pub struct Cited {
+    /// Which frame.
+    pub at: FrameRef,
+    /// When it was captured.
+    pub time: Timestamp,
+    /// Its tags, outermost first.
+    pub tags: TagStack,
+    /// One line that says what it is.
+    pub line: String,
+    /// Its length on the wire.
+    pub wire_len: u32,
+    /// Its first bytes, for the evidence file.
+    pub bytes: Arc<[u8]>,
+}
+
+/// A likely cause, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Cause(pub String);
+
+/// One step of a remedy: what to do, and the command that does it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What to do, in words.
+    pub what: String,
+    /// The command; empty where no command does it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub command: String,
+}
+
+impl Claim {
+    /// A claim about `key`, that sure and that bad.
+    pub fn new(key: Key, confidence: Confidence, severity: Severity, headline: String) -> Self {
+        Self {
+            key,
+            confidence,
+            severity,
+            headline,
+            first: None,
+            count: 1,
+            numbers: Vec::new(),
+            evidence: Vec::new(),
+            filter: String::new(),
+            causes: Vec::new(),
+            remedy: Vec::new(),
+            assumptions: Vec::new(),
+            vantage: None,
+        }
+    }
+
+    /// With evidence that began at `first` and was seen `count` times.
+    #[must_use]
+    pub fn seen(mut self, first: Timestamp, count: u64) -> Self {
+        (self.first, self.count) = (Some(first), count);
+        self
+    }
+
+    /// At `vantage`.
+    #[must_use]
+    pub fn at(mut self, vantage: VantageId) -> Self {
+        self.vantage = Some(vantage);
+        self
+    }
+
+    /// With a measured number.
+    #[must_use]
+    pub fn number(mut self, name: &'static str, value: impl Into<Number>) -> Self {
+        self.numbers.push((name, value.into()));
+        self
+    }
+
+    /// With frames that prove it.
+    #[must_use]
+    pub fn proved_by(mut self, frames: impl IntoIterator<Item = Cited>) -> Self {
+        self.evidence.extend(frames);
+        self
+    }
+
+    /// With a display filter that selects such frames.
+    #[must_use]
+    pub fn filter(mut self, filter: impl Into<String>) -> Self {
+        self.filter = filter.into();
+        self
+    }
+
+    /// With a likely cause, after those told before.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(Cause(cause.into()));
+        self
+    }
+
+    /// With a step that mends it and its command, after those told before.
+    #[must_use]
+    pub fn step(mut self, what: impl Into<String>, command: impl Into<String>) -> Self {
+        self.remedy.push(Step { what: what.into(), command: command.into() });
+        self
+    }
+
+    /// With something that was assumed and not measured.
+    #[must_use]
+    pub fn assuming(mut self, assumption: impl Into<String>) -> Self {
+        self.assumptions.push(assumption.into());
+        self
+    }
+}
+
+impl Cited {
+    /// Quotes `frame`.
+    pub fn of(frame: &Frame<'_>) -> Self {
+        Self {
+            at: frame.at,
+            time: frame.time,
+            tags: frame.layers.tags(),
+            line: frame.layers.summary().to_string(),
+            wire_len: frame.wire_len,
+            bytes: frame.bytes.get(..KEPT).unwrap_or(frame.bytes).into(),
+        }
+    }
+}
+
+macro_rules! number_from {
+    ($($whole:ty),*) => {
+        $(impl From<$whole> for Number {
+            fn from(n: $whole) -> Self {
+                Self::Whole(i64::try_from(n).unwrap_or(i64::MAX))
+            }
+        })*
+    };
+}
+number_from!(u16, u32, u64, i64, usize);
+
+impl From<f64> for Number {
+    fn from(n: f64) -> Self {
+        Self::Real(n)
+    }
+}
+
+impl From<String> for Number {
+    fn from(words: String) -> Self {
+        Self::Words(words)
+    }
+}
+
+impl From<&str> for Number {
+    fn from(words: &str) -> Self {
+        Self::Words(words.to_owned())
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(n) => n.fmt(f),
+            Self::Real(n) => write!(f, "{n:.1}"),
+            Self::Words(words) => words.fmt(f),
+        }
+    }
+}

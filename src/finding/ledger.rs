@@ -1,0 +1,269 @@
+//! The books: claims become findings. Equal rule and key are one finding; confidence climbs and never drops; a finding that is
+//! over may open again; each code has at most so many open at a time. No detector knows any of this.
+
+use std::collections::BTreeMap;
+
+use super::{Claim, Confidence, Finding, Key, Rule, State};
+use crate::event::VantageId;
+use crate::value::{Span, Timestamp};
+
+/// Open findings of one code, past which further keys are only counted (findings.md 1.2).
+const MOST_OPEN: usize = 50;
+/// Findings of one code in all, resolved ones included, past which further keys are only counted.
+const MOST_KEPT: usize = 200;
+/// At most one update of a finding in this span of packet time (findings.md 1.2).
+const UPDATE_EVERY: Span = Span::secs(10);
+/// A claim within this span after the end opens the same finding again (findings.md 1.2).
+const REOPEN_WITHIN: Span = Span::secs(600);
+/// Frames that are kept as evidence from the beginning; one more is kept from the end.
+const FIRST_FRAMES: usize = 4;
+
+/// All findings so far.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    findings: Vec<Finding>,
+    by_key: BTreeMap<(&'static str, Key), usize>,
+    overflow: BTreeMap<&'static str, u64>,
+    told: Vec<Timestamp>,
+    caps: Vec<(VantageId, Timestamp)>,
+}
+
+/// Something about a finding changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// It is new.
+    Opened,
+    /// It climbed to a higher confidence or severity.
+    Climbed,
+    /// Its numbers grew.
+    Updated,
+    /// It is over.
+    Resolved,
+    /// It opened again.
+    Reopened,
+}
+
+impl Ledger {
+    /// Enters a claim of `rule`, made at `now`. Tells which finding changed and how, when that is worth telling.
+    pub fn raise(&mut self, rule: &'static Rule, mut claim: Claim, now: Timestamp) -> Option<(usize, Change)> {
+        debug_assert!(
+            rule.permits(claim.confidence, claim.severity),
+            "{} at {}/{}",
+            rule.code,
+            claim.confidence,
+            claim.severity
+        );
+        self.cap(rule, &mut claim);
+        let key = (rule.code, claim.key.clone());
+        match self.by_key.get(&key).copied() {
+            Some(at) if self.findings.get(at).is_some_and(|f| f.is_current(now)) => self.update(at, claim, now),
+            _ => self.open(rule, key, claim, now),
+        }
+    }
+
+    /// Says that the finding of `rule` and `key` is over, for the reason `why`.
+    pub fn resolve(&mut self, rule: &'static Rule, key: &Key, why: &str, now: Timestamp) -> Option<(usize, Change)> {
+        let at = *self.by_key.get(&(rule.code, key.clone()))?;
+        let finding = self.findings.get_mut(at).filter(|f| f.state == State::Open)?;
+        finding.state = State::Resolved;
+        finding.resolved = Some(now);
+        finding.headline = format!("{} Resolved after {}: {why}.", finding.headline, now.since(finding.first));
+        Some((at, Change::Resolved))
+    }
+
+    /// The finding with index `at`.
+    pub fn finding(&self, at: usize) -> Option<&Finding> {
+        self.findings.get(at)
+    }
+
+    /// All findings in order of opening, and how many more of which code were only counted.
+    pub fn into_findings(self) -> (Vec<Finding>, Vec<(&'static str, u64)>) {
+        (self.findings, self.overflow.into_iter().collect())
+    }
+
+    fn open(
+        &mut self,
+        rule: &'static Rule,
+        key: (&'static str, Key),
+        claim: Claim,
+        now: Timestamp,
+    ) -> Option<(usize, Change)> {
+        let same_code = self.findings.iter().filter(|f| f.rule.code == rule.code);
+        let open = same_code.clone().filter(|f| f.state == State::Open).count();
+        if open >= MOST_OPEN || same_code.count() >= MOST_KEPT {
+            *self.overflow.entry(rule.code).or_default() += 1;
+            return None;
+        }
+        if rule.caps
+            && let Some(vantage) = claim.vantage
+        {
+            self.caps.push((vantage, now));
+        }
+        let at = self.findings.len();
+        self.findings.push(Finding::from_claim(rule, claim, now));
+        self.told.push(now);
+        self.by_key.insert(key, at);
+        Some((at, Change::Opened))
+    }
+
+    fn update(&mut self, at: usize, claim: Claim, now: Timestamp) -> Option<(usize, Change)> {
+        let finding = self.findings.get_mut(at)?;
+        let reopened = finding.state == State::Resolved;
+        let climbed = claim.confidence > finding.confidence
+            || (claim.confidence == finding.confidence && claim.severity > finding.severity);
+        finding.take(claim, now);
+        if reopened {
+            finding.state = State::Open;
+            finding.resolved = None;
+            finding.episodes = finding.episodes.saturating_add(1);
+        }
+        let told = self.told.get_mut(at)?;
+        let change = match (reopened, climbed, now.since(*told) >= UPDATE_EVERY) {
+            (true, ..) => Change::Reopened,
+            (_, true, _) => Change::Climbed,
+            (.., true) => Change::Updated,
+            _ => return None,
+        };
+        *told = now;
+        Some((at, change))
+    }
+
+    /// A capture that is in doubt proves nothing: `confirmed` becomes `likely` where the rule has that level (findings.md 1.1).
+    fn cap(&self, rule: &Rule, claim: &mut Claim) {
+        let capped = claim.confidence == Confidence::Confirmed
+            && claim.vantage.is_some_and(|v| self.caps.iter().any(|(doubted, _)| *doubted == v));
+        if !capped {
+            return;
+        }
+        if let Some((_, severity)) = rule.levels.iter().filter(|(c, _)| *c == Confidence::Likely).max_by_key(|(_, s)| s)
+        {
+            claim.confidence = Confidence::Likely;
+            claim.severity = *severity;
+            claim.assumptions.push("held at likely, since this capture itself is incomplete".to_owned());
+        }
+    }
+}
+
+impl Finding {
+    fn from_claim(rule: &'static Rule, claim: Claim, now: Timestamp) -> Self {
+        let mut finding = Self {
+            id: 0,
+            rule,
+            severity: claim.severity,
+            confidence: claim.confidence,
+            state: State::Open,
+            key: claim.key.clone(),
+            headline: String::new(),
+            first: claim.first.unwrap_or(now),
+            last: now,
+            resolved: None,
+            count: 0,
+            episodes: 1,
+            numbers: Vec::new(),
+            evidence: Vec::new(),
+            filter: String::new(),
+            causes: Vec::new(),
+            remedy: Vec::new(),
+            assumptions: Vec::new(),
+            vantage: claim.vantage,
+            explains: Vec::new(),
+            explained_by: None,
+        };
+        finding.take(claim, now);
+        finding
+    }
+
+    /// Whether a claim at `now` belongs to this finding and not to a new one.
+    fn is_current(&self, now: Timestamp) -> bool {
+        self.resolved.is_none_or(|over| now.since(over) <= REOPEN_WITHIN)
+    }
+
+    fn take(&mut self, claim: Claim, now: Timestamp) {
+        // The words follow the surest claim, so that a later, weaker one does not water them down.
+        if (claim.confidence, claim.severity) >= (self.confidence, self.severity) || self.headline.is_empty() {
+            self.confidence = self.confidence.max(claim.confidence);
+            self.severity = claim.severity;
+            self.headline = claim.headline;
+            self.numbers = claim.numbers;
+            self.filter = claim.filter;
+            self.causes = claim.causes;
+            self.remedy = claim.remedy;
+            self.assumptions = claim.assumptions;
+        }
+        self.first = self.first.min(claim.first.unwrap_or(now));
+        self.last = self.last.max(now);
+        self.count = self.count.max(claim.count);
+        for cited in claim.evidence {
+            self.cite(cited);
+        }
+    }
+
+    /// Keeps the first four frames and the last.
+    fn cite(&mut self, cited: super::Cited) {
+        if self.evidence.iter().any(|kept| kept.at == cited.at) {
+            return;
+        }
+        if self.evidence.len() > FIRST_FRAMES {
+            self.evidence.truncate(FIRST_FRAMES);
+        }
+        self.evidence.push(cited);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Severity;
+
+    static RULE: Rule = Rule {
+        code: "TEST001",
+        name: "test",
+        levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
+        page: "",
+        caps: false,
+    };
+
+    fn claim(key: u32, confidence: Confidence, severity: Severity) -> Claim {
+        Claim::new(Key::new().with("n", key), confidence, severity, format!("It is {confidence}."))
+    }
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_parts(seconds, 0)
+    }
+
+    #[test]
+    fn a_finding_climbs_and_never_drops() {
+        let mut ledger = Ledger::default();
+        let likely = || claim(1, Confidence::Likely, Severity::Warning);
+        assert_eq!(ledger.raise(&RULE, likely(), at(0)), Some((0, Change::Opened)));
+        let sure = claim(1, Confidence::Confirmed, Severity::Error);
+        assert_eq!(ledger.raise(&RULE, sure, at(1)), Some((0, Change::Climbed)));
+        assert_eq!(ledger.raise(&RULE, likely(), at(2)), None);
+        let finding = ledger.finding(0).unwrap();
+        assert_eq!((finding.confidence, finding.headline.as_str()), (Confidence::Confirmed, "It is confirmed."));
+    }
+
+    #[test]
+    fn what_is_over_opens_again_within_ten_minutes_and_is_new_after() {
+        let mut ledger = Ledger::default();
+        let likely = || claim(1, Confidence::Likely, Severity::Warning);
+        ledger.raise(&RULE, likely(), at(0));
+        let key = likely().key;
+        assert_eq!(ledger.resolve(&RULE, &key, "it stopped", at(10)), Some((0, Change::Resolved)));
+        assert_eq!(ledger.resolve(&RULE, &key, "it stopped", at(11)), None);
+        assert_eq!(ledger.raise(&RULE, likely(), at(600)), Some((0, Change::Reopened)));
+        ledger.resolve(&RULE, &key, "it stopped", at(610));
+        assert_eq!(ledger.raise(&RULE, likely(), at(1_300)), Some((1, Change::Opened)));
+        assert_eq!(ledger.into_findings().0.first().map(|f| f.episodes), Some(2));
+    }
+
+    #[test]
+    fn one_code_cannot_scroll_the_others_away() {
+        let mut ledger = Ledger::default();
+        for key in 0..1_000 {
+            ledger.raise(&RULE, claim(key, Confidence::Likely, Severity::Warning), at(0));
+        }
+        let (findings, more) = ledger.into_findings();
+        assert_eq!((findings.len(), more), (50, vec![("TEST001", 950)]));
+    }
+}

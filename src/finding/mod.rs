@@ -1,0 +1,164 @@
+//! What a person reads: a finding, its two scales, its key, its evidence; and the books that are kept of findings.
+
+mod claim;
+mod ledger;
+mod relate;
+mod report;
+mod rule;
+mod tally;
+
+pub use claim::{Cause, Cited, Claim, Number, Step};
+pub use ledger::{Change, Ledger};
+pub use relate::relate;
+pub use report::{Input, Lost, NotChecked, Pending, Report};
+pub use rule::Rule;
+pub use tally::{StackTally, Tally};
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+
+use crate::event::VantageId;
+use crate::value::{Outside, Timestamp};
+
+/// How bad it is if it is true.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A fact worth having in the report; never sets a failing exit code.
+    Info,
+    /// Degraded, or will break.
+    Warning,
+    /// A service or guest is broken.
+    Error,
+    /// A node or a whole network goes away.
+    Critical,
+}
+
+/// How much of the chain was on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Only the precondition was seen.
+    Risk,
+    /// The mechanism was seen at work, the effect was not.
+    Likely,
+    /// The effect was seen on the wire.
+    Confirmed,
+}
+
+/// Whether it still holds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It holds, or held when the capture ended.
+    Open,
+    /// It was seen to be over.
+    Resolved,
+}
+
+/// What makes a finding one: equal rule and equal key are the same finding. Ordered as the rule gives it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Key(Vec<(&'static str, Outside)>);
+
+/// One finding of the report.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Its number in the report, from 1, in order of opening.
+    pub id: u32,
+    /// The rule that it is a case of.
+    pub rule: &'static Rule,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// Whether it still holds.
+    pub state: State,
+    /// What makes it one.
+    pub key: Key,
+    /// One sentence: subject, what it does, the number against its limit, since when.
+    pub headline: String,
+    /// First evidence.
+    pub first: Timestamp,
+    /// Last evidence.
+    pub last: Timestamp,
+    /// When it was seen to be over.
+    pub resolved: Option<Timestamp>,
+    /// How often the evidence was seen.
+    pub count: u64,
+    /// How often it opened again after it was over.
+    pub episodes: u32,
+    /// What was measured.
+    pub numbers: Vec<(&'static str, Number)>,
+    /// The frames that prove it: the first four and the last.
+    pub evidence: Vec<Cited>,
+    /// A Wireshark display filter that selects such frames.
+    pub filter: String,
+    /// Likely causes, the likeliest first.
+    pub causes: Vec<Cause>,
+    /// What mends it, in order.
+    pub remedy: Vec<Step>,
+    /// What was not measured but assumed.
+    pub assumptions: Vec<String>,
+    /// Where it was seen first.
+    pub vantage: Option<VantageId>,
+    /// Findings that this one explains, by number.
+    pub explains: Vec<u32>,
+    /// The finding that explains this one, by number.
+    pub explained_by: Option<u32>,
+}
+
+impl Key {
+    /// A key without parts; `with` adds them.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The key with one part more.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.0.push((name, Outside::from(value.to_string().as_str())));
+        self
+    }
+
+    /// The part called `name`, as it is printed.
+    pub fn part(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| *n == name).map(|(_, value)| value.raw())
+    }
+
+    /// The parts in order.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Outside)> {
+        self.0.iter().map(|(name, value)| (*name, value))
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        })
+    }
+}
+
+impl fmt::Display for Confidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Risk => "risk",
+            Self::Likely => "likely",
+            Self::Confirmed => "confirmed",
+        })
+    }
+}

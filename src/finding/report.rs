@@ -1,0 +1,103 @@
+//! The report: everything that is said, before anybody decides how it looks.
+
+use serde::Serialize;
+
+use super::{Finding, Severity, Tally};
+use crate::event::{Vantage, VantageId};
+use crate::value::{Outside, Timestamp};
+
+/// The whole answer to "what is wrong here".
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What was read.
+    pub inputs: Vec<Input>,
+    /// Where frames were seen.
+    pub vantages: Vec<(VantageId, Vantage)>,
+    /// What was counted.
+    pub tally: Tally,
+    /// What was found: roots first by severity, each followed by what it explains.
+    pub findings: Vec<Finding>,
+    /// What was still waiting when the capture ended.
+    pub pending: Vec<Pending>,
+    /// Codes that were checked.
+    pub checked: Vec<&'static str>,
+    /// What could not be checked, and why.
+    pub not_checked: Vec<NotChecked>,
+    /// What was lost on the way.
+    pub lost: Lost,
+}
+
+/// One input.
+#[derive(Clone, Debug, Serialize)]
+pub struct Input {
+    /// How it is called in the report.
+    pub name: Outside,
+    /// Its path.
+    pub path: Outside,
+    /// Its format.
+    pub format: String,
+    /// Link types of its interfaces.
+    pub link_types: Vec<String>,
+    /// Frames read from it.
+    pub frames: u64,
+    /// Time of its first frame.
+    pub first: Option<Timestamp>,
+    /// Time of its last frame.
+    pub last: Option<Timestamp>,
+    /// What stopped the reading before the end, as one sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+}
+
+/// Something that waited for an answer when the capture ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pending {
+    /// The code that would have been raised.
+    pub code: &'static str,
+    /// What was waiting, in one sentence.
+    pub what: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A rule that was not checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotChecked {
+    /// Its code.
+    pub code: &'static str,
+    /// Why not.
+    pub why: String,
+}
+
+/// What did not reach a judgement.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Lost {
+    /// Frames that the kernel or an interface dropped, as the capture tells.
+    pub kernel: u64,
+    /// Frames that our ring had no room for.
+    pub ring: u64,
+    /// Frames that we dropped ourselves.
+    pub us: u64,
+    /// Frames that came with a stamp earlier than the one before them in their file.
+    pub disordered: u64,
+    /// Frames that came too late for their place.
+    pub late: u64,
+    /// Frames over which our own code failed.
+    pub internal_errors: u64,
+    /// Entries forgotten because a table was full, by table.
+    pub forgotten: Vec<(&'static str, u64)>,
+    /// Inputs that could not be read to their end.
+    pub damaged_inputs: u64,
+}
+
+impl Report {
+    /// The vantage that a frame was seen at.
+    pub fn vantage(&self, id: VantageId) -> Option<&Vantage> {
+        self.vantages.iter().find(|(v, _)| *v == id).map(|(_, vantage)| vantage)
+    }
+
+    /// The worst severity among roots: what the exit code goes by. What another finding explains does not count.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().filter(|f| f.explained_by.is_none()).map(|f| f.severity).max()
+    }
+}

@@ -1,0 +1,202 @@
+//! Every default, one struct a family, each field with its clause. A settings file may change any of them by name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Span;
+
+/// All settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where packets are recognised again.
+    pub sightings: Sightings,
+    /// How much is remembered.
+    pub tables: Tables,
+    /// VLAN tags.
+    pub vlan: Vlan,
+    /// Sizes.
+    pub mtu: Mtu,
+    /// DHCPv4.
+    pub dhcp: Dhcp,
+    /// Spanning tree.
+    pub stp: Stp,
+    /// The capture itself.
+    pub capture: Capture,
+}
+
+/// Recognising one packet at several vantages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sightings {
+    /// Milliseconds within which two sightings may be one packet. 2 ms inside one host, where the same packet is queued from
+    /// device to device; 10 leaves room for a loaded switch between hosts with one clock.
+    pub window_ms: i64,
+}
+
+/// Limits of tables, in entries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tables {
+    /// Stations by MAC address.
+    pub stations: usize,
+    /// TCP connections.
+    pub flows: usize,
+    /// DHCP clients.
+    pub clients: usize,
+    /// Stacks of tags by vantage.
+    pub stacks: usize,
+    /// Packets under recognition.
+    pub packets: usize,
+}
+
+/// VLAN tags.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vlan {
+    /// Outer VLAN identifiers that carry 0x8100 inside 0x8100 on purpose.
+    pub qinq: Vec<u16>,
+    /// Seconds without the symptom after which a finding is over.
+    pub resolve_s: i64,
+    /// Frames of the same VLANs that must have passed healthy in that time.
+    pub resolve_frames: u64,
+}
+
+/// Sizes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mtu {
+    /// Bytes of layer 3 that a link takes where nothing tells (Ethernet: 1500, IEEE 802.3 clause 3.2.7).
+    pub assumed: u32,
+    /// Times a segment must have been sent, unanswered, to count as lost: four sends in 3 s is more than congestion does.
+    pub lost_sends: u32,
+    /// Echo requests of a size that must stay unanswered, while smaller ones are answered, to count as lost.
+    pub lost_echoes: u32,
+}
+
+/// DHCPv4 (RFC 2131).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dhcp {
+    /// Seconds since the first DISCOVER after which silence counts: the first two delays of RFC 2131 section 4.1.
+    pub discover_wait_s: i64,
+    /// DISCOVERs that must have been sent by then.
+    pub discover_tries: u32,
+    /// Seconds since the first DISCOVER after which silence is certain.
+    pub discover_final_s: i64,
+    /// Clients of one domain without an answer within a minute that make it the domain's trouble.
+    pub discover_clients: usize,
+    /// Seconds after an OFFER in which a client must ask for it.
+    pub offer_wait_s: i64,
+    /// The same for a boot ROM, which collects offers over several DISCOVERs (PXE 2.1: 4, 8, 16 s).
+    pub offer_wait_pxe_s: i64,
+    /// NAKs for one client in five minutes that are an error.
+    pub naks: u32,
+}
+
+/// Spanning tree (IEEE 802.1D-2004).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stp {
+    /// Address prefixes that hypervisors give to guests.
+    pub guest_prefixes: Vec<String>,
+    /// Addresses with such a prefix that are declared appliances: they may speak spanning tree.
+    pub appliances: Vec<crate::value::Mac>,
+    /// Seconds without a BPDU after which a guest has stopped.
+    pub resolve_s: i64,
+}
+
+/// The capture itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Capture {
+    /// Milliseconds that a stamp may run back before it is a finding.
+    pub disorder_ms: i64,
+    /// Data segments in one direction, with nothing of the other, that make a capture one-sided.
+    pub one_direction_segments: u64,
+    /// Acknowledgements of data never seen that show a loss.
+    pub unseen_acks: u32,
+    /// Seconds in which they must come.
+    pub unseen_acks_s: i64,
+}
+
+impl Default for Sightings {
+    fn default() -> Self {
+        Self { window_ms: 10 }
+    }
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self { stations: 200_000, flows: 200_000, clients: 50_000, stacks: 4_096, packets: 65_536 }
+    }
+}
+
+impl Default for Vlan {
+    fn default() -> Self {
+        Self { qinq: Vec::new(), resolve_s: 60, resolve_frames: 20 }
+    }
+}
+
+impl Default for Mtu {
+    fn default() -> Self {
+        Self { assumed: 1_500, lost_sends: 4, lost_echoes: 2 }
+    }
+}
+
+impl Default for Dhcp {
+    fn default() -> Self {
+        Self {
+            discover_wait_s: 10,
+            discover_tries: 2,
+            discover_final_s: 60,
+            discover_clients: 3,
+            offer_wait_s: 10,
+            offer_wait_pxe_s: 20,
+            naks: 3,
+        }
+    }
+}
+
+impl Default for Stp {
+    fn default() -> Self {
+        // OpenStack, QEMU and libvirt, Xen, Eucalyptus, VMware ×3, Hyper-V, VirtualBox, oVirt ×2.
+        let prefixes = [
+            "fa:16:3e", "52:54:00", "00:16:3e", "d0:0d", "00:0c:29", "00:50:56", "00:05:69", "00:15:5d", "08:00:27",
+            "00:1a:4a", "56:6f",
+        ];
+        Self { guest_prefixes: prefixes.map(str::to_owned).to_vec(), appliances: Vec::new(), resolve_s: 60 }
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self { disorder_ms: 1_000, one_direction_segments: 200, unseen_acks: 10, unseen_acks_s: 5 }
+    }
+}
+
+impl Sightings {
+    /// The window as a span.
+    pub const fn window(&self) -> Span {
+        Span::millis(self.window_ms)
+    }
+}
+
+impl Stp {
+    /// Whether `mac` has a prefix that hypervisors give to guests, and is not a declared appliance.
+    pub fn is_guest_prefix(&self, mac: crate::value::Mac) -> bool {
+        let text = mac.to_string();
+        !self.appliances.contains(&mac) && self.guest_prefixes.iter().any(|prefix| text.starts_with(prefix.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_changed_by_name_and_a_wrong_name_is_refused() {
+        let settings: Settings = toml::from_str("[dhcp]\ndiscover_wait_s = 20").unwrap();
+        assert_eq!((settings.dhcp.discover_wait_s, settings.dhcp.naks), (20, 3));
+        assert!(toml::from_str::<Settings>("[dhcp]\ndiscover_weight_s = 20").is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! A case: a folder with captures, what the host said, and `case.toml`. A recording, a bug report and a test are the same folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{HostLog, Lane, SourceError, open};
+use crate::event::{Fact, Place, Stamped};
+use crate::value::{Outside, Span};
+
+/// What `case.toml` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseFile {
+    /// What happened, in one sentence.
+    pub sentence: String,
+    /// `forged`, `recorded`, or where else it came from.
+    #[serde(default)]
+    pub origin: String,
+    /// How it was made: the code, or the tools and their versions.
+    #[serde(default)]
+    pub how: String,
+    /// The way of a packet through the vantages, from its sender to its receiver.
+    #[serde(default)]
+    pub path: Vec<String>,
+    /// The vantages; without any, every capture in the folder is one.
+    #[serde(default, rename = "vantage")]
+    pub vantages: Vec<CaseVantage>,
+}
+
+/// One vantage of a case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseVantage {
+    /// The capture's file name in the folder.
+    pub file: String,
+    /// How the vantage is called, where the capture does not tell or tells it wrong.
+    pub name: Option<String>,
+    /// What kind of place it is.
+    pub place: Option<Place>,
+    /// Nanoseconds to add to its stamps.
+    #[serde(default)]
+    pub offset_ns: i64,
+}
+
+/// What is judged together: lanes, facts, and what could not be used.
+#[derive(Default)]
+pub struct Case {
+    /// Captures.
+    pub lanes: Vec<Lane>,
+    /// What the host said.
+    pub facts: Vec<Stamped<Fact>>,
+    /// Sentences about what was refused.
+    pub refused: Vec<String>,
+}
+
+/// The name of the file that makes a folder a case.
+pub const CASE_FILE: &str = "case.toml";
+
+impl Case {
+    /// Opens the case in `folder`. A capture that cannot be opened becomes a lane that says so; the others are used.
+    ///
+    /// # Errors
+    /// When the folder or its `case.toml` cannot be read.
+    pub fn open(folder: &Path) -> Result<Self, SourceError> {
+        let file = folder.join(CASE_FILE);
+        let name = Outside::from(file.to_string_lossy().as_ref());
+        let text = fs::read_to_string(&file).map_err(|e| SourceError::unreadable(&name, &e))?;
+        let said: CaseFile = toml::from_str(&text).map_err(|e| SourceError::nonsense(&name, e.message()))?;
+        let mut case = Self::default();
+        let vantages = if said.vantages.is_empty() { captures_in(folder)? } else { said.vantages };
+        for vantage in vantages {
+            let mut lane = lane(&folder.join(&vantage.file));
+            lane.vantage = vantage.name;
+            lane.place = vantage.place;
+            lane.offset = Span::nanos(vantage.offset_ns);
+            case.lanes.push(lane);
+        }
+        let host = folder.join("host.jsonl");
+        if host.exists() {
+            case.add_host(&host)?;
+        }
+        Ok(case)
+    }
+
+    /// Adds the facts of the host log at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be opened or read.
+    pub fn add_host(&mut self, path: &Path) -> Result<(), SourceError> {
+        let log = HostLog::open(path)?;
+        self.facts.extend(log.facts);
+        self.refused.extend(log.refused);
+        Ok(())
+    }
+}
+
+/// The capture at `path` as a lane, named after the file without its endings.
+pub fn lane(path: &Path) -> Lane {
+    let shown = Outside::from(path.to_string_lossy().as_ref());
+    match open(path) {
+        Ok(source) => Lane::new(stem(path), shown, source),
+        Err(damage) => Lane::broken(stem(path), shown, damage),
+    }
+}
+
+/// The captures of a folder in the order of their names.
+fn captures_in(folder: &Path) -> Result<Vec<CaseVantage>, SourceError> {
+    let shown = Outside::from(folder.to_string_lossy().as_ref());
+    let listing = fs::read_dir(folder).map_err(|e| SourceError::unreadable(&shown, &e))?;
+    let mut files: Vec<PathBuf> =
+        listing.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_capture(p)).collect();
+    files.sort();
+    let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
+    let vantage = |file| CaseVantage { file, name: None, place: None, offset_ns: 0 };
+    Ok(files.iter().filter_map(name).map(vantage).collect())
+}
+
+/// Whether the name says capture: `.pcap`, `.pcapng`, `.cap`, with or without an ending of compression.
+fn is_capture(path: &Path) -> bool {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain = [".gz", ".zst", ".lz4"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    [".pcap", ".pcapng", ".cap"].iter().any(|end| plain.ends_with(end))
+}
+
+/// The file's name without the endings that say what it is.
+fn stem(path: &Path) -> String {
+    let name = path.file_name().map_or_else(|| "stdin".to_owned(), |n| n.to_string_lossy().into_owned());
+    if name == "-" {
+        return "stdin".to_owned();
+    }
+    let plain = [".gz", ".zst", ".lz4"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    let plain = [".pcapng", ".pcap", ".cap"].iter().find_map(|end| plain.strip_suffix(end)).unwrap_or(plain);
+    if plain.is_empty() { name.clone() } else { plain.to_owned() }
+}

@@ -1,0 +1,86 @@
+//! `host.jsonl`: one fact about the host a line. A line that cannot be read is refused by its number, and the rest is used.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use super::SourceError;
+use crate::event::{Fact, Stamped};
+use crate::value::Outside;
+
+/// Bytes of one line at most: the longest fact has some 500.
+const LONGEST: u64 = 65_536;
+/// Lines at most: a host with 100,000 forwarding entries has fewer.
+const MOST: usize = 1_000_000;
+
+/// The facts of a host log, and one sentence for each line that was refused.
+#[derive(Debug, Default)]
+pub struct HostLog {
+    /// What could be read, in the order of the file.
+    pub facts: Vec<Stamped<Fact>>,
+    /// What could not: path, line number and reason.
+    pub refused: Vec<String>,
+}
+
+impl HostLog {
+    /// Reads the host log at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read; a line that makes no sense is refused, not an error.
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
+        let name = Outside::from(path.to_string_lossy().as_ref());
+        let file = File::open(path).map_err(|e| SourceError::unreadable(&name, &e))?;
+        Self::read(&name, BufReader::new(file)).map_err(|e| SourceError::unreadable(&name, &e))
+    }
+
+    fn read(name: &Outside, mut from: impl BufRead) -> std::io::Result<Self> {
+        let mut log = Self::default();
+        let mut line = Vec::new();
+        for number in 1..=MOST {
+            line.clear();
+            let taken = std::io::Read::take(&mut from, LONGEST).read_until(b'\n', &mut line)?;
+            if taken == 0 {
+                return Ok(log);
+            }
+            let is_cut = taken as u64 == LONGEST && line.last() != Some(&b'\n');
+            if is_cut {
+                from.skip_until(b'\n')?;
+            }
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let fact = if is_cut { Err("the line is longer than 64 KiB".to_owned()) } else { parse(&line) };
+            match fact {
+                Ok(fact) => log.facts.push(fact),
+                Err(why) => log.refused.push(format!("{name}: line {number}: {why}; the other lines are used")),
+            }
+        }
+        log.refused.push(format!("{name}: line {MOST}: more lines than a host has facts; the lines before are used"));
+        Ok(log)
+    }
+}
+
+fn parse(line: &[u8]) -> Result<Stamped<Fact>, String> {
+    serde_json::from_slice(line).map_err(|e| Outside::from(e.to_string().as_str()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_refused_by_number() {
+        let text = b"{\"fact\":\"missing\",\"what\":\"fdb\",\"why\":\"not permitted\"}\n\nnonsense\n{\"fact\":\"link\",\"name\":\"bond0\",\"kind\":\"bond\"}\n";
+        let log = HostLog::read(&Outside::from("host.jsonl"), &text[..]).unwrap();
+        assert_eq!(log.facts.len(), 2);
+        assert_eq!(log.refused.len(), 1);
+        assert!(log.refused[0].starts_with("host.jsonl: line 3: "), "{}", log.refused[0]);
+    }
+
+    #[test]
+    fn a_line_without_end_costs_no_memory() {
+        let text = vec![b'a'; 200_000];
+        let log = HostLog::read(&Outside::from("h"), &text[..]).unwrap();
+        assert!(log.facts.is_empty() && log.refused[0].contains("64 KiB"));
+    }
+}

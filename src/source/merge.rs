@@ -1,0 +1,311 @@
+//! Many lanes, one order: the smallest head comes first; ties go to the host log, then to lanes by name, then to the number.
+//! Inside a lane time never runs back: an earlier stamp is lifted to the lane's latest for ordering and keeps its own for display.
+
+use std::collections::VecDeque;
+
+use super::{Interface, Source, SourceError};
+use crate::event::{Drops, Fact, Place, Record, Stamped, Vantage, VantageId};
+use crate::value::{Outside, Span, Timestamp};
+use crate::wire::LinkType;
+
+/// One source in the merge, with what a case says of it.
+pub struct Lane {
+    /// How it is called: orders ties, and names vantages whose interface has no name.
+    pub name: String,
+    /// Its path, for the report.
+    pub path: Outside,
+    /// The kind of place, where a case tells it.
+    pub place: Option<Place>,
+    /// The vantage's name, where a case tells it.
+    pub vantage: Option<String>,
+    /// What is added to its stamps.
+    pub offset: Span,
+    source: Box<dyn Source>,
+    state: State,
+    told: usize,
+    dropped: u64,
+    whole_until: Timestamp,
+    latest: Timestamp,
+    frames: u64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    damage: Option<SourceError>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The record at the head was handed out, or none was read yet.
+    Spent,
+    /// A record waits, at this place in the order.
+    Waits(Timestamp),
+    /// There is nothing more.
+    Ended,
+}
+
+/// All lanes of one case.
+pub struct Merge {
+    lanes: Vec<Lane>,
+    facts: VecDeque<Stamped<Fact>>,
+    queued: VecDeque<Item<'static>>,
+}
+
+/// What the merge hands out.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A vantage appeared.
+    Vantage(VantageId, Vantage),
+    /// The host said something.
+    Fact(Stamped<Fact>),
+    /// A vantage lost frames.
+    Lost(Drops),
+    /// A frame, with its vantage, link type and place in the order.
+    Frame(Record<'a>, VantageId, LinkType, Timestamp),
+}
+
+/// What a lane came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How the lane is called.
+    pub name: String,
+    /// Its path.
+    pub path: Outside,
+    /// Its format.
+    pub format: String,
+    /// The link types of its interfaces, each once.
+    pub links: Vec<LinkType>,
+    /// Frames read.
+    pub frames: u64,
+    /// Stamp of the first frame.
+    pub first: Option<Timestamp>,
+    /// The latest stamp of a frame.
+    pub last: Option<Timestamp>,
+    /// When the capture itself says that it ended.
+    pub end: Option<Timestamp>,
+    /// What stopped the reading.
+    pub damage: Option<SourceError>,
+}
+
+impl Lane {
+    /// A lane that reads `source`, which came from `path`.
+    pub fn new(name: String, path: Outside, source: Box<dyn Source>) -> Self {
+        Self {
+            name,
+            path,
+            place: None,
+            vantage: None,
+            offset: Span::ZERO,
+            source,
+            state: State::Spent,
+            told: 0,
+            dropped: 0,
+            whole_until: Timestamp::MIN,
+            latest: Timestamp::MIN,
+            frames: 0,
+            first: None,
+            last: None,
+            damage: None,
+        }
+    }
+
+    /// A lane that could not even be opened.
+    pub fn broken(name: String, path: Outside, damage: SourceError) -> Self {
+        let mut lane = Self::new(name, path, Box::new(Nothing));
+        lane.damage = Some(damage);
+        lane.state = State::Ended;
+        lane
+    }
+
+    /// Bytes of the file read so far.
+    pub fn position(&self) -> u64 {
+        self.source.position()
+    }
+
+    fn fill(&mut self) {
+        if self.state != State::Spent {
+            return;
+        }
+        match self.source.advance() {
+            Ok(true) => {
+                let time = self.source.record().time.after(self.offset);
+                self.latest = self.latest.max(time);
+                self.frames = self.frames.saturating_add(1);
+                self.first = self.first.or(Some(time));
+                self.last = self.last.max(Some(time));
+                self.state = State::Waits(self.latest);
+            }
+            Ok(false) => self.state = State::Ended,
+            Err(damage) => {
+                self.damage = Some(damage);
+                self.state = State::Ended;
+            }
+        }
+    }
+
+    /// The vantages and losses that came up while filling.
+    fn news(&mut self, lane: u16, news: &mut VecDeque<Item<'static>>) {
+        let interfaces = self.source.interfaces();
+        for (at, interface) in (0_u32..).zip(interfaces).skip(self.told) {
+            news.push_back(Item::Vantage(
+                VantageId { lane, interface: at },
+                self.describe(interface, interfaces.len()),
+            ));
+        }
+        self.told = interfaces.len();
+        let dropped = interfaces.iter().fold(0_u64, |sum, i| sum.saturating_add(i.dropped));
+        if dropped > self.dropped {
+            let at = interfaces.iter().rposition(|i| i.dropped > 0).and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
+            news.push_back(Item::Lost(Drops {
+                vantage: VantageId { lane, interface: at },
+                from: self.first.unwrap_or(self.latest).max(self.whole_until),
+                until: self.latest,
+                frames: dropped.saturating_sub(self.dropped),
+            }));
+            self.dropped = dropped;
+            self.whole_until = self.latest;
+        }
+    }
+
+    fn describe(&self, interface: &Interface, of: usize) -> Vantage {
+        let named = interface.name.clone().filter(|name| !name.is_empty() && (of > 1 || self.vantage.is_none()));
+        let name = match (named, &self.vantage) {
+            (Some(name), _) => name,
+            (None, Some(told)) => Outside::from(told.as_str()),
+            (None, None) => Outside::from(interface_in(&self.name)),
+        };
+        Vantage {
+            place: self.place.unwrap_or_else(|| Place::from_name(name.raw(), interface.link)),
+            name,
+            link: interface.link,
+            snap_len: interface.snap_len,
+            filter: interface.filter.clone(),
+            offset: self.offset,
+        }
+    }
+}
+
+impl Merge {
+    /// Merges `lanes` and `facts`; neither need be in order.
+    pub fn new(mut lanes: Vec<Lane>, mut facts: Vec<Stamped<Fact>>) -> Self {
+        lanes.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+        facts.sort_by_key(|fact| fact.time);
+        Self { lanes, facts: facts.into(), queued: VecDeque::new() }
+    }
+
+    /// The next thing in the order; `None` when every lane has ended.
+    #[expect(clippy::should_implement_trait, reason = "it lends: an iterator could not")]
+    pub fn next(&mut self) -> Option<Item<'_>> {
+        for (at, lane) in (0_u16..).zip(&mut self.lanes) {
+            if lane.state == State::Spent {
+                lane.fill();
+                lane.news(at, &mut self.queued);
+            }
+        }
+        if let Some(item) = self.queued.pop_front() {
+            return Some(item);
+        }
+        let heads = self.lanes.iter().enumerate().filter_map(|(at, lane)| match lane.state {
+            State::Waits(time) => Some((time, at)),
+            State::Spent | State::Ended => None,
+        });
+        let head = heads.min();
+        // A fact without a time holds from the beginning; a later one comes before frames of its moment.
+        let fact_is_due = self.facts.front().is_some_and(|fact| match (fact.time, head) {
+            (None, _) | (Some(_), None) => true,
+            (Some(at), Some((time, _))) => at <= time,
+        });
+        if fact_is_due {
+            return self.facts.pop_front().map(Item::Fact);
+        }
+        let (time, at) = head?;
+        let lane = self.lanes.get_mut(at)?;
+        lane.state = State::Spent;
+        let mut record = lane.source.record();
+        record.time = record.time.after(lane.offset);
+        let vantage = VantageId { lane: u16::try_from(at).unwrap_or(u16::MAX), interface: record.interface };
+        let link =
+            lane.source.interfaces().get(record.interface as usize).map_or(LinkType::Other(u32::MAX), |i| i.link);
+        Some(Item::Frame(record, vantage, link, time))
+    }
+
+    /// Bytes of all files read so far.
+    pub fn position(&self) -> u64 {
+        self.lanes.iter().fold(0, |sum, lane| sum.saturating_add(lane.position()))
+    }
+
+    /// What became of every lane, in the order of their names.
+    pub fn outcomes(self) -> Vec<Outcome> {
+        let outcome = |lane: Lane| {
+            let mut links: Vec<_> = lane.source.interfaces().iter().map(|i| i.link).collect();
+            links.sort_unstable();
+            links.dedup();
+            Outcome {
+                format: lane.source.format(),
+                links,
+                end: lane.source.interfaces().iter().filter_map(|i| i.end).max().map(|end| end.after(lane.offset)),
+                name: lane.name,
+                path: lane.path,
+                frames: lane.frames,
+                first: lane.first,
+                last: lane.last,
+                damage: lane.damage,
+            }
+        };
+        self.lanes.into_iter().map(outcome).collect()
+    }
+}
+
+/// The source of a lane that could not be opened.
+struct Nothing;
+
+impl Source for Nothing {
+    fn advance(&mut self) -> Result<bool, SourceError> {
+        Ok(false)
+    }
+
+    fn record(&self) -> Record<'_> {
+        Record {
+            interface: 0,
+            number: 0,
+            time: Timestamp::MIN,
+            wire_len: 0,
+            direction: crate::event::Direction::Unknown,
+            offload: crate::event::Offload::Unknown,
+            bytes: &[],
+        }
+    }
+
+    fn interfaces(&self) -> &[Interface] {
+        &[]
+    }
+
+    fn format(&self) -> String {
+        "unreadable".to_owned()
+    }
+
+    fn position(&self) -> u64 {
+        0
+    }
+}
+
+/// The interface in a file's name: `incident.bond0` was captured on `bond0`. A name whose last part is no interface's stays whole.
+fn interface_in(stem: &str) -> &str {
+    let is_interface = |part: &str| {
+        // IFNAMSIZ is 16 with its end; a part of digits only is a date or a count.
+        (2..16).contains(&part.len())
+            && part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    stem.rsplit_once('.').map(|(_, last)| last).filter(|last| is_interface(last)).unwrap_or(stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interface_is_read_off_the_name_of_the_file() {
+        assert_eq!(interface_in("bond0"), "bond0");
+        assert_eq!(interface_in("double_vlan.tap3f2a91c0-5d"), "tap3f2a91c0-5d");
+        assert_eq!(interface_in("node7.2026-11-02"), "node7.2026-11-02");
+    }
+}

@@ -1,0 +1,73 @@
+//! I/O in: captures, host logs and cases become records, facts and losses. The only place that may ask the clock or open a socket.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod case;
+mod error;
+mod hostlog;
+mod merge;
+mod pcap;
+mod pcapng;
+mod unpack;
+mod window;
+
+pub use case::{CASE_FILE, Case, CaseFile, CaseVantage, lane};
+pub use error::SourceError;
+pub use hostlog::HostLog;
+pub use merge::{Item, Lane, Merge, Outcome};
+pub use unpack::{open, open_reader};
+
+use crate::event::Record;
+use crate::value::{Outside, Timestamp};
+use crate::wire::LinkType;
+
+/// One ordered stream of captured frames: a file, standard input, or a socket.
+///
+/// Two steps, because a merge must look at the heads of all lanes before it takes one: `advance` moves to the next
+/// record, `record` shows it for as long as nobody advances.
+pub trait Source: Send {
+    /// Moves to the next record; `false` at the end. After an error nothing more comes, and what came before it was whole.
+    ///
+    /// # Errors
+    /// What is wrong with the source, with its path and offset.
+    fn advance(&mut self) -> Result<bool, SourceError>;
+
+    /// The record that `advance` moved to.
+    fn record(&self) -> Record<'_>;
+
+    /// The interfaces met so far; a record's `interface` is an index into them.
+    fn interfaces(&self) -> &[Interface];
+
+    /// What kind of source it is, for the report: `pcap`, `pcapng`, `pcap (gzip)`.
+    fn format(&self) -> String;
+
+    /// Bytes of the file that were read so far, for progress; before unpacking.
+    fn position(&self) -> u64;
+}
+
+/// One interface of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, where the source tells it.
+    pub name: Option<Outside>,
+    /// A description, where the source tells it.
+    pub description: Option<Outside>,
+    /// How its frames begin.
+    pub link: LinkType,
+    /// The most bytes it kept of a frame; 0 where there was no limit.
+    pub snap_len: u32,
+    /// The capture filter, where the source tells it.
+    pub filter: Option<Outside>,
+    /// Frames that the interface or the system lost, as counted when last told.
+    pub dropped: u64,
+    /// When the capture on this interface ended, where the source tells it.
+    pub end: Option<Timestamp>,
+}

@@ -1,0 +1,148 @@
+//! Networks: a broadcast domain is a vantage and a stack of tags, and two of them are one when the same packet was seen in both.
+//! At most `tables.stacks` are held; what comes later shares one place and is counted.
+
+use crate::event::{Frame, VantageId};
+use crate::settings::Settings;
+use crate::value::{BoundedMap, TagStack, Timestamp};
+
+/// A stack of tags at a vantage.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DomainId(u32);
+
+/// All networks seen.
+pub struct Domains {
+    nodes: Vec<Node>,
+    index: BoundedMap<Place, u32>,
+    last: Option<(Place, u32)>,
+    limit: usize,
+    forgotten: u64,
+}
+
+type Place = (VantageId, TagStack, Option<u32>);
+
+struct Node {
+    vantage: VantageId,
+    stack: TagStack,
+    vni: Option<u32>,
+    parent: u32,
+    frames: u64,
+    latest: Timestamp,
+}
+
+impl Domains {
+    /// No network yet.
+    pub fn new(settings: &Settings) -> Self {
+        let limit = settings.tables.stacks.max(1);
+        Self { nodes: Vec::new(), index: BoundedMap::new(limit), last: None, limit, forgotten: 0 }
+    }
+
+    /// The network that `frame` travels in; counts the frame.
+    pub fn note(&mut self, frame: &Frame<'_>) -> DomainId {
+        let layers = &frame.layers;
+        let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
+        let place = (frame.at.vantage, stack, layers.vni());
+        let id = match self.last {
+            Some((known, id)) if known == place => id,
+            _ => self.intern(place),
+        };
+        self.last = Some((place, id));
+        if let Some(node) = self.nodes.get_mut(id as usize) {
+            node.frames = node.frames.saturating_add(1);
+            node.latest = node.latest.max(frame.time);
+        }
+        DomainId(id)
+    }
+
+    /// The same packet was seen in both: they are one network.
+    pub fn join(&mut self, a: DomainId, b: DomainId) {
+        let (a, b) = (self.root(a).0, self.root(b).0);
+        if let Some(node) = self.nodes.get_mut(a.max(b) as usize) {
+            node.parent = a.min(b);
+        }
+    }
+
+    /// The one that stands for all that are the same network.
+    pub fn root(&self, of: DomainId) -> DomainId {
+        let mut at = of.0;
+        // Parents always have a smaller number, so that this ends.
+        while let Some(node) = self.nodes.get(at as usize).filter(|node| node.parent < at) {
+            at = node.parent;
+        }
+        DomainId(at)
+    }
+
+    /// Whether the two are one network.
+    pub fn is_same(&self, a: DomainId, b: DomainId) -> bool {
+        a == b || self.root(a) == self.root(b)
+    }
+
+    /// The network as it looks where it wears the most tags: `20.100`, `untagged`, `VNI 42`.
+    pub fn name(&self, of: DomainId) -> String {
+        let stack = self.stack(of);
+        let vni = self.nodes.get(of.0 as usize).and_then(|node| node.vni);
+        match vni {
+            Some(vni) if stack.is_empty() => format!("VNI {vni}"),
+            Some(vni) => format!("VNI {vni}, {stack}"),
+            None => stack.to_string(),
+        }
+    }
+
+    /// The tags of the network where it wears the most, without priority tags.
+    pub fn stack(&self, of: DomainId) -> TagStack {
+        let root = self.root(of);
+        let same = (0..).zip(&self.nodes).filter(|(id, _)| self.root(DomainId(*id)) == root);
+        same.map(|(_, node)| node.stack.networks()).max_by_key(TagStack::depth).unwrap_or_default()
+    }
+
+    /// Frames with each stack of tags at each vantage, tunnelled ones left out: vantage, stack, frames, time of the latest.
+    pub fn stacks(&self) -> impl Iterator<Item = (VantageId, TagStack, u64, Timestamp)> {
+        self.nodes.iter().filter(|node| node.vni.is_none()).map(|n| (n.vantage, n.stack, n.frames, n.latest))
+    }
+
+    /// Frames at `vantage` so far whose stack satisfies `is_wanted`.
+    pub fn frames(&self, vantage: VantageId, is_wanted: impl Fn(&TagStack) -> bool) -> u64 {
+        self.stacks()
+            .filter(|(v, stack, ..)| *v == vantage && is_wanted(stack))
+            .fold(0, |sum, n| sum.saturating_add(n.2))
+    }
+
+    /// Frames whose stack found no place of its own.
+    pub const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    fn intern(&mut self, place: Place) -> u32 {
+        if let Some(id) = self.index.get_mut(&place) {
+            return *id;
+        }
+        if self.nodes.len() >= self.limit {
+            self.forgotten = self.forgotten.saturating_add(1);
+            return 0;
+        }
+        let id = u32::try_from(self.nodes.len()).unwrap_or(0);
+        let (vantage, stack, vni) = place;
+        self.nodes.push(Node { vantage, stack, vni, parent: id, frames: 0, latest: Timestamp::MIN });
+        self.index.insert(place, id);
+        // A priority tag names no network: the frame belongs where it would without.
+        let network = stack.networks();
+        if network != stack {
+            let plain = self.intern_plain((vantage, network, vni));
+            self.join(DomainId(id), DomainId(plain));
+        }
+        id
+    }
+
+    fn intern_plain(&mut self, place: Place) -> u32 {
+        match self.index.get_mut(&place) {
+            Some(id) => *id,
+            None if self.nodes.len() < self.limit => {
+                let id = u32::try_from(self.nodes.len()).unwrap_or(0);
+                let (vantage, stack, vni) = place;
+                self.nodes.push(Node { vantage, stack, vni, parent: id, frames: 0, latest: Timestamp::MIN });
+                self.index.insert(place, id);
+                id
+            }
+            None => 0,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What the host says of itself: links by name, what carries what, who lives behind which port; and what it could not say.
+//! Bounded by the size of the host: one entry a link, one a forwarding entry, at most 100,000 of each.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Fact, Guest, Link, LinkKind, Stamped};
+use crate::value::{Mac, Outside, TagStack, Tpid, Vid};
+
+/// Entries of each kind that are held.
+const MOST: usize = 100_000;
+/// Devices on one another that are followed: more than any host stacks.
+const DEEPEST: usize = 12;
+
+/// The facts that hold now.
+#[derive(Debug, Default)]
+pub struct Host {
+    links: BTreeMap<String, Link>,
+    ports: BTreeMap<String, String>,
+    fdb: BTreeMap<Mac, String>,
+    guests: BTreeMap<Mac, Guest>,
+    missing: BTreeMap<String, String>,
+}
+
+/// A VLAN device on a VLAN device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stacked {
+    /// The device on top.
+    pub device: Outside,
+    /// What carries all of them: the bond or network card at the bottom.
+    pub carrier: Outside,
+    /// All tags that frames of the device wear on the carrier, outermost first.
+    pub tags: TagStack,
+    /// The device's MTU.
+    pub mtu: Option<u32>,
+    /// The carrier's MTU.
+    pub carrier_mtu: Option<u32>,
+}
+
+impl Host {
+    /// Takes a fact in; a later one about the same thing replaces the earlier.
+    pub fn learn(&mut self, fact: &Stamped<Fact>) {
+        match &fact.what {
+            Fact::Link(link) if self.links.len() < MOST => {
+                self.links.insert(link.name.raw().to_owned(), link.clone());
+            }
+            Fact::LinkGone { name } => {
+                self.links.remove(name.raw());
+                self.ports.remove(name.raw());
+            }
+            Fact::BridgePort { port, bridge, .. } if self.ports.len() < MOST => {
+                self.ports.insert(port.raw().to_owned(), bridge.raw().to_owned());
+            }
+            Fact::Fdb { mac, port, .. } if self.fdb.len() < MOST => {
+                self.fdb.insert(*mac, port.raw().to_owned());
+            }
+            Fact::Guest(guest) if self.guests.len() < MOST => {
+                self.guests.insert(guest.mac, guest.clone());
+            }
+            Fact::Missing { what, why } if self.missing.len() < MOST => {
+                self.missing.insert(what.raw().to_owned(), why.raw().to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the host said anything about its links.
+    pub fn is_known(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// The link called `name`.
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.get(name)
+    }
+
+    /// The MTU of the link called `name`, in bytes of layer 3.
+    pub fn mtu(&self, name: &str) -> Option<u32> {
+        self.link(name)?.mtu
+    }
+
+    /// The tags that a frame of the device `name` gets on the way down, outermost first, and the device at the bottom.
+    pub fn below(&self, name: &str) -> Option<(TagStack, &Link)> {
+        let mut at = self.link(name)?;
+        let mut tags = Vec::new();
+        for _ in 0..DEEPEST {
+            if at.kind != LinkKind::Vlan {
+                break;
+            }
+            let tpid = if at.protocol.as_ref().is_some_and(|p| p.raw().eq_ignore_ascii_case("802.1ad")) {
+                Tpid::S
+            } else {
+                Tpid::C
+            };
+            tags.push((tpid, Vid::from_tci(at.vid.unwrap_or(0))));
+            at = self.link(at.lower.as_ref()?.raw())?;
+        }
+        tags.reverse();
+        Some((tags.into_iter().collect(), at))
+    }
+
+    /// Every VLAN device that rides on a VLAN device, in order of name.
+    pub fn stacked(&self) -> Vec<Stacked> {
+        let devices = self.links.values().filter(|link| link.kind == LinkKind::Vlan);
+        let stacks = devices.filter_map(|device| {
+            let (tags, carrier) = self.below(device.name.raw())?;
+            (tags.depth() > 1).then(|| Stacked {
+                device: device.name.clone(),
+                carrier: carrier.name.clone(),
+                tags,
+                mtu: device.mtu,
+                carrier_mtu: carrier.mtu,
+            })
+        });
+        stacks.collect()
+    }
+
+    /// The bond or bridge that `name` belongs to.
+    pub fn master(&self, name: &str) -> Option<&Outside> {
+        self.link(name)?.master.as_ref()
+    }
+
+    /// The port of a guest behind which `mac` lives: told, learned by a bridge, or a tap that bears the guest's address with fe in front.
+    pub fn guest_port(&self, mac: Mac) -> Option<String> {
+        if let Some(guest) = self.guests.get(&mac) {
+            return Some(
+                guest.tap.as_ref().map_or_else(|| "a tap of this host".to_owned(), |tap| tap.raw().to_owned()),
+            );
+        }
+        let is_tap = |name: &str| self.link(name).is_some_and(|link| link.kind == LinkKind::Tap);
+        if let Some(port) = self.fdb.get(&mac).filter(|port| is_tap(port)) {
+            return Some(port.clone());
+        }
+        let tap = self.links.values().find(|l| l.kind == LinkKind::Tap && l.mac == Some(mac.of_tap()))?;
+        Some(tap.name.raw().to_owned())
+    }
+
+    /// The name of the guest that has `mac`.
+    pub fn guest_name(&self, mac: Mac) -> Option<&Outside> {
+        self.guests.get(&mac)?.name.as_ref()
+    }
+
+    /// Whether `mac` is an address of one of the host's own devices; taps do not count, they stand for guests.
+    pub fn is_own(&self, mac: Mac) -> bool {
+        self.links.values().any(|link| link.kind != LinkKind::Tap && link.mac == Some(mac))
+    }
+
+    /// Whether the bridge that `port` belongs to takes part in spanning tree; `None` where nothing tells.
+    pub fn bridge_speaks_stp(&self, port: &str) -> Option<bool> {
+        let bridge = self.ports.get(port).map(String::as_str).or_else(|| self.master(port).map(Outside::raw))?;
+        self.link(bridge)?.stp
+    }
+
+    /// Guests on this host, as far as the host tells.
+    pub fn guests(&self) -> usize {
+        let taps = self.links.values().filter(|link| link.kind == LinkKind::Tap).count();
+        self.guests.len().max(taps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(lines: &[&str]) -> Host {
+        let mut host = Host::default();
+        for line in lines {
+            host.learn(&serde_json::from_str(line).unwrap());
+        }
+        host
+    }
+
+    #[test]
+    fn the_tags_of_a_stacked_device_are_found_by_walking_down() {
+        let host = host(&[
+            r#"{"fact":"link","name":"bond0","kind":"bond","mtu":1500}"#,
+            r#"{"fact":"link","name":"vlan20","kind":"vlan","vid":20,"lower":"bond0","mtu":1500}"#,
+            r#"{"fact":"link","name":"vlan100","kind":"vlan","vid":100,"lower":"vlan20","mtu":1500}"#,
+        ]);
+        let stacked = host.stacked();
+        assert_eq!(stacked.len(), 1);
+        assert_eq!(
+            (stacked[0].device.raw(), stacked[0].carrier.raw(), stacked[0].tags.to_string().as_str()),
+            ("vlan100", "bond0", "20.100")
+        );
+    }
+
+    #[test]
+    fn devices_that_carry_each_other_in_a_circle_end() {
+        let host = host(&[
+            r#"{"fact":"link","name":"a","kind":"vlan","vid":1,"lower":"b"}"#,
+            r#"{"fact":"link","name":"b","kind":"vlan","vid":2,"lower":"a"}"#,
+        ]);
+        assert_eq!(host.below("a").map(|(tags, _)| tags.depth()), Some(DEEPEST));
+    }
+
+    #[test]
+    fn a_guest_is_known_by_its_tap() {
+        let host = host(&[
+            r#"{"fact":"link","name":"tap7","kind":"tap","mac":"fe:16:3e:24:e7:22"}"#,
+            r#"{"fact":"link","name":"bond0","kind":"bond","mac":"0c:c4:7a:10:00:01"}"#,
+        ]);
+        assert_eq!(host.guest_port("fa:16:3e:24:e7:22".parse().unwrap()).as_deref(), Some("tap7"));
+        assert!(host.is_own("0c:c4:7a:10:00:01".parse().unwrap()));
+        assert!(!host.is_own("fe:16:3e:24:e7:22".parse().unwrap()));
+    }
+}

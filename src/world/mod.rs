@@ -1,0 +1,236 @@
+//! Memory that detectors share: who was seen where, in which network, doing what. One tracker a file; no tracker knows another.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod clock;
+mod domain;
+mod host;
+mod sightings;
+mod stations;
+mod tally;
+
+pub use clock::{Clocks, Jump};
+pub use domain::{DomainId, Domains};
+pub use host::{Host, Stacked};
+pub use sightings::{Sighting, Sightings};
+pub use stations::{Role, Station, Stations};
+
+use crate::event::{Drops, Event, Fact, Frame, Stamped, Vantage, VantageId};
+use crate::finding::Tally;
+use crate::settings::Settings;
+use crate::value::{Fingerprint, Timestamp};
+use crate::wire::Kinds;
+
+/// A frame with what the world knows of it.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// The frame.
+    pub frame: &'a Frame<'a>,
+    /// The network it travels in.
+    pub domain: DomainId,
+    /// By what its other sightings are found; `None` where there is one vantage only.
+    pub packet: Option<Fingerprint>,
+}
+
+/// What a tracker or a detector hears.
+#[derive(Debug)]
+pub enum Observation<'a> {
+    /// A packet, once, at its first sighting.
+    Packet(&'a Seen<'a>),
+    /// The same packet at another vantage.
+    Sighting(&'a Seen<'a>),
+    /// A fact about the host.
+    Host(&'a Stamped<Fact>),
+    /// A vantage lost frames.
+    Lost(&'a Drops),
+    /// Something a tracker concluded.
+    Derived(&'a Derived),
+}
+
+/// What trackers conclude from several frames.
+#[derive(Clone, Debug)]
+pub enum Derived {
+    /// The stamps of a vantage jumped back, or far ahead.
+    ClockJumped(Jump),
+}
+
+/// One kind of memory.
+pub trait Tracker {
+    /// The kinds of frames that it must hear; host facts, losses and conclusions it always hears.
+    fn hears(&self) -> Kinds;
+
+    /// Takes in what was observed, and says what follows from it.
+    fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>);
+
+    /// The next moment at which something follows from silence.
+    fn next_deadline(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// The moment has come.
+    fn expire(&mut self, _now: Timestamp, _out: &mut Vec<Derived>) {}
+
+    /// Entries dropped because the table was full.
+    fn forgotten(&self) -> u64 {
+        0
+    }
+}
+
+/// All that is remembered.
+pub struct World {
+    /// Vantages, in order of their ids.
+    vantages: Vec<(VantageId, Vantage)>,
+    /// The order of stamps.
+    pub clocks: Clocks,
+    /// One packet, everywhere it was seen.
+    pub sightings: Sightings,
+    /// Networks, told apart by their tags.
+    pub domains: Domains,
+    /// What the host says of itself.
+    pub host: Host,
+    /// Who was seen, in which role.
+    pub stations: Stations,
+    tally: tally::Counter,
+}
+
+impl World {
+    /// A world that has seen nothing.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            vantages: Vec::new(),
+            clocks: Clocks::new(settings),
+            sightings: Sightings::new(settings),
+            domains: Domains::new(settings),
+            host: Host::default(),
+            stations: Stations::new(settings),
+            tally: tally::Counter::default(),
+        }
+    }
+
+    /// A vantage is there from now on.
+    pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
+        self.sightings.add_vantage(id, &vantage);
+        match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
+            Ok(_) => {}
+            Err(at) => self.vantages.insert(at, (id, vantage)),
+        }
+    }
+
+    /// The vantage called `id`.
+    pub fn vantage(&self, id: VantageId) -> Option<&Vantage> {
+        let at = self.vantages.binary_search_by_key(&id, |(v, _)| *v).ok()?;
+        self.vantages.get(at).map(|(_, vantage)| vantage)
+    }
+
+    /// All vantages, in order of their ids.
+    pub fn vantages(&self) -> &[(VantageId, Vantage)] {
+        &self.vantages
+    }
+
+    /// The name under which findings speak of a vantage: where several vantages show the same link, that of the highest rank.
+    pub fn interface(&self, id: VantageId) -> String {
+        let id = self.sightings.link_of(id);
+        self.vantage(id).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
+    }
+
+    /// Remembers `event`; what it means comes back as the observation of it, what follows goes to `out`.
+    pub fn apply<'e>(&mut self, event: &'e Event<'e>, out: &mut Vec<Derived>) -> Option<Heard<'e>> {
+        match event {
+            Event::Frame(frame) => {
+                self.tally.count(frame);
+                self.clocks.note(frame, out);
+                let (packet, is_first) = self.sightings.note(frame);
+                let domain = self.domains.note(frame);
+                if let Some(twin) = packet.and_then(|p| self.sightings.earlier_domain(p, domain)) {
+                    self.domains.join(domain, twin);
+                }
+                let seen = Seen { frame, domain, packet };
+                let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
+                self.track(&observation, frame.layers.kinds(), out);
+                Some(Heard::Frame { seen, is_first })
+            }
+            Event::Host(fact) => {
+                self.host.learn(fact);
+                self.track(&Observation::Host(fact), Kinds::EMPTY, out);
+                Some(Heard::Host(fact))
+            }
+            Event::Lost(drops) => {
+                self.track(&Observation::Lost(drops), Kinds::EMPTY, out);
+                Some(Heard::Lost(drops))
+            }
+            Event::Tick(_) => None,
+        }
+    }
+
+    /// The next moment at which something follows from silence.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.trackers().into_iter().filter_map(Tracker::next_deadline).min()
+    }
+
+    /// The moment `now` has come.
+    pub fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
+        for tracker in self.trackers_mut() {
+            while tracker.next_deadline().is_some_and(|due| due <= now) {
+                tracker.expire(now, out);
+            }
+        }
+    }
+
+    /// What was counted.
+    pub fn tally(&self) -> Tally {
+        self.tally.total(&self.domains)
+    }
+
+    /// Entries forgotten, by table, where any were.
+    pub fn forgotten(&self) -> Vec<(&'static str, u64)> {
+        let tables = [
+            ("stations", self.stations.forgotten()),
+            ("stacks", self.domains.forgotten()),
+            ("packets", self.sightings.forgotten()),
+        ];
+        tables.into_iter().filter(|(_, n)| *n > 0).collect()
+    }
+
+    fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
+        let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
+        let domains = &self.domains;
+        let trackers: [&mut dyn Tracker; 1] = [&mut self.stations];
+        for tracker in trackers {
+            if !is_frame || tracker.hears().intersects(kinds) {
+                tracker.apply(observation, domains, out);
+            }
+        }
+    }
+
+    fn trackers(&self) -> [&dyn Tracker; 1] {
+        [&self.stations]
+    }
+
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 1] {
+        [&mut self.stations]
+    }
+}
+
+/// What the engine hands on after the world has taken an event in.
+#[derive(Debug)]
+pub enum Heard<'e> {
+    /// A frame, and whether it is the first sighting of its packet.
+    Frame {
+        /// The frame with what the world knows of it.
+        seen: Seen<'e>,
+        /// Whether nobody saw the packet before.
+        is_first: bool,
+    },
+    /// A fact about the host.
+    Host(&'e Stamped<Fact>),
+    /// A loss.
+    Lost(&'e Drops),
+}

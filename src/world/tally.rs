@@ -1,0 +1,124 @@
+//! Counts of frames as the captures hold them: every sighting, DHCP inside tunnels included, quoted packets not.
+
+use std::collections::BTreeMap;
+
+use super::Domains;
+use crate::event::Frame;
+use crate::finding::{StackTally, Tally};
+use crate::value::TagStack;
+use crate::wire::{BpduKind, DhcpKind, Kind, Kinds, Layers, LinkType, StpFamily, Why};
+
+/// Stacks of tags that the report lists.
+const MOST_STACKS: usize = 256;
+
+/// The counts so far. Frames by depth are counted apart, since nearly every frame has few tags.
+#[derive(Debug, Default)]
+pub struct Counter {
+    total: Tally,
+    depths: [u64; 16],
+}
+
+impl Counter {
+    /// Counts `frame`.
+    pub fn count(&mut self, frame: &Frame<'_>) {
+        let total = &mut self.total;
+        add(&mut total.frames, 1);
+        add(&mut total.bytes, u64::from(frame.wire_len));
+        let layers = &frame.layers;
+        if let Some(depth) = self.depths.get_mut(layers.tags().depth()) {
+            add(depth, 1);
+        }
+        if frame.is_cut() {
+            add(&mut total.cut, 1);
+        }
+        let rare = Kinds::of(&[Kind::Dhcp, Kind::Stp, Kind::Arp, Kind::Lacp, Kind::Lldp, Kind::Icmp, Kind::Icmpv6]);
+        if let LinkType::Other(_) = frame.link {
+            add(total.undecoded_links.entry(frame.link.to_string()).or_default(), 1);
+        }
+        if layers.kinds().intersects(rare) {
+            total.count_protocols(layers);
+        }
+        if let Some(stop) = layers.stop {
+            let stops = &mut total.stops;
+            add(
+                match stop.why {
+                    Why::Cut { .. } => &mut stops.cut,
+                    Why::Short { .. } => &mut stops.short,
+                    Why::Bad(_) => &mut stops.bad,
+                    Why::Deep => &mut stops.deep,
+                },
+                1,
+            );
+        }
+    }
+
+    /// The counts, with the stacks of tags that `domains` counted.
+    pub fn total(&self, domains: &Domains) -> Tally {
+        let mut total = self.total.clone();
+        total.vlan.depth = (0..).zip(self.depths).filter(|(_, frames)| *frames > 0).collect();
+        let mut stacks: BTreeMap<TagStack, u64> = BTreeMap::new();
+        for (_, stack, frames, _) in domains.stacks().filter(|(_, stack, frames, _)| !stack.is_empty() && *frames > 0) {
+            add(stacks.entry(stack).or_default(), frames);
+        }
+        let mut stacks: Vec<_> = stacks.into_iter().collect();
+        stacks.sort_by_key(|(stack, frames)| (std::cmp::Reverse(*frames), *stack));
+        total.vlan.stacks =
+            stacks.iter().take(MOST_STACKS).map(|(stack, frames)| StackTally::new(stack, *frames)).collect();
+        total
+    }
+}
+
+impl Tally {
+    fn count_protocols(&mut self, layers: &Layers<'_>) {
+        if let Some(kind) = layers.dhcp().and_then(|dhcp| dhcp.message_type()) {
+            let name = match kind {
+                DhcpKind::Other(n) => format!("type {n}"),
+                known => known.to_string(),
+            };
+            add(self.dhcp.entry(name).or_default(), 1);
+        }
+        if let Some(stp) = layers.stp() {
+            let counts = &mut self.stp;
+            if stp.family() == StpFamily::Pvst {
+                add(&mut counts.pvst, 1);
+            }
+            add(
+                match stp.kind() {
+                    BpduKind::Config => &mut counts.config,
+                    BpduKind::Tcn => &mut counts.tcn,
+                    BpduKind::Rst => &mut counts.rst,
+                    BpduKind::Mst => &mut counts.mst,
+                    BpduKind::Spt => &mut counts.spt,
+                    BpduKind::Other { .. } => &mut counts.untyped,
+                },
+                1,
+            );
+        }
+        if let Some(arp) = layers.arp() {
+            let name = match arp.op() {
+                1 => "request",
+                2 => "reply",
+                3 => "rarp-request",
+                4 => "rarp-reply",
+                _ => "other",
+            };
+            add(self.arp.entry(name).or_default(), 1);
+        }
+        if layers.has(Kind::Lacp) {
+            add(&mut self.lacp, 1);
+        }
+        if layers.has(Kind::Lldp) {
+            add(&mut self.lldp, 1);
+        }
+        if layers.icmp().is_some_and(|icmp| icmp.next_hop_mtu().is_some()) {
+            add(&mut self.icmp_frag_needed, 1);
+        }
+        if layers.icmpv6().is_some_and(|icmp| icmp.packet_too_big().is_some()) {
+            add(&mut self.icmpv6_packet_too_big, 1);
+        }
+    }
+}
+
+fn add(count: &mut u64, more: u64) {
+    *count = count.saturating_add(more);
+}
