@@ -1,0 +1,71 @@
+//! The capture itself: what it lost, cut, hid or mixed up.
+
+use super::super::dhcp::discover;
+use super::super::tcp::{End, Talk, Who};
+use super::super::{GUEST, GUEST_IP, Pcapng, SERVER, SERVER_IP, Shot, at, pcap, pcap_cut};
+use super::{Case, c_tags, case, echo};
+
+const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
+const SERVICE: End = End { mac: GUEST, ip: GUEST_IP, port: 8_080 };
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case("cap/drops-in-statistics", "bond0.pcapng", drops()),
+        case("cap/snap-length-cuts-dhcp", "bond0.pcap", pcap_cut(96, asking())),
+        case("cap/snap-length-cuts-a-tag", "eth0.pcap", pcap(cut_in_the_tag())),
+        case("cap/one-direction", "bond0.pcap", pcap(one_direction())),
+        case("cap/super-frames", "bond0.pcap", pcap(download(1_460))),
+        case("cap/clock-jumps-back", "bond0.pcap", pcap(jump_back())),
+    ]
+}
+
+/// The kernel counted 12,400 frames that it could not keep.
+fn drops() -> Vec<u8> {
+    let shots: Vec<Shot> = (0..5).flat_map(|i| echo(f64::from(i), &c_tags(&[100]), i + 1, 100)).collect();
+    Pcapng::with_interfaces(&["bond0"]).frames(shots).statistics(0, 9.0, 12_410, 12_400).bytes()
+}
+
+/// The same DISCOVER three times, of which 96 bytes were kept: not as far as the options.
+fn asking() -> Vec<Shot> {
+    [0.0, 4.2, 12.1].into_iter().map(|t| at(t, discover(0x3903_f326, GUEST).asked(&[100]))).collect()
+}
+
+/// Sixteen bytes were kept of frames that were 1,500 bytes long: what follows the tag cannot be told.
+fn cut_in_the_tag() -> Vec<Shot> {
+    let begun = super::super::frame().from(GUEST).to(SERVER).tag(100).cut_after_tags();
+    (0..3).map(|i| at(f64::from(i), begun.clone()).of_length(1_500)).collect()
+}
+
+/// A mirror of one direction only: 220 segments, no acknowledgement.
+fn one_direction() -> Vec<Shot> {
+    let mut talk = Talk::midway(CLIENT, SERVICE, &c_tags(&[100]));
+    for i in 0..220 {
+        talk.say(0.05 * f64::from(i), Who::Called, 16);
+    }
+    talk.shots()
+}
+
+/// A download in one tag with segmentation left to the card: buffers of five segments, all acknowledged.
+pub fn download(mss: u16) -> Vec<Shot> {
+    download_in(&c_tags(&[100]), mss)
+}
+
+/// The same in any tags.
+pub fn download_in(tags: &[(u16, u16)], mss: u16) -> Vec<Shot> {
+    let mut talk = Talk::new(CLIENT, SERVICE, tags);
+    talk.handshake(0.0, mss).exchange(0.1, Who::Caller, 81);
+    for i in 0..3 {
+        talk.exchange(0.2 + 0.1 * f64::from(i), Who::Called, 5 * usize::from(mss));
+    }
+    talk.shots()
+}
+
+/// The eighth frame is stamped 3.2 s before the seventh: the clock was set.
+fn jump_back() -> Vec<Shot> {
+    let pings = |start: f64| (0..4).flat_map(move |i| echo(start + f64::from(i), &c_tags(&[100]), i + 1, 100));
+    let mut before: Vec<Shot> = pings(0.0).collect();
+    before.truncate(7);
+    // Frame 7 is the request at 3.0 s; its answer comes 1 ms later by a clock that now runs 3.201 s behind.
+    let after = pings(0.0).skip(7).chain(pings(4.0)).map(|s| s.later(-3_201_000));
+    before.into_iter().chain(after).collect()
+}

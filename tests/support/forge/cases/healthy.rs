@@ -1,0 +1,90 @@
+//! What looks like a fault and is none: each of these raises nothing, or nothing above information.
+
+use std::net::Ipv4Addr;
+
+use super::super::frame::frame;
+use super::super::stp::{BRIDGES, Bridge};
+use super::super::tcp::{End, Talk, Who};
+use super::super::{BRIDGE, GUEST, GUEST_IP, Link, NODE, SERVER, SERVER_IP, SWITCH, Shot, at, pcap, pcap_cut};
+use super::cap::download_in;
+use super::{Case, c_tags, case, echo};
+
+const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
+const SERVICE: End = End { mac: GUEST, ip: GUEST_IP, port: 8_080 };
+
+pub fn cases() -> Vec<Case> {
+    let service = [(0x88a8, 2_000), (0x8100, 100)];
+    vec![
+        case("healthy/full-size-in-one-tag", "bond0.pcap", pcap(both_ways(&c_tags(&[100]), 1_460))),
+        case("healthy/double-vlan-1496", "bond0.pcap", pcap(both_ways(&c_tags(&[20, 100]), 1_456))),
+        case("healthy/double-vlan-acknowledged", "bond0.pcap", pcap(both_ways(&c_tags(&[20, 100]), 1_460))),
+        case("healthy/double-vlan-super-frames-mss-1456", "bond0.pcap", pcap(download_in(&c_tags(&[20, 100]), 1_456))),
+        case("healthy/provider-bridging-jumbo", "bond0.pcap", pcap(both_ways(&service, 8_960))),
+        case("healthy/lacp-lldp-garp", "eth0.pcap", pcap(neighbours())),
+        case("healthy/switch-pvst", "bond0.pcap", pcap(switch_pvst())),
+        case("healthy/switch-bpdu-inside-vxlan", "eth0.pcap", pcap(bpdu_in_vxlan())),
+        case("healthy/tag-inside-vxlan", "eth0.pcap", pcap(tag_in_vxlan())),
+        case("healthy/snap-length-cuts-payload-only", "bond0.pcap", pcap_cut(96, both_ways(&c_tags(&[100]), 1_460))),
+    ]
+}
+
+/// Small and full segments in both directions, every one acknowledged.
+fn both_ways(tags: &[(u16, u16)], full: u16) -> Vec<Shot> {
+    let mut talk = Talk::new(CLIENT, SERVICE, tags);
+    talk.handshake(0.0, full).exchange(0.1, Who::Caller, 81);
+    for i in 0..4 {
+        let t = 0.2 + 0.1 * f64::from(i);
+        talk.exchange(t, Who::Called, full.into()).exchange(t + 0.05, Who::Caller, full.into());
+    }
+    talk.shots()
+}
+
+/// LACP both ways, LLDP to its own group and to the bridges' group, GVRP behind the same LLC header as STP.
+fn neighbours() -> Vec<Shot> {
+    let switch = || frame().from(SWITCH);
+    let each_second = |i: u8| {
+        let t = f64::from(i);
+        vec![at(t, switch().lacp(NODE)), at(t + 0.1, frame().from(NODE).lacp(SWITCH))]
+    };
+    let mut shots: Vec<Shot> = (0..5).flat_map(each_second).collect();
+    shots.push(at(5.0, switch().lldp(netdiag::value::Mac([0x01, 0x80, 0xc2, 0, 0, 0x0e]))));
+    shots.push(at(5.1, switch().lldp(BRIDGES)));
+    shots.push(at(5.2, switch().gvrp()));
+    shots.extend(echo(6.0, &c_tags(&[100]), 1, 100));
+    shots
+}
+
+/// A switch with a tree a VLAN on a trunk: VLANs 20 and 30, tagged as PVST+ is.
+fn switch_pvst() -> Vec<Shot> {
+    let hello = |i: u8| {
+        [20_u16, 30].map(|vlan| {
+            let bridge = Bridge { priority: 0x8000 + vlan, mac: BRIDGE };
+            at(
+                2.0 * f64::from(i) + f64::from(vlan) / 1_000.0,
+                frame().from(SWITCH).tag(vlan).pvst_bpdu(&bridge.pvst(vlan)),
+            )
+        })
+    };
+    [(0..3).flat_map(hello).collect(), echo(6.0, &c_tags(&[20]), 1, 100)].concat()
+}
+
+/// A tunnel end sends this to another.
+fn tunnelled(t: f64, inner: &[u8]) -> Shot {
+    let (here, there) = (Ipv4Addr::new(172, 16, 0, 11), Ipv4Addr::new(172, 16, 0, 12));
+    at(t, frame().from(NODE).to(SERVER).ipv4(here, there).udp(49_152, 4_789).vxlan(7_000, inner))
+}
+
+/// A virtual switch speaks STP in its overlay: no switch of this network hears it.
+fn bpdu_in_vxlan() -> Vec<Shot> {
+    let inner = frame().from(SWITCH).bpdu(&Bridge { priority: 0x8000, mac: BRIDGE }.config());
+    (0..3).map(|i| tunnelled(2.0 * f64::from(i), &inner)).collect()
+}
+
+/// One tag outside the tunnel, one inside: two links, one tag each.
+fn tag_in_vxlan() -> Vec<Shot> {
+    let (here, there) = (Ipv4Addr::new(172, 16, 0, 11), Ipv4Addr::new(172, 16, 0, 12));
+    let inner = |seq| frame().from(GUEST).to(SERVER).tag(100).ipv4(GUEST_IP, SERVER_IP).ping(seq, 100);
+    let outer: Link = frame().from(NODE).to(SERVER).tag(20);
+    let send = |i: u16| at(f64::from(i), outer.clone().ipv4(here, there).udp(49_152, 4_789).vxlan(7_000, &inner(i)));
+    (0..4).map(send).collect()
+}

@@ -1,0 +1,54 @@
+//! Every forged case: the folder below `captures/` and the capture files in it. The truth is not here: it is written by hand beside the captures.
+
+use super::{GUEST, GUEST_IP, Link, SERVER, SERVER_IP, Shot, at, frame};
+
+mod cap;
+mod dhcp;
+mod healthy;
+mod healthy_dhcp;
+mod mtu;
+mod stp;
+mod vlan;
+
+/// A forged case.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its folder below `captures/`.
+    pub folder: &'static str,
+    /// Its capture files by name.
+    pub files: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// All of them.
+pub fn cases() -> Vec<Case> {
+    [vlan::cases(), mtu::cases(), dhcp::cases(), stp::cases(), cap::cases(), healthy::cases(), healthy_dhcp::cases()]
+        .concat()
+}
+
+fn case(folder: &'static str, file: &'static str, bytes: Vec<u8>) -> Case {
+    Case { folder, files: vec![(file, bytes)] }
+}
+
+/// 802.1Q tags with these VLANs, outermost first.
+fn c_tags(vids: &[u16]) -> Vec<(u16, u16)> {
+    vids.iter().map(|vid| (0x8100, *vid)).collect()
+}
+
+fn tagged(link: Link, tags: &[(u16, u16)]) -> Link {
+    tags.iter().fold(link, |link, (tpid, tci)| link.tag_as(*tpid, *tci))
+}
+
+/// The server asks, the guest answers 1 ms later: an echo pair of IPv4 packets `length` bytes long.
+fn echo(seconds: f64, tags: &[(u16, u16)], seq: u16, length: usize) -> Vec<Shot> {
+    vec![echo_request(seconds, tags, seq, length), echo_reply(seconds + 0.001, tags, seq, length)]
+}
+
+fn echo_request(seconds: f64, tags: &[(u16, u16)], seq: u16, length: usize) -> Shot {
+    let link = tagged(frame().from(SERVER).to(GUEST), tags);
+    at(seconds, link.ipv4(SERVER_IP, GUEST_IP).ping(seq, length)).inward()
+}
+
+fn echo_reply(seconds: f64, tags: &[(u16, u16)], seq: u16, length: usize) -> Shot {
+    let link = tagged(frame().from(GUEST).to(SERVER), tags);
+    at(seconds, link.ipv4(GUEST_IP, SERVER_IP).pong(seq, length)).outward()
+}

@@ -1,0 +1,109 @@
+//! MTU: packets that the second tag makes too long. L is the length of the IP packet, as everywhere.
+
+use std::net::Ipv6Addr;
+
+use super::super::frame::{Segment, pattern};
+use super::super::tcp::{End, Talk, Who};
+use super::super::{GUEST, GUEST_IP, Pcapng, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use super::{Case, c_tags, case, echo, echo_request};
+
+const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
+const SSHD: End = End { mac: GUEST, ip: GUEST_IP, port: 22 };
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case("mtu/double-vlan-overflow", "bond0.pcap", pcap(overflow())),
+        case("mtu/double-vlan-overflow-on-the-way-out", "bond0.pcapng", overflow_with_directions()),
+        case("mtu/double-vlan-full-size", "bond0.pcap", pcap(burst(1_460))),
+        case("mtu/double-vlan-over-by-2", "bond0.pcap", pcap(burst(1_458))),
+        case("mtu/double-vlan-echo-lost", "bond0.pcap", pcap(echo_lost())),
+        case("mtu/double-vlan-super-frame", "bond0.pcap", pcap(super_frame())),
+        case("mtu/double-vlan-ipv6", "bond0.pcap", pcap(ipv6())),
+        case("mtu/three-tags-full-size", "bond0.pcap", pcap(three_tags())),
+    ]
+}
+
+/// A session in 20.100 that opens and takes small segments: a login, some typing.
+fn session() -> Talk {
+    let mut ssh = Talk::new(CLIENT, SSHD, &c_tags(&[20, 100]));
+    ssh.handshake(0.0, 1_460);
+    for i in 0..4 {
+        ssh.exchange(1.0 + f64::from(i), Who::Caller, 36).exchange(1.1 + f64::from(i), Who::Called, 120);
+    }
+    ssh
+}
+
+/// `ps aux`: five full segments at 30 s, none arrives; the first is repeated at growing intervals, while keystrokes still get through and a new login works.
+fn overflow() -> Vec<Shot> {
+    let mut ssh = session();
+    ssh.exchange(29.9, Who::Caller, 36);
+    let lost = ssh.next(Who::Called);
+    for i in 0..5 {
+        ssh.lose(30.0 + 0.0001 * f64::from(i), Who::Called, 1_460);
+    }
+    for (typed, again) in [(30.1, 30.2), (30.4, 30.6), (31.0, 31.4), (32.0, 33.0), (35.0, 36.2)] {
+        ssh.exchange(typed, Who::Caller, 36).resend(again, Who::Called, lost, 1_460);
+    }
+    let mut second = Talk::new(End { port: 51_001, ..CLIENT }, SSHD, &c_tags(&[20, 100]));
+    second.handshake(40.0, 1_460).exchange(40.1, Who::Called, 40).exchange(40.2, Who::Caller, 40);
+    [ssh.shots(), second.shots()].concat()
+}
+
+/// The same, in a file that tells directions: the guest's segments leave, the client's arrive.
+fn overflow_with_directions() -> Vec<u8> {
+    let shots = overflow().into_iter().map(|s| if s.source() == GUEST { s.outward() } else { s.inward() }).collect();
+    Pcapng::with_interfaces(&["bond0"]).frames(shots).bytes()
+}
+
+/// Five segments of `length` bytes leave, and there the capture ends: nobody knows whether they arrived.
+fn burst(length: usize) -> Vec<Shot> {
+    let mut ssh = session();
+    ssh.exchange(29.9, Who::Caller, 36);
+    for i in 0..5 {
+        ssh.say(30.0 + 0.0001 * f64::from(i), Who::Called, length);
+    }
+    ssh.shots()
+}
+
+/// Three echo requests of L = 1500 stay unanswered; three of L = 1496 between them are answered.
+fn echo_lost() -> Vec<Shot> {
+    let tags = c_tags(&[20, 100]);
+    let pair = |i: u16| {
+        let t = 2.0 * f64::from(i);
+        [vec![echo_request(t, &tags, 100 + i, 1_500)], echo(t + 1.0, &tags, 200 + i, 1_496)].concat()
+    };
+    (0..3).flat_map(pair).chain(echo(8.0, &tags, 300, 100)).collect()
+}
+
+/// The kernel hands over 7,300 bytes at once; the card will make five segments of 1,460 from them, L = 1500 each.
+fn super_frame() -> Vec<Shot> {
+    let mut ssh = session();
+    ssh.exchange(29.9, Who::Caller, 36).say(30.0, Who::Called, 5 * 1_460);
+    ssh.shots()
+}
+
+/// 40 + 1460 bytes of IPv6 in the double tag, after a handshake and a small exchange.
+fn ipv6() -> Vec<Shot> {
+    let (a, b) = (Ipv6Addr::new(0xfd00, 20, 0, 0, 0, 0, 0, 2), Ipv6Addr::new(0xfd00, 20, 0, 0, 0, 0, 0, 0x15));
+    let call = |t, segment, payload: &[u8]| {
+        at(t, frame().from(SERVER).to(GUEST).tags(&[20, 100]).tcp_over_ipv6((a, b), (51_000, 22), segment, payload))
+    };
+    let answer = |t, segment, payload: &[u8]| {
+        at(t, frame().from(GUEST).to(SERVER).tags(&[20, 100]).tcp_over_ipv6((b, a), (22, 51_000), segment, payload))
+    };
+    let bare = |seq, ack| Segment { seq, ack, ..Segment::default() };
+    vec![
+        call(0.0, Segment { seq: 1_000, syn: Some(1_440), ..Segment::default() }, &[]),
+        answer(0.001, Segment { seq: 5_000, ack: 1_001, syn: Some(1_440), fin: false }, &[]),
+        call(0.002, bare(1_001, 5_001), &[]),
+        call(1.0, bare(1_001, 5_001), &pattern(0, 36)),
+        answer(1.001, bare(5_001, 1_037), &[]),
+        answer(1.1, bare(5_001, 1_037), &pattern(0, 1_440)),
+    ]
+}
+
+/// Small packets that pass and one of L = 1500, all in three tags: 8 bytes over.
+fn three_tags() -> Vec<Shot> {
+    let tags = c_tags(&[20, 30, 100]);
+    [echo(0.0, &tags, 1, 100), echo(1.0, &tags, 2, 100), vec![echo_request(2.0, &tags, 3, 1_500)]].concat()
+}

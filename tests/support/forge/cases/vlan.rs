@@ -1,0 +1,105 @@
+//! VLAN: tags that should not be there, or not like that.
+
+use std::net::Ipv4Addr;
+
+use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use super::{Case, c_tags, case, echo};
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case("vlan/stacked-by-accident", "bond0.pcap", pcap(stacked_pings(0.0, 5))),
+        case("vlan/stacked-by-configuration", "bond0.pcap", pcap(single_tagged(0.0, 30, 4))),
+        case("vlan/many-tenants-in-one", "bond0.pcap", pcap(many_tenants())),
+        case("vlan/priority-tag", "eth0.pcap", pcap(priority_answered())),
+        case("vlan/priority-tag-unanswered", "eth0.pcap", pcap(priority_unanswered())),
+        case("vlan/reserved-vid-4095", "eth0.pcap", pcap(reserved())),
+        case("vlan/tag-without-ethertype", "eth0.pcap", pcap(nothing_after_the_tag())),
+        case("vlan/length-beyond-frame", "eth0.pcap", pcap(length_beyond_frame())),
+        case("vlan/provider-bridging", "bond0.pcap", pcap(provider())),
+        case("vlan/three-tags", "bond0.pcap", pcap(three_tags())),
+        case("vlan/stacked-then-put-right", "bond0.pcap", pcap(put_right())),
+    ]
+}
+
+/// `pairs` small echo pairs in 20.100, one every 0.2 s.
+fn stacked_pings(start: f64, pairs: u16) -> Vec<Shot> {
+    (0..pairs).flat_map(|i| echo(start + 0.2 * f64::from(i), &c_tags(&[20, 100]), i + 1, 100)).collect()
+}
+
+/// `pairs` small echo pairs in one VLAN, one a second.
+fn single_tagged(start: f64, vid: u16, pairs: u16) -> Vec<Shot> {
+    (0..pairs).flat_map(|i| echo(start + f64::from(i), &c_tags(&[vid]), i + 1, 100)).collect()
+}
+
+/// VLANs 100 to 129 of thirty tenants, all inside VLAN 20.
+fn many_tenants() -> Vec<Shot> {
+    (0..30).flat_map(|i| echo(0.1 * f64::from(i), &c_tags(&[20, 100 + i]), 1, 100)).collect()
+}
+
+/// VLAN 0, priority 3, both asked and answered: who receives this, understands it.
+fn priority_answered() -> Vec<Shot> {
+    let asked = frame().from(NEIGHBOUR).to(SERVER).tag_as(0x8100, 3 << 13);
+    let answered = frame().from(SERVER).to(NEIGHBOUR);
+    let pair = |i: u16| {
+        let ping = asked.clone().ipv4(NEIGHBOUR_IP, SERVER_IP).ping(i, 100);
+        let pong = answered.clone().ipv4(SERVER_IP, NEIGHBOUR_IP).pong(i, 100);
+        [at(f64::from(i), ping), at(f64::from(i) + 0.001, pong)]
+    };
+    (1..=3).flat_map(pair).collect()
+}
+
+/// The same question in VLAN 0 three times and never answered, then untagged and answered at once; and then in VLAN 0 again.
+fn priority_unanswered() -> Vec<Shot> {
+    let asker = frame().from(NEIGHBOUR);
+    let in_zero = |t| at(t, asker.clone().tag_as(0x8100, 3 << 13).arp_request(NEIGHBOUR_IP, SERVER_IP));
+    vec![
+        in_zero(0.0),
+        in_zero(1.0),
+        in_zero(2.0),
+        at(4.0, asker.arp_request(NEIGHBOUR_IP, SERVER_IP)),
+        at(4.001, frame().from(SERVER).to(NEIGHBOUR).arp_reply(SERVER_IP, NEIGHBOUR_IP)),
+        at(6.0, frame().from(NEIGHBOUR).to(SERVER).ipv4(NEIGHBOUR_IP, SERVER_IP).ping(1, 100)),
+        at(6.001, frame().from(SERVER).to(NEIGHBOUR).ipv4(SERVER_IP, NEIGHBOUR_IP).pong(1, 100)),
+    ]
+}
+
+fn reserved() -> Vec<Shot> {
+    let ask = |i: u8| {
+        let wanted = Ipv4Addr::new(10, 20, 0, 100 + i);
+        at(f64::from(i), frame().from(GUEST).tag(4095).arp_request(GUEST_IP, wanted))
+    };
+    [(0..3).map(ask).collect(), echo(4.0, &[], 1, 100)].concat()
+}
+
+/// Sixteen bytes on the wire: addresses, TPID, control field. Nothing was cut by the capture.
+fn nothing_after_the_tag() -> Vec<Shot> {
+    let broken = frame().from(GUEST).to(SERVER).tag(100).cut_after_tags();
+    let mut shots: Vec<Shot> = (0..3).map(|i| at(f64::from(i), broken.clone())).collect();
+    shots.extend(echo(4.0, &[], 1, 100));
+    shots
+}
+
+/// An 802.3 length of 1,000 in frames of 64 bytes.
+fn length_beyond_frame() -> Vec<Shot> {
+    let broken = frame().from(GUEST).to(SERVER).tag(100).ethertype(1_000, &[0xe0; 46]);
+    let mut shots: Vec<Shot> = (0..3).map(|i| at(f64::from(i), broken.clone())).collect();
+    shots.extend(echo(4.0, &[], 1, 100));
+    shots
+}
+
+/// A service tag outside, a customer tag inside; small packets, and one as large as a guest sends.
+fn provider() -> Vec<Shot> {
+    let stack = |vid| [(0x88a8, 2_000), (0x8100, vid)];
+    [echo(0.0, &stack(100), 1, 100), echo(1.0, &stack(101), 2, 100), echo(2.0, &stack(100), 3, 1_500)].concat()
+}
+
+/// VLAN 20 three times over: each pass through a loop has added a tag.
+fn three_tags() -> Vec<Shot> {
+    (0..3).flat_map(|i| echo(f64::from(i), &c_tags(&[20, 20, 20]), i + 1, 100)).collect()
+}
+
+/// Stacked for a second; then the VLAN device is put on the bond, and VLAN 100 runs there by itself for 78 s.
+fn put_right() -> Vec<Shot> {
+    let after = (0..40).flat_map(|i| echo(2.0 + 2.0 * f64::from(i), &c_tags(&[100]), i + 100, 100));
+    stacked_pings(0.0, 5).into_iter().chain(after).collect()
+}

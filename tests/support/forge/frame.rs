@@ -1,0 +1,257 @@
+//! One Ethernet frame from words: addresses, tags of any depth and TPID, then what it carries.
+//! IPv4, IPv6, UDP, TCP and ICMP headers and their checksums are etherparse's; tags, LLC, ARP and VXLAN are written here. Frames are as a capture shows
+//! them where they leave: not padded to 60 bytes unless asked, no FCS.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use etherparse::{
+    IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader,
+    TcpOptionElement, UdpHeader,
+};
+use netdiag::value::Mac;
+
+/// A frame as far as its tags: addresses and tags, outermost first.
+#[derive(Clone, Debug)]
+pub struct Link {
+    from: Mac,
+    to: Mac,
+    tags: Vec<(u16, u16)>,
+}
+
+/// A packet as far as its IPv4 header.
+#[derive(Clone, Debug)]
+pub struct Ip {
+    link: Link,
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+}
+
+/// A packet as far as its UDP header.
+#[derive(Clone, Debug)]
+pub struct Udp {
+    ip: Ip,
+    ports: (u16, u16),
+}
+
+/// What a TCP segment says beside its ports.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Segment {
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number; the flag is set unless it is 0.
+    pub ack: u32,
+    /// SYN, which carries this maximum segment size.
+    pub syn: Option<u16>,
+    /// FIN.
+    pub fin: bool,
+}
+
+/// The start of every frame: to everybody, from nobody, untagged.
+pub fn frame() -> Link {
+    Link { from: Mac::ZERO, to: Mac::BROADCAST, tags: Vec::new() }
+}
+
+impl Link {
+    /// Who sends it.
+    pub fn from(mut self, mac: Mac) -> Self {
+        self.from = mac;
+        self
+    }
+
+    /// Who shall get it.
+    pub fn to(mut self, mac: Mac) -> Self {
+        self.to = mac;
+        self
+    }
+
+    /// Who sends it, as told.
+    pub fn sender(&self) -> Mac {
+        self.from
+    }
+
+    /// One 802.1Q tag further in.
+    pub fn tag(self, vid: u16) -> Self {
+        self.tag_as(0x8100, vid)
+    }
+
+    /// One tag further in, by its TPID and whole control field (priority, eligibility, VLAN).
+    pub fn tag_as(mut self, tpid: u16, tci: u16) -> Self {
+        self.tags.push((tpid, tci));
+        self
+    }
+
+    /// These 802.1Q tags, outermost first.
+    pub fn tags(self, vids: &[u16]) -> Self {
+        vids.iter().fold(self, |link, vid| link.tag(*vid))
+    }
+
+    /// Any EtherType (or 802.3 length) and what follows it.
+    pub fn ethertype(&self, ethertype: u16, body: &[u8]) -> Vec<u8> {
+        let mut bytes = self.as_far_as_the_tags();
+        bytes.extend(ethertype.to_be_bytes());
+        bytes.extend(body);
+        bytes
+    }
+
+    /// `frame` filled with zeros to the 60 bytes that Ethernet asks for (64 with FCS), as the untagged frame was before the host put its tags on.
+    pub fn padded(&self, mut frame: Vec<u8>) -> Vec<u8> {
+        frame.resize(frame.len().max(60 + 4 * self.tags.len()), 0);
+        frame
+    }
+
+    /// The frame ends after the last tag's control field: nothing says what it carries.
+    pub fn cut_after_tags(&self) -> Vec<u8> {
+        self.as_far_as_the_tags()
+    }
+
+    /// 802.3 with an LLC header of unnumbered information to and from the same service access point; the length is right.
+    pub fn llc(&self, sap: u8, body: &[u8]) -> Vec<u8> {
+        self.length_and(&[&[sap, sap, 3], body].concat())
+    }
+
+    /// 802.3 with SNAP: organisation and protocol.
+    pub fn snap(&self, oui: [u8; 3], protocol: u16, body: &[u8]) -> Vec<u8> {
+        self.length_and(&[&[0xaa, 0xaa, 3], &oui[..], &protocol.to_be_bytes(), body].concat())
+    }
+
+    /// An ARP request: who has `wanted`, tell `own`.
+    pub fn arp_request(&self, own: Ipv4Addr, wanted: Ipv4Addr) -> Vec<u8> {
+        self.arp(1, own, Mac::ZERO, wanted)
+    }
+
+    /// An ARP reply: `own` is at the sender.
+    pub fn arp_reply(&self, own: Ipv4Addr, asker: Ipv4Addr) -> Vec<u8> {
+        self.arp(2, own, self.to, asker)
+    }
+
+    /// An IPv4 packet, time to live 64, don't fragment.
+    pub fn ipv4(self, from: Ipv4Addr, to: Ipv4Addr) -> Ip {
+        Ip { link: self, from, to }
+    }
+
+    /// A TCP segment over IPv6, hop limit 64.
+    pub fn tcp_over_ipv6(
+        &self,
+        ends: (Ipv6Addr, Ipv6Addr),
+        ports: (u16, u16),
+        segment: Segment,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        let mut tcp = segment.header(ports);
+        let ip = Ipv6Header {
+            traffic_class: 0,
+            flow_label: Ipv6FlowLabel::ZERO,
+            payload_length: u16::try_from(tcp.header_len() + payload.len()).unwrap(),
+            next_header: IpNumber::TCP,
+            hop_limit: 64,
+            source: ends.0.octets(),
+            destination: ends.1.octets(),
+        };
+        tcp.checksum = tcp.calc_checksum_ipv6(&ip, payload).unwrap();
+        self.ethertype(0x86dd, &[&ip.to_bytes()[..], &tcp.to_bytes(), payload].concat())
+    }
+
+    fn as_far_as_the_tags(&self) -> Vec<u8> {
+        let mut bytes = [self.to.0, self.from.0].concat();
+        for (tpid, tci) in &self.tags {
+            bytes.extend(tpid.to_be_bytes());
+            bytes.extend(tci.to_be_bytes());
+        }
+        bytes
+    }
+
+    fn length_and(&self, body: &[u8]) -> Vec<u8> {
+        self.ethertype(u16::try_from(body.len()).unwrap(), body)
+    }
+
+    fn arp(&self, operation: u16, own: Ipv4Addr, other: Mac, wanted: Ipv4Addr) -> Vec<u8> {
+        let mut body = vec![0, 1, 8, 0, 6, 4];
+        body.extend(operation.to_be_bytes());
+        body.extend(self.from.0);
+        body.extend(own.octets());
+        body.extend(other.0);
+        body.extend(wanted.octets());
+        self.ethertype(0x0806, &body)
+    }
+}
+
+impl Ip {
+    /// A UDP datagram between two ports.
+    pub fn udp(self, from: u16, to: u16) -> Udp {
+        Udp { ip: self, ports: (from, to) }
+    }
+
+    /// A TCP segment between two ports.
+    pub fn tcp(&self, ports: (u16, u16), segment: Segment, payload: &[u8]) -> Vec<u8> {
+        let mut tcp = segment.header(ports);
+        let ip = self.header(IpNumber::TCP, tcp.header_len() + payload.len());
+        tcp.checksum = tcp.calc_checksum_ipv4(&ip, payload).unwrap();
+        self.finish(&ip, &[&tcp.to_bytes()[..], payload].concat())
+    }
+
+    /// An echo request whose IPv4 packet is `length` bytes long.
+    pub fn ping(&self, seq: u16, length: usize) -> Vec<u8> {
+        self.echo(Icmpv4Type::EchoRequest(IcmpEchoHeader { id: 0x4e44, seq }), length)
+    }
+
+    /// The answer to `ping`.
+    pub fn pong(&self, seq: u16, length: usize) -> Vec<u8> {
+        self.echo(Icmpv4Type::EchoReply(IcmpEchoHeader { id: 0x4e44, seq }), length)
+    }
+
+    fn echo(&self, kind: Icmpv4Type, length: usize) -> Vec<u8> {
+        let payload = pattern(0, length - Ipv4Header::MIN_LEN - 8);
+        let ip = self.header(IpNumber::ICMP, 8 + payload.len());
+        self.finish(&ip, &[&Icmpv4Header::with_checksum(kind, &payload).to_bytes()[..], &payload].concat())
+    }
+
+    fn header(&self, protocol: IpNumber, payload: usize) -> Ipv4Header {
+        let length = u16::try_from(payload).unwrap();
+        let mut ip = Ipv4Header::new(length, 64, protocol, self.from.octets(), self.to.octets()).unwrap();
+        ip.header_checksum = ip.calc_header_checksum();
+        ip
+    }
+
+    fn finish(&self, ip: &Ipv4Header, payload: &[u8]) -> Vec<u8> {
+        self.link.ethertype(0x0800, &[&ip.to_bytes()[..], payload].concat())
+    }
+}
+
+impl Udp {
+    /// The datagram with this payload.
+    pub fn bytes(&self, payload: &[u8]) -> Vec<u8> {
+        let ip = self.ip.header(IpNumber::UDP, 8 + payload.len());
+        let udp = UdpHeader::with_ipv4_checksum(self.ports.0, self.ports.1, &ip, payload).unwrap();
+        self.ip.finish(&ip, &[&udp.to_bytes()[..], payload].concat())
+    }
+
+    /// The datagram with a DHCP message.
+    pub fn dhcp(&self, message: &super::dhcp::Message) -> Vec<u8> {
+        self.bytes(&message.bytes())
+    }
+
+    /// The datagram with a frame of VXLAN network `vni` (RFC 7348 section 5).
+    pub fn vxlan(&self, vni: u32, inner: &[u8]) -> Vec<u8> {
+        self.bytes(&[&[8, 0, 0, 0], &(vni << 8).to_be_bytes()[..], inner].concat())
+    }
+}
+
+impl Segment {
+    fn header(&self, ports: (u16, u16)) -> TcpHeader {
+        let mut tcp = TcpHeader::new(ports.0, ports.1, self.seq, 64_240);
+        tcp.acknowledgment_number = self.ack;
+        tcp.ack = self.ack != 0;
+        tcp.fin = self.fin;
+        if let Some(mss) = self.syn {
+            tcp.syn = true;
+            tcp.set_options(&[TcpOptionElement::MaximumSegmentSize(mss)]).unwrap();
+        }
+        tcp
+    }
+}
+
+/// `length` bytes of payload that differ along a stream, from its byte `start` on.
+pub fn pattern(start: u32, length: usize) -> Vec<u8> {
+    // 251 is prime: no repeat lines up with a segment.
+    (0..length).map(|i| ((start as usize + i) % 251) as u8).collect()
+}

@@ -1,0 +1,181 @@
+//! Capture files from frames: classic pcap with microseconds, and pcapng with several named interfaces, nanoseconds, directions and statistics.
+//! (draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.) Little-endian always; the readers' other shapes have tests of their own.
+
+use netdiag::value::Mac;
+
+use super::EPOCH;
+
+/// What tcpdump calls "everything".
+const SNAP: u32 = 262_144;
+
+/// A frame and the moment at which it was captured.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    nanos: i64,
+    bytes: Vec<u8>,
+    wire_len: u32,
+    interface: u32,
+    /// pcapng's direction bits: 0 unknown, 1 in, 2 out.
+    direction: u32,
+}
+
+/// A frame captured `seconds` after the epoch, to the microsecond.
+pub fn at(seconds: f64, bytes: Vec<u8>) -> Shot {
+    let nanos = EPOCH + (seconds * 1e6).round() as i64 * 1_000;
+    Shot { nanos, wire_len: bytes.len() as u32, bytes, interface: 0, direction: 0 }
+}
+
+impl Shot {
+    /// On the interface with this number (pcapng).
+    pub fn on(mut self, interface: u32) -> Self {
+        self.interface = interface;
+        self
+    }
+
+    /// This many microseconds later.
+    pub fn later(mut self, micros: i64) -> Self {
+        self.nanos += micros * 1_000;
+        self
+    }
+
+    /// Received (pcapng).
+    pub fn inward(mut self) -> Self {
+        self.direction = 1;
+        self
+    }
+
+    /// Sent (pcapng).
+    pub fn outward(mut self) -> Self {
+        self.direction = 2;
+        self
+    }
+
+    /// Only the first `kept` bytes were kept of a frame that was `wire_len` bytes long.
+    pub fn of_length(mut self, wire_len: u32) -> Self {
+        self.wire_len = wire_len;
+        self
+    }
+
+    /// When, in nanoseconds since 1970.
+    pub fn nanos(&self) -> i64 {
+        self.nanos
+    }
+
+    /// The source address of the frame.
+    pub fn source(&self) -> Mac {
+        Mac(self.bytes[6..12].try_into().unwrap())
+    }
+
+    fn cut(mut self, snap: u32) -> Self {
+        self.bytes.truncate(snap as usize);
+        self
+    }
+}
+
+/// A classic pcap file of Ethernet frames.
+pub fn pcap(shots: Vec<Shot>) -> Vec<u8> {
+    pcap_cut(SNAP, shots)
+}
+
+/// A classic pcap file whose snap length cut the frames.
+pub fn pcap_cut(snap: u32, shots: Vec<Shot>) -> Vec<u8> {
+    let mut file = Vec::new();
+    words(&mut file, &[0xa1b2_c3d4, 0x0004_0002, 0, 0, snap, 1]);
+    for shot in shots.into_iter().map(|s| s.cut(snap)) {
+        let (seconds, nanos) = (shot.nanos / 1_000_000_000, shot.nanos % 1_000_000_000);
+        words(&mut file, &[seconds as u32, (nanos / 1_000) as u32, shot.bytes.len() as u32, shot.wire_len]);
+        file.extend(shot.bytes);
+    }
+    file
+}
+
+/// A pcapng file in the making.
+#[derive(Clone, Debug, Default)]
+pub struct Pcapng {
+    bytes: Vec<u8>,
+}
+
+impl Pcapng {
+    /// A section of unknown length with these interfaces, numbered from 0, with nanosecond stamps.
+    pub fn with_interfaces(names: &[&str]) -> Self {
+        let mut file = Self::default();
+        let mut section = Vec::new();
+        words(&mut section, &[0x1a2b_3c4d, 0x0000_0001, u32::MAX, u32::MAX]);
+        file.block(0x0a0d_0d0a, section);
+        for name in names {
+            let mut interface = Vec::new();
+            words(&mut interface, &[1, SNAP]);
+            option(&mut interface, 2, name.as_bytes());
+            option(&mut interface, 9, &[9]);
+            words(&mut interface, &[0]);
+            file.block(1, interface);
+        }
+        file
+    }
+
+    /// These frames, in this order.
+    pub fn frames(mut self, shots: Vec<Shot>) -> Self {
+        for shot in shots {
+            let mut packet = Vec::new();
+            let (high, low) = halves(shot.nanos);
+            words(&mut packet, &[shot.interface, high, low, shot.bytes.len() as u32, shot.wire_len]);
+            packet.extend(&shot.bytes);
+            pad(&mut packet);
+            if shot.direction != 0 {
+                option(&mut packet, 2, &shot.direction.to_le_bytes());
+                words(&mut packet, &[0]);
+            }
+            self.block(6, packet);
+        }
+        self
+    }
+
+    /// What an interface counted until `seconds`, when its capture ended: frames received, and frames lost for want of room.
+    pub fn statistics(mut self, interface: u32, seconds: f64, received: u64, lost: u64) -> Self {
+        let end = at(seconds, Vec::new()).nanos;
+        let mut statistics = Vec::new();
+        let (high, low) = halves(end);
+        words(&mut statistics, &[interface, high, low]);
+        for (code, moment) in [(2, EPOCH), (3, end)] {
+            let (high, low) = halves(moment);
+            option(&mut statistics, code, &[high.to_le_bytes(), low.to_le_bytes()].concat());
+        }
+        option(&mut statistics, 4, &received.to_le_bytes());
+        option(&mut statistics, 5, &lost.to_le_bytes());
+        words(&mut statistics, &[0]);
+        self.block(5, statistics);
+        self
+    }
+
+    /// The file.
+    pub fn bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    fn block(&mut self, kind: u32, body: Vec<u8>) {
+        let length = body.len() as u32 + 12;
+        words(&mut self.bytes, &[kind, length]);
+        self.bytes.extend(body);
+        words(&mut self.bytes, &[length]);
+    }
+}
+
+fn words(to: &mut Vec<u8>, words: &[u32]) {
+    words.iter().for_each(|w| to.extend(w.to_le_bytes()));
+}
+
+fn option(to: &mut Vec<u8>, code: u16, value: &[u8]) {
+    to.extend(code.to_le_bytes());
+    to.extend((value.len() as u16).to_le_bytes());
+    to.extend(value);
+    pad(to);
+}
+
+fn pad(to: &mut Vec<u8>) {
+    to.resize(to.len().next_multiple_of(4), 0);
+}
+
+/// pcapng writes a stamp as its high word and its low word.
+fn halves(nanos: i64) -> (u32, u32) {
+    ((nanos >> 32) as u32, nanos as u32)
+}

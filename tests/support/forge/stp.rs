@@ -1,0 +1,105 @@
+//! Bridge protocol data units and their neighbours: configuration, TCN, RST, MST, PVST+; GARP, LACP, LLDP, which look like them and are not.
+//! (IEEE 802.1Q-2018 clause 14; 802.1AX clause 6.4; 802.1AB clause 8.)
+
+use netdiag::value::Mac;
+
+use super::frame::Link;
+
+/// The group address of bridges, IEEE 802.1Q-2018 table 8-1.
+pub const BRIDGES: Mac = Mac([0x01, 0x80, 0xc2, 0, 0, 0]);
+/// Cisco's group address for one tree a VLAN.
+pub const PVST: Mac = Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd]);
+/// The group address of slow protocols, LACP among them.
+pub const SLOW: Mac = Mac([0x01, 0x80, 0xc2, 0, 0, 2]);
+/// The group address of GVRP.
+pub const GVRP: Mac = Mac([0x01, 0x80, 0xc2, 0, 0, 0x21]);
+
+/// A bridge that thinks itself root and says so on its first port, with the timers of the standard.
+#[derive(Clone, Copy, Debug)]
+pub struct Bridge {
+    /// Priority, with the VLAN in its low twelve bits for PVST+.
+    pub priority: u16,
+    /// Its address.
+    pub mac: Mac,
+}
+
+impl Bridge {
+    /// Version 0, type 0: 35 bytes.
+    pub fn config(self) -> Vec<u8> {
+        self.body(0, 0, 0)
+    }
+
+    /// Version 2: a designated port that learns and forwards; 36 bytes.
+    pub fn rst(self) -> Vec<u8> {
+        [self.body(2, 2, 0x3c), vec![0]].concat()
+    }
+
+    /// Version 3, in a region with every VLAN in instance 0: 102 bytes.
+    pub fn mst(self, region: &str) -> Vec<u8> {
+        // The digest of the default map, as 802.1Q-2018 table 13-2 gives it.
+        const DEFAULT_MAP: [u8; 16] =
+            [0xac, 0x36, 0x17, 0x7f, 0x50, 0x28, 0x3c, 0xd4, 0xb8, 0x38, 0x21, 0xd8, 0xab, 0x26, 0xde, 0x62];
+        let mut name = region.as_bytes().to_vec();
+        name.resize(32, 0);
+        [&self.body(3, 2, 0x7c)[..], &[0, 0, 64, 0], &name, &[0, 1], &DEFAULT_MAP, &[0; 4], &self.id(), &[20]].concat()
+    }
+
+    /// Version 0 with the VLAN after it, as PVST+ has it.
+    pub fn pvst(self, vlan: u16) -> Vec<u8> {
+        [&self.config()[..], &[0, 0, 0, 0, 2], &vlan.to_be_bytes()].concat()
+    }
+
+    fn id(self) -> [u8; 8] {
+        let [p, q] = self.priority.to_be_bytes();
+        let [a, b, c, d, e, f] = self.mac.0;
+        [p, q, a, b, c, d, e, f]
+    }
+
+    /// Protocol 0, the root and the sender the same, cost 0, port 0x8001, age 0, maximum 20 s, hello 2 s, delay 15 s in 1/256 s.
+    fn body(self, version: u8, kind: u8, flags: u8) -> Vec<u8> {
+        let timers = [0, 0, 20, 0, 2, 0, 15, 0];
+        [&[0, 0, version, kind, flags][..], &self.id(), &[0; 4], &self.id(), &[0x80, 0x01], &timers].concat()
+    }
+}
+
+/// A topology change notification: 4 bytes.
+pub fn tcn() -> Vec<u8> {
+    vec![0, 0, 0, 0x80]
+}
+
+impl Link {
+    /// An IEEE BPDU in its LLC frame, to the bridges, padded as on a wire.
+    pub fn bpdu(self, body: &[u8]) -> Vec<u8> {
+        let link = self.to(BRIDGES);
+        link.padded(link.llc(0x42, body))
+    }
+
+    /// A PVST+ BPDU in its SNAP frame, padded as on a wire.
+    pub fn pvst_bpdu(self, body: &[u8]) -> Vec<u8> {
+        let link = self.to(PVST);
+        link.padded(link.snap([0, 0, 0x0c], 0x010b, body))
+    }
+
+    /// GVRP: LLC 42 like STP, but protocol identifier 1; one "join in" for VLAN 20.
+    pub fn gvrp(self) -> Vec<u8> {
+        let link = self.to(GVRP);
+        link.padded(link.llc(0x42, &[0, 1, 1, 4, 2, 0, 20, 0, 0]))
+    }
+
+    /// A LACPDU of 110 bytes: actor and partner in step, fast.
+    pub fn lacp(self, partner: Mac) -> Vec<u8> {
+        let side =
+            |kind: u8, mac: Mac| [&[kind, 20, 0x80, 0][..], &mac.0, &[0, 15, 0, 255, 0, 1, 0x3f, 0, 0, 0]].concat();
+        let mut body = [&[1, 1][..], &side(1, self.sender()), &side(2, partner), &[3, 16, 0, 0]].concat();
+        body.resize(110, 0);
+        self.to(SLOW).ethertype(0x8809, &body)
+    }
+
+    /// LLDP to `group`, which may be the bridges' own: chassis and port by address, 120 s.
+    pub fn lldp(self, group: Mac) -> Vec<u8> {
+        let mac = self.sender().0;
+        let link = self.to(group);
+        let body = [&[2, 7, 4][..], &mac, &[4, 7, 3], &mac, &[6, 2, 0, 120, 0, 0]].concat();
+        link.padded(link.ethertype(0x88cc, &body))
+    }
+}
