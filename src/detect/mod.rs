@@ -10,6 +10,12 @@
     )
 )]
 
+pub mod cap;
+pub mod dhcp;
+pub mod mtu;
+pub mod stp;
+pub mod vlan;
+
 use crate::finding::{Claim, Key, Rule};
 use crate::settings::Settings;
 use crate::value::Timestamp;
@@ -67,7 +73,7 @@ pub struct Family {
 }
 
 /// All families, in the order of the catalogue.
-pub static FAMILIES: &[&Family] = &[];
+pub static FAMILIES: &[&Family] = &[&vlan::FAMILY, &mtu::FAMILY, &dhcp::FAMILY, &stp::FAMILY, &cap::FAMILY];
 
 /// All rules, in the order of the catalogue.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
