@@ -1,0 +1,73 @@
+//! The command line: one file a command. Only here and in live sources may clocks, the environment and the terminal be asked.
+
+mod args;
+mod case_check;
+mod explain;
+mod judge;
+mod review;
+mod verify;
+
+pub use case_check::{Truth, differences};
+pub use judge::{Watch, judge};
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+/// What a command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing at or above `--fail-on`.
+    Clean,
+    /// Findings.
+    Found,
+    /// Something could not be done.
+    Trouble,
+}
+
+/// Parses the arguments of this process, runs the command, and turns what it came to into an exit code.
+pub fn run() -> ExitCode {
+    let args = Args::parse();
+    start_log(args.verbose);
+    let done = match args.command {
+        Command::Review(review) => review::run(&review),
+        Command::Verify(verify) => verify::run(&verify),
+        Command::Explain(explain) => explain::run(&explain),
+        Command::Settings => explain::settings(),
+    };
+    match done {
+        Ok(Exit::Clean) => ExitCode::SUCCESS,
+        Ok(Exit::Found) => ExitCode::from(1),
+        Ok(Exit::Trouble) => ExitCode::from(2),
+        // Who reads us has read enough: that is not trouble.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("netdiag: {}", crate::value::Outside::from(format!("{error:#}").as_str()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints `text` on standard output; styles are stripped where it is not a terminal or `NO_COLOR` is set.
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).without_time().init();
+}

@@ -1,0 +1,195 @@
+//! `netdiag review FILE…`: judges captures, and says what is wrong.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::args::{End, Format, Review};
+use super::{Exit, Watch, judge, say};
+use crate::event::{FrameRef, VantageId};
+use crate::finding::{Change, Finding, Report};
+use crate::render;
+use crate::settings::Settings;
+use crate::source::{CASE_FILE, Case, lane, open};
+use crate::value::{Outside, Span, Timestamp};
+
+/// Files that follow each other within this span belong to one case.
+const FOLLOWS_WITHIN: Span = Span::secs(60);
+/// Bytes of input from which on progress is shown: below it, reading takes less than a blink.
+const SHOW_FROM: u64 = 64 << 20;
+/// Columns of the report where nobody tells.
+const WIDTH: usize = 100;
+/// The widest that a line of prose is still read with ease.
+const WIDEST: usize = 120;
+
+/// Runs the command.
+///
+/// # Errors
+/// When the settings or a case cannot be read, or the output cannot be written.
+pub fn run(args: &Review) -> anyhow::Result<Exit> {
+    let settings = read_settings(args.settings.as_deref())?;
+    let mut reports = Vec::new();
+    let mut is_troubled = false;
+    for files in groups(args) {
+        let mut case = Case::default();
+        for file in &files {
+            add(&mut case, file)?;
+        }
+        for host in &args.host {
+            case.add_host(host)?;
+        }
+        for refused in &case.refused {
+            is_troubled = true;
+            anstream::eprintln!("netdiag: {refused}");
+        }
+        let mut watch = Watcher::new(args.format, &files);
+        let report = judge(case, &settings, args.eof == End::Final, &mut watch);
+        watch.progress.finish_and_clear();
+        for damage in report.inputs.iter().filter_map(|input| input.damage.as_ref()) {
+            is_troubled = true;
+            anstream::eprintln!("netdiag: {damage}");
+        }
+        reports.push(report);
+    }
+    match args.format {
+        Format::Text => say_text(&reports)?,
+        Format::Json => say(&format!("{}\n", render::reports_json(&reports)?))?,
+        Format::Ndjson => {}
+    }
+    if let Some(path) = &args.write {
+        write_evidence(path, &reports)?;
+    }
+    let fails = reports.iter().any(|report| args.fail_on.fails(report.worst()));
+    let has_failed = reports.iter().any(|report| report.lost.internal_errors > 0);
+    Ok(match (is_troubled || has_failed, fails) {
+        (true, _) => Exit::Trouble,
+        (false, true) => Exit::Found,
+        (false, false) => Exit::Clean,
+    })
+}
+
+fn read_settings(path: Option<&Path>) -> anyhow::Result<Settings> {
+    let Some(path) = path else { return Ok(Settings::default()) };
+    let text = fs::read_to_string(path).with_context(|| format!("reading settings from {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("reading settings from {}", path.display()))
+}
+
+/// Adds a file or the folder of a case.
+fn add(case: &mut Case, path: &Path) -> anyhow::Result<()> {
+    if path.join(CASE_FILE).is_file() {
+        let folder = Case::open(path)?;
+        case.lanes.extend(folder.lanes);
+        case.facts.extend(folder.facts);
+        case.refused.extend(folder.refused);
+    } else {
+        case.lanes.push(lane(path));
+    }
+    Ok(())
+}
+
+/// The files, parted into those that are judged together: their times overlap, or follow each other within a minute.
+fn groups(args: &Review) -> Vec<Vec<PathBuf>> {
+    let files = &args.files;
+    if args.each {
+        return files.iter().map(|file| vec![file.clone()]).collect();
+    }
+    if args.together || files.len() == 1 || files.iter().any(|f| f.as_os_str() == "-" || f.is_dir()) {
+        return vec![files.clone()];
+    }
+    let mut spans: Vec<(Option<(Timestamp, Timestamp)>, PathBuf)> =
+        files.iter().map(|f| (span(f), f.clone())).collect();
+    spans.sort();
+    let mut groups: Vec<(Timestamp, Vec<PathBuf>)> = Vec::new();
+    let mut timeless = Vec::new();
+    for (span, file) in spans {
+        match (span, groups.last_mut()) {
+            (None, _) => timeless.push(file),
+            (Some((first, last)), Some((until, group))) if first.since(*until) <= FOLLOWS_WITHIN => {
+                *until = (*until).max(last);
+                group.push(file);
+            }
+            (Some((_, last)), _) => groups.push((last, vec![file])),
+        }
+    }
+    // What has no time cannot be told apart from the rest.
+    match groups.first_mut() {
+        Some((_, group)) => group.append(&mut timeless),
+        None => groups.push((Timestamp::MIN, timeless)),
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// The first and the last moment of a capture; `None` where it has no frame.
+fn span(path: &Path) -> Option<(Timestamp, Timestamp)> {
+    let mut source = open(path).ok()?;
+    let mut span: Option<(Timestamp, Timestamp)> = None;
+    while source.advance() == Ok(true) {
+        let time = source.record().time;
+        span = Some(span.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
+    }
+    span
+}
+
+fn say_text(reports: &[Report]) -> anyhow::Result<()> {
+    let width = terminal_size::terminal_size().map_or(WIDTH, |(w, _)| usize::from(w.0)).clamp(40, WIDEST);
+    for (at, report) in reports.iter().enumerate() {
+        if reports.len() > 1 {
+            let names: Vec<String> = report.inputs.iter().map(|input| input.path.to_string()).collect();
+            let alone = "judged on its own, since its time neither overlaps nor follows that of the others";
+            say(&format!("{}==> {} <== {alone}\n", if at > 0 { "\n" } else { "" }, names.join(" ")))?;
+        }
+        say(&render::report_text(report, width))?;
+    }
+    Ok(())
+}
+
+fn write_evidence(path: &Path, reports: &[Report]) -> anyhow::Result<()> {
+    let bytes: Vec<u8> = reports.iter().flat_map(render::evidence).collect();
+    fs::write(path, bytes).with_context(|| format!("writing the cited frames to {}", path.display()))
+}
+
+/// Shows progress on a terminal, and prints changes where they are asked for.
+struct Watcher {
+    format: Format,
+    progress: ProgressBar,
+    names: Vec<(VantageId, Outside)>,
+}
+
+impl Watcher {
+    fn new(format: Format, files: &[PathBuf]) -> Self {
+        let total: u64 = files.iter().filter_map(|f| fs::metadata(f).ok()).map(|about| about.len()).sum();
+        let is_shown = total >= SHOW_FROM && std::io::stderr().is_terminal();
+        let progress = if is_shown { ProgressBar::new(total) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{bytes}/{total_bytes} {bar:30} {bytes_per_sec} {eta}") {
+            progress.set_style(style);
+        }
+        Self { format, progress, names: Vec::new() }
+    }
+}
+
+impl Watch for Watcher {
+    fn wants_changes(&self) -> bool {
+        self.format == Format::Ndjson
+    }
+
+    fn vantage(&mut self, id: VantageId, name: &Outside) {
+        self.names.push((id, name.clone()));
+    }
+
+    fn change(&mut self, change: Change, finding: &Finding) {
+        let name_of = |at: FrameRef| {
+            self.names.iter().find(|(id, _)| *id == at.vantage).map(|(_, n)| n.clone()).unwrap_or_default()
+        };
+        if let Ok(line) = render::change_line(change, finding, &name_of) {
+            // A reader that has gone is met again, and forgiven, at the end.
+            let _ = say(&format!("{line}\n"));
+        }
+    }
+
+    fn position(&mut self, bytes: u64) {
+        self.progress.set_position(bytes);
+    }
+}

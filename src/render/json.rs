@@ -1,0 +1,172 @@
+//! The JSON report: the contract `netdiag.report/1` (one document), and NDJSON of finding changes.
+
+use serde::Serialize;
+
+use crate::event::FrameRef;
+use crate::finding::{
+    Cause, Change, Confidence, Finding, Input, Key, Lost, NotChecked, Number, Pending, Report, Severity, State, Step,
+    Tally,
+};
+use crate::value::{Outside, Timestamp};
+
+/// The version of the contract; it changes when a reader would have to.
+const SCHEMA: &str = "netdiag.report/1";
+
+/// The document.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    inputs: &'a [Input],
+    tally: &'a Tally,
+    findings: Vec<FindingView<'a>>,
+    pending: &'a [Pending],
+    not_checked: &'a [NotChecked],
+    lost: &'a Lost,
+}
+
+#[derive(Serialize)]
+struct FindingView<'a> {
+    id: u32,
+    code: &'static str,
+    name: &'static str,
+    severity: Severity,
+    confidence: Confidence,
+    state: State,
+    key: &'a Key,
+    headline: &'a str,
+    first: Timestamp,
+    last: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<Timestamp>,
+    count: u64,
+    episodes: u32,
+    numbers: Numbers<'a>,
+    vantage: Option<Outside>,
+    frames: Vec<FrameView>,
+    filter: &'a str,
+    causes: &'a [Cause],
+    remedy: &'a [Step],
+    assumptions: &'a [String],
+    explains: Vec<&'static str>,
+    explained_by: Option<&'static str>,
+}
+
+/// Numbers by name, in the order in which the rule gives them.
+struct Numbers<'a>(&'a [(&'static str, Number)]);
+
+#[derive(Serialize)]
+struct FrameView {
+    vantage: Outside,
+    number: u64,
+    time: Timestamp,
+}
+
+/// One change, as NDJSON tells it.
+#[derive(Serialize)]
+struct ChangeView<'a> {
+    schema: &'static str,
+    change: &'static str,
+    finding: FindingView<'a>,
+}
+
+impl Serialize for Numbers<'_> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, number)| (name, number)))
+    }
+}
+
+/// The report as one JSON document.
+///
+/// # Errors
+/// None that a report can cause; the type is serde's.
+pub fn report_json(report: &Report) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&Document::of(report))
+}
+
+/// Several reports, of captures that were judged each on its own, as one JSON document.
+///
+/// # Errors
+/// None that a report can cause; the type is serde's.
+pub fn reports_json(reports: &[Report]) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Several<'a> {
+        schema: &'static str,
+        reports: Vec<Document<'a>>,
+    }
+    match reports {
+        [one] => report_json(one),
+        _ => serde_json::to_string_pretty(&Several {
+            schema: "netdiag.reports/1",
+            reports: reports.iter().map(Document::of).collect(),
+        }),
+    }
+}
+
+/// One change of a finding as one line of NDJSON; `name_of` names vantages.
+///
+/// # Errors
+/// None that a finding can cause; the type is serde's.
+pub fn change_line(
+    change: Change,
+    finding: &Finding,
+    name_of: &dyn Fn(FrameRef) -> Outside,
+) -> serde_json::Result<String> {
+    let change = match change {
+        Change::Opened => "opened",
+        Change::Climbed => "climbed",
+        Change::Updated => "updated",
+        Change::Resolved => "resolved",
+        Change::Reopened => "reopened",
+    };
+    serde_json::to_string(&ChangeView {
+        schema: "netdiag.change/1",
+        change,
+        finding: FindingView::of(finding, &[], name_of),
+    })
+}
+
+impl<'a> Document<'a> {
+    fn of(report: &'a Report) -> Self {
+        let name_of = |at: FrameRef| report.vantage(at.vantage).map(|v| v.name.clone()).unwrap_or_default();
+        Self {
+            schema: SCHEMA,
+            inputs: &report.inputs,
+            tally: &report.tally,
+            findings: report.findings.iter().map(|f| FindingView::of(f, &report.findings, &name_of)).collect(),
+            pending: &report.pending,
+            not_checked: &report.not_checked,
+            lost: &report.lost,
+        }
+    }
+}
+
+impl<'a> FindingView<'a> {
+    fn of(finding: &'a Finding, all: &[Finding], name_of: &dyn Fn(FrameRef) -> Outside) -> Self {
+        let code = |id: u32| all.iter().find(|f| f.id == id).map(|f| f.rule.code);
+        let frame = |at: FrameRef, time| FrameView { vantage: name_of(at), number: at.number, time };
+        Self {
+            id: finding.id,
+            code: finding.rule.code,
+            name: finding.rule.name,
+            severity: finding.severity,
+            confidence: finding.confidence,
+            state: finding.state,
+            key: &finding.key,
+            headline: &finding.headline,
+            first: finding.first,
+            last: finding.last,
+            resolved: finding.resolved,
+            count: finding.count,
+            episodes: finding.episodes,
+            numbers: Numbers(&finding.numbers),
+            vantage: finding.vantage.map(|vantage| name_of(FrameRef { vantage, number: 0 })),
+            frames: finding.evidence.iter().map(|cited| frame(cited.at, cited.time)).collect(),
+            filter: &finding.filter,
+            causes: &finding.causes,
+            remedy: &finding.remedy,
+            assumptions: &finding.assumptions,
+            explains: finding.explains.iter().filter_map(|id| code(*id)).collect(),
+            explained_by: finding.explained_by.and_then(code),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! I/O out: pure functions of a report. Knows nothing of bytes on a wire.
+
+mod evidence;
+mod json;
+mod text;
+
+pub use evidence::evidence;
+pub use json::{change_line, report_json, reports_json};
+pub use text::{change_text, report_text};

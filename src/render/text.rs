@@ -1,0 +1,270 @@
+//! The text report: one block a finding, then the summary. Styles are ANSI; whoever prints strips them where nobody sees colours.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::finding::{Change, Cited, Finding, Report, Severity, State, Tally};
+use crate::value::Timestamp;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// The report for a person, at most `width` columns wide where words can be parted.
+pub fn report_text(report: &Report, width: usize) -> String {
+    let mut out = String::new();
+    for finding in &report.findings {
+        finding_text(&mut out, finding, report, width);
+        out.push('\n');
+    }
+    summary(&mut out, report, width);
+    out
+}
+
+/// One change of a finding as one line: what a live run prints as it happens.
+pub fn change_text(change: Change, finding: &Finding) -> String {
+    let word = match change {
+        Change::Opened => "found",
+        Change::Climbed => "surer",
+        Change::Updated => "still",
+        Change::Resolved => "over",
+        Change::Reopened => "again",
+    };
+    let style = severity_style(finding.severity);
+    let Finding { severity, rule, headline, .. } = finding;
+    format!("{}  {word:<6} {style}{severity}{style:#}  {} {}  {headline}", finding.last.clock(), rule.code, rule.name)
+}
+
+fn finding_text(out: &mut String, finding: &Finding, report: &Report, width: usize) {
+    let indent = if finding.explained_by.is_some() { "    " } else { "" };
+    let style = severity_style(finding.severity);
+    let rule = finding.rule;
+    let head = format!(
+        "{indent}{style}{}{style:#}  {BOLD}{} {}{BOLD:#}  {}",
+        finding.severity, rule.code, rule.name, finding.confidence
+    );
+    let plain = indent.len()
+        + finding.severity.to_string().len()
+        + rule.code.len()
+        + rule.name.len()
+        + finding.confidence.to_string().len()
+        + 5;
+    let over = if finding.state == State::Resolved { "resolved  " } else { "" };
+    let key: Vec<String> = finding.key.parts().map(|(name, value)| key_part(name, &value.to_string())).collect();
+    let key = format!("{over}{}", key.join("  "));
+    let gap = width.saturating_sub(plain + key.chars().count());
+    if gap >= 2 {
+        let _ = writeln!(out, "{head}{}{key}", " ".repeat(gap));
+    } else {
+        let _ = writeln!(out, "{head}\n{indent}  {DIM}{key}{DIM:#}");
+    }
+    let body = format!("{indent}  ");
+    wrap(out, &body, &body, &finding.headline, width);
+    if let Some(root) = finding.explained_by.and_then(|id| report.findings.iter().find(|f| f.id == id)) {
+        let _ = writeln!(out, "{indent}  {DIM}explained by {} above{DIM:#}", root.rule.code);
+    }
+    frames(out, indent, &finding.evidence, report);
+    for (at, cause) in finding.causes.iter().enumerate() {
+        let label = if at == 0 { "Likely" } else { "" };
+        labelled(out, indent, label, &cause.0, width);
+    }
+    for (at, step) in finding.remedy.iter().enumerate() {
+        let label = if at == 0 { "Try" } else { "" };
+        labelled(out, indent, label, &step.what, width);
+        // A command is copied, so it is never parted.
+        for line in step.command.lines() {
+            let _ = writeln!(out, "{indent}            {BOLD}{line}{BOLD:#}");
+        }
+    }
+    for (at, assumption) in finding.assumptions.iter().enumerate() {
+        labelled(out, indent, if at == 0 { "Assumed" } else { "" }, assumption, width);
+    }
+    if !finding.filter.is_empty() {
+        let _ = writeln!(out, "{indent}  {DIM}Filter{DIM:#}   {}", finding.filter);
+    }
+    let _ = writeln!(out, "{indent}  {DIM}More{DIM:#}     netdiag explain {}", rule.code);
+}
+
+/// A part of a key for a person: what stands for itself needs no name.
+fn key_part(name: &str, value: &str) -> String {
+    match name {
+        "domain" if value == "untagged" => "untagged".to_owned(),
+        "domain" if value.starts_with("VNI") => value.to_owned(),
+        "domain" => format!("VLAN {value}"),
+        "mac" | "client" | "interface" => value.to_owned(),
+        _ => format!("{name} {value}"),
+    }
+}
+
+fn frames(out: &mut String, indent: &str, evidence: &[Cited], report: &Report) {
+    let name = |cited: &Cited| report.vantage(cited.at.vantage).map(|v| v.name.to_string()).unwrap_or_default();
+    let names = evidence.iter().map(|c| name(c).chars().count()).max().unwrap_or(0);
+    let numbers = evidence.iter().map(|c| c.at.number.to_string().len()).max().unwrap_or(0);
+    for cited in evidence {
+        let number = format!("#{}", cited.at.number);
+        let tags = if cited.tags.is_empty() { "untagged".to_owned() } else { format!("tags {}", cited.tags) };
+        let _ = writeln!(
+            out,
+            "{indent}    {:names$}  {number:<w$}  {}  {tags}  {}, {} bytes",
+            name(cited),
+            cited.time.clock(),
+            cited.line,
+            cited.wire_len,
+            w = numbers + 1
+        );
+    }
+}
+
+fn labelled(out: &mut String, indent: &str, label: &str, text: &str, width: usize) {
+    let rest = format!("{indent}           ");
+    let first = format!("{indent}  {DIM}{label}{DIM:#}{}", " ".repeat(9_usize.saturating_sub(label.len())));
+    wrap(out, &first, &rest, text, width);
+}
+
+fn summary(out: &mut String, report: &Report, width: usize) {
+    let tally = &report.tally;
+    let _ = write!(out, "frames read: {}", tally.frames);
+    let span = report.inputs.iter().filter_map(|i| Some((i.first?, i.last?)));
+    if let Some((first, last)) = span.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) {
+        let _ = write!(out, "  {} {} to {}", first.date(), first.clock(), end_of(first, last));
+    }
+    out.push('\n');
+    for input in &report.inputs {
+        wrap(
+            out,
+            "  ",
+            "    ",
+            &format!("{}: {} frames, {}, {}", input.path, input.frames, input.format, input.link_types.join(", ")),
+            width,
+        );
+    }
+    let counted = counted(tally);
+    if !counted.is_empty() {
+        wrap(out, "seen: ", "  ", &counted, width);
+    }
+    let _ = writeln!(out, "{}", verdict(report));
+    for pending in &report.pending {
+        wrap(
+            out,
+            "pending: ",
+            "  ",
+            &format!("{} {} (since {})", pending.code, pending.what, pending.since.clock()),
+            width,
+        );
+    }
+    wrap(out, "checked: ", "  ", &report.checked.join(" "), width);
+    for not in &report.not_checked {
+        wrap(out, "not checked: ", "  ", &format!("{}: {}", not.code, not.why), width);
+    }
+    let lost = lost(report);
+    if !lost.is_empty() {
+        wrap(out, "lost: ", "  ", &lost, width);
+    }
+    for damage in report.inputs.iter().filter_map(|input| input.damage.as_ref()) {
+        wrap(out, "damaged: ", "  ", &format!("{damage}; what stood before it was used"), width);
+    }
+}
+
+fn verdict(report: &Report) -> String {
+    let roots: Vec<&Finding> = report.findings.iter().filter(|f| f.explained_by.is_none()).collect();
+    let count = |severity| roots.iter().filter(|f| f.severity == severity).count();
+    let severe = [Severity::Critical, Severity::Error, Severity::Warning, Severity::Info];
+    let parts: Vec<String> = severe
+        .into_iter()
+        .filter(|s| count(*s) > 0)
+        .map(|s| format!("{}{} {s}{:#}", severity_style(s), count(s), severity_style(s)))
+        .collect();
+    let explained = report.findings.len() - roots.len();
+    match (parts.is_empty(), explained) {
+        (true, _) => "nothing found: no rule has anything to say about this capture".to_owned(),
+        (false, 0) => format!("found: {}", parts.join(", ")),
+        (false, n) => format!("found: {}; they explain {n} more", parts.join(", ")),
+    }
+}
+
+fn counted(tally: &Tally) -> String {
+    let mut parts = Vec::new();
+    let tagged: Vec<String> = tally
+        .vlan
+        .depth
+        .iter()
+        .filter(|(d, _)| **d > 0)
+        .map(|(d, n)| format!("{n} with {d} tag{}", if *d == 1 { "" } else { "s" }))
+        .collect();
+    parts.extend(tagged);
+    parts.extend(tally.dhcp.iter().map(|(kind, n)| format!("{n} DHCP {kind}")));
+    let stp = &tally.stp;
+    let kinds = [
+        ("config", stp.config),
+        ("TCN", stp.tcn),
+        ("RST", stp.rst),
+        ("MST", stp.mst),
+        ("SPT", stp.spt),
+        ("untyped", stp.untyped),
+    ];
+    parts.extend(kinds.iter().filter(|(_, n)| *n > 0).map(|(kind, n)| format!("{n} STP {kind}")));
+    parts.extend(tally.arp.iter().map(|(op, n)| format!("{n} ARP {op}")));
+    let singles = [
+        ("LACP", tally.lacp),
+        ("LLDP", tally.lldp),
+        ("fragmentation needed", tally.icmp_frag_needed),
+        ("packet too big", tally.icmpv6_packet_too_big),
+        ("cut by the snap length", tally.cut),
+        ("cut short by their sender", tally.stops.short),
+        ("malformed", tally.stops.bad),
+        ("too deep", tally.stops.deep),
+    ];
+    parts.extend(singles.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")));
+    parts.extend(tally.undecoded_links.iter().map(|(link, n)| format!("{n} of {link}, which is not decoded")));
+    parts.join(", ")
+}
+
+fn lost(report: &Report) -> String {
+    let lost = &report.lost;
+    let counts = [
+        (lost.kernel, "frames dropped while capturing"),
+        (lost.ring, "frames that the ring had no room for"),
+        (lost.us, "frames dropped by netdiag"),
+        (lost.disordered, "frames with a stamp earlier than the one before"),
+        (lost.late, "frames too late for their place"),
+        (lost.internal_errors, "frames over which netdiag itself failed: please report this"),
+    ];
+    let mut parts: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    parts.extend(
+        lost.forgotten.iter().map(|(table, n)| format!("{n} entries of table {table} forgotten because it was full")),
+    );
+    parts.join(", ")
+}
+
+fn end_of(first: Timestamp, last: Timestamp) -> String {
+    if first.date() == last.date() { last.clock() } else { format!("{} {}", last.date(), last.clock()) }
+}
+
+fn severity_style(severity: Severity) -> Style {
+    let colour = match severity {
+        Severity::Critical | Severity::Error => AnsiColor::Red,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Info => AnsiColor::Cyan,
+    };
+    let style = Style::new().fg_color(Some(colour.into()));
+    if severity == Severity::Critical { style.bold() } else { style }
+}
+
+/// Writes `text` behind `first`, further lines behind `rest`, parted between words so that no line is longer than `width` if it can be.
+fn wrap(out: &mut String, first: &str, rest: &str, text: &str, width: usize) {
+    let margin = rest.chars().count();
+    let mut line = String::new();
+    let mut lead = first;
+    for word in text.split(' ') {
+        if !line.is_empty() && margin + line.chars().count() + 1 + word.chars().count() > width {
+            let _ = writeln!(out, "{lead}{line}");
+            line.clear();
+            lead = rest;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    let _ = writeln!(out, "{lead}{line}");
+}
