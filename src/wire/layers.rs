@@ -75,9 +75,9 @@ impl<'a> Layers<'a> {
 
     /// Adds a layer; `false` if there is no place.
     #[inline]
-    pub(super) fn push(&mut self, layer: Layer<'a>) -> bool {
+    pub(super) fn push(&mut self, kind: Kind, layer: Layer<'a>) -> bool {
         let Some(place) = self.layers.get_mut(usize::from(self.len)) else { return false };
-        self.kinds = self.kinds.with(layer.kind());
+        self.kinds = self.kinds.with(kind);
         *place = layer;
         self.len = self.len.saturating_add(1);
         true

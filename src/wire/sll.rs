@@ -23,6 +23,7 @@ pub struct Sll2<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Null {
     family: u32,
+    last: u16,
 }
 
 /// Hardware types of Linux whose address is a MAC: Ethernet, and loopback, which has zeroes (if_arp.h).
@@ -114,7 +115,9 @@ impl Null {
     pub(super) fn parse(window: Window<'_>, is_network_order: bool) -> Result<(Self, Window<'_>), Why> {
         let (header, rest) = window.take::<4>()?;
         let (big, little) = (u32::from_be_bytes(*header), u32::from_le_bytes(*header));
-        Ok((Self { family: if is_network_order { big } else { big.min(little) } }, rest))
+        let [.., a, b] = *header;
+        let family = if is_network_order { big } else { big.min(little) };
+        Ok((Self { family, last: u16::from_be_bytes([a, b]) }, rest))
     }
 
     /// The address family.
@@ -123,11 +126,13 @@ impl Null {
     }
 
     /// The EtherType of the family: 2 is IPv4 everywhere, IPv6 is 24, 28 or 30 on the BSDs and 10 on Linux.
+    /// Some drivers put an EtherType itself into the last two bytes.
     #[inline]
     pub const fn ethertype(&self) -> Option<u16> {
         match self.family {
             2 => Some(0x0800),
             10 | 24 | 28 | 30 => Some(0x86dd),
+            _ if matches!(self.last, 0x0800 | 0x86dd) => Some(self.last),
             _ => None,
         }
     }
@@ -170,5 +175,8 @@ mod tests {
         }
         let (wrong, _) = Null::parse(Window::new(&[2, 0, 0, 0], 4), true).unwrap();
         assert_eq!(wrong.ethertype(), None);
+        // The third frame of null_loopback.pcap of PcapPlusPlus (Unlicense) begins so, and an IPv4 header follows.
+        let (typed, _) = Null::parse(Window::new(&[0x0f, 0x00, 0x08, 0x00], 4), false).unwrap();
+        assert_eq!(typed.ethertype(), Some(0x0800));
     }
 }

@@ -56,19 +56,19 @@ enum Next {
     Vxlan,
     Geneve,
     Gre,
-    Dhcp { whole: usize },
+    Dhcp { length: u16 },
     Slow,
     Lldp,
     End,
 }
 
-/// The layer that could not be read, and why.
-type Halt = (Kind, Why);
-/// What comes next, and where.
-type Step<'a> = Result<(Next, Window<'a>), Halt>;
+/// What a parser gives: the layer, the window behind it, and what is wrong with it although it could be read.
+type Read<'a, T> = Result<(T, Window<'a>, Option<Why>), Why>;
 
 struct Walk<'a, 'l> {
     layers: &'l mut Layers<'a>,
+    /// What is left to read.
+    window: Window<'a>,
     /// Tags of the outermost link header.
     tags: u8,
     /// Whether the outermost link header is over.
@@ -95,125 +95,98 @@ pub(super) fn walk<'a>(link: LinkType, window: Window<'a>, layers: &mut Layers<'
     if window.bytes.len() < window.wire {
         layers.mark(Kind::Cut);
     }
-    Walk { layers, tags: 0, is_inside: false, is_fragment: false, tunnels: 0, dst: None }.run(first, window);
+    let mut walk = Walk { layers, window, tags: 0, is_inside: false, is_fragment: false, tunnels: 0, dst: None };
+    walk.run(first);
 }
 
 impl<'a> Walk<'a, '_> {
     #[inline]
-    fn run(&mut self, mut next: Next, mut window: Window<'a>) {
-        while !matches!(next, Next::End) {
-            match self.step(next, window) {
-                Ok((then, behind)) => (next, window) = (then, behind),
-                Err((layer, why)) => {
-                    self.layers.note(Stop { layer, offset: window.at, why });
-                    break;
-                }
+    fn run(&mut self, mut next: Next) {
+        loop {
+            // `None` is a layer that could not be read; why is noted.
+            let then = match next {
+                Next::Ethernet => self.ethernet(),
+                Next::Tag(tpid) => self.tag(tpid),
+                Next::Ipv4 => self.ipv4(),
+                Next::Ipv6 => self.ipv6(),
+                Next::Tcp => self.tcp(),
+                Next::Udp => self.udp(),
+                Next::End => None,
+                rare => self.rare(rare),
+            };
+            match then {
+                Some(then) => next = then,
+                None => break,
             }
         }
-        self.layers.rest = window.bytes;
-    }
-
-    #[inline]
-    fn step(&mut self, next: Next, window: Window<'a>) -> Step<'a> {
-        match next {
-            Next::Ethernet => self.ethernet(window),
-            Next::Tag(tpid) => self.tag(tpid, window),
-            Next::Ipv4 => self.ipv4(window),
-            Next::Ipv6 => self.ipv6(window),
-            Next::Tcp => self.tcp(window),
-            Next::Udp => self.udp(window),
-            other => self.rare(other, window),
-        }
+        self.layers.rest = self.window.bytes;
     }
 
     /// What is not on the path of bulk traffic.
-    fn rare(&mut self, next: Next, window: Window<'a>) -> Step<'a> {
+    #[inline(never)]
+    fn rare(&mut self, next: Next) -> Option<Next> {
+        let window = self.window;
         match next {
             Next::Sll => {
-                let (sll, rest) = Sll::parse(window).map_err(|why| (Kind::Sll, why))?;
-                self.push(Layer::Sll(sll))?;
-                Ok((cooked(sll.hardware(), sll.protocol()), rest))
+                let sll = self.read(Kind::Sll, whole(Sll::parse(window)), Layer::Sll)?;
+                Some(cooked(sll.hardware(), sll.protocol()))
             }
             Next::Sll2 => {
-                let (sll, rest) = Sll2::parse(window).map_err(|why| (Kind::Sll2, why))?;
-                self.push(Layer::Sll2(sll))?;
-                Ok((cooked(sll.hardware(), sll.protocol()), rest))
+                let sll = self.read(Kind::Sll2, whole(Sll2::parse(window)), Layer::Sll2)?;
+                Some(cooked(sll.hardware(), sll.protocol()))
             }
             Next::Null { is_network_order } => {
-                let (null, rest) = Null::parse(window, is_network_order).map_err(|why| (Kind::Null, why))?;
-                self.push(Layer::Null(null))?;
-                Ok((null.ethertype().map_or(Next::End, by_type), rest))
+                let null = self.read(Kind::Null, whole(Null::parse(window, is_network_order)), Layer::Null)?;
+                null.ethertype().map(by_type)
             }
             Next::AnyIp => match window.bytes.first().map(|byte| byte >> 4) {
-                Some(4) | None => self.ipv4(window),
-                Some(6) => self.ipv6(window),
-                Some(_) => Err((Kind::Ipv4, Why::Bad("IP version is neither 4 nor 6"))),
+                Some(4) | None => Some(Next::Ipv4),
+                Some(6) => Some(Next::Ipv6),
+                Some(_) => self.halt(Kind::Ipv4, Why::Bad("IP version is neither 4 nor 6")),
             },
-            Next::Length(length) => self.length(length, window),
-            Next::Llc => self.llc(window),
-            Next::Snap => self.snap(window),
-            Next::Bpdu(family) => self.bpdu(family, window),
-            Next::Arp => {
-                let (arp, rest) = Arp::parse(window).map_err(|why| (Kind::Arp, why))?;
-                self.push(Layer::Arp(arp))?;
-                Ok((Next::End, rest))
-            }
-            Next::Extension(number) => self.extension(number, window),
-            Next::Icmp => {
-                let (icmp, rest) = Icmp::parse(window).map_err(|why| (Kind::Icmp, why))?;
-                self.push(Layer::Icmp(icmp))?;
-                Ok((Next::End, rest))
-            }
-            Next::Icmpv6 => {
-                let (icmp, rest) = Icmpv6::parse(window).map_err(|why| (Kind::Icmpv6, why))?;
-                self.push(Layer::Icmpv6(icmp))?;
-                Ok((Next::End, rest))
-            }
+            Next::Length(length) => self.length(length),
+            Next::Llc => self.llc(),
+            Next::Snap => self.snap(),
+            Next::Bpdu(family) => self.bpdu(family),
+            Next::Arp => self.read(Kind::Arp, whole(Arp::parse(window)), Layer::Arp).map(|_| Next::End),
+            Next::Extension(number) => self.extension(number),
+            Next::Icmp => self.read(Kind::Icmp, whole(Icmp::parse(window)), Layer::Icmp).map(|_| Next::End),
+            Next::Icmpv6 => self.read(Kind::Icmpv6, whole(Icmpv6::parse(window)), Layer::Icmpv6).map(|_| Next::End),
             Next::Vxlan => {
-                let (vxlan, rest) = Vxlan::parse(window).map_err(|why| (Kind::Vxlan, why))?;
+                self.read(Kind::Vxlan, whole(Vxlan::parse(window)), Layer::Vxlan)?;
                 self.enter(Kind::Vxlan)?;
-                self.push(Layer::Vxlan(vxlan))?;
-                Ok((Next::Ethernet, rest))
+                Some(Next::Ethernet)
             }
-            Next::Geneve => self.geneve(window),
-            Next::Gre => self.gre(window),
-            Next::Dhcp { whole } => {
-                let (dhcp, cut) = Dhcp::parse(window, whole).map_err(|why| (Kind::Dhcp, why))?;
-                self.push(Layer::Dhcp(dhcp))?;
-                self.fault(Kind::Dhcp, window, cut);
-                Ok((Next::End, behind(window)))
+            Next::Geneve => self.geneve(),
+            Next::Gre => self.gre(),
+            Next::Dhcp { length } => {
+                let whole = usize::from(length).saturating_sub(8);
+                let read = Dhcp::parse(window, whole).map(|(dhcp, cut)| (dhcp, window.end(), cut));
+                self.read(Kind::Dhcp, read, Layer::Dhcp).map(|_| Next::End)
             }
-            Next::Slow => {
-                // Slow protocols (IEEE 802.3-2018 annex 57A): only subtype 1 is LACP.
-                if !matches!(window.bytes.first(), None | Some(1)) {
-                    return Ok((Next::End, window));
-                }
-                let (lacp, _) = Lacp::parse(window).map_err(|why| (Kind::Lacp, why))?;
-                self.push(Layer::Lacp(lacp))?;
-                Ok((Next::End, behind(window)))
+            // Slow protocols (IEEE 802.3-2018 annex 57A): only subtype 1 is LACP.
+            Next::Slow if matches!(window.bytes.first(), None | Some(1)) => {
+                let read = Lacp::parse(window).map(|(lacp, _)| (lacp, window.end(), None));
+                self.read(Kind::Lacp, read, Layer::Lacp).map(|_| Next::End)
             }
             Next::Lldp => {
-                self.push(Layer::Lldp(Lldp::parse(window)))?;
-                Ok((Next::End, behind(window)))
+                let read = Ok((Lldp::parse(window), window.end(), None));
+                self.read(Kind::Lldp, read, Layer::Lldp).map(|_| Next::End)
             }
-            Next::Ethernet | Next::Tag(_) | Next::Ipv4 | Next::Ipv6 | Next::Tcp | Next::Udp | Next::End => {
-                Ok((Next::End, window))
-            }
+            _ => None,
         }
     }
 
     #[inline]
-    fn ethernet(&mut self, window: Window<'a>) -> Step<'a> {
-        let (ethernet, rest) = Ethernet::parse(window).map_err(|why| (Kind::Ethernet, why))?;
-        self.push(Layer::Ethernet(ethernet))?;
+    fn ethernet(&mut self) -> Option<Next> {
+        let ethernet = self.read(Kind::Ethernet, whole(Ethernet::parse(self.window)), Layer::Ethernet)?;
         self.dst = Some(ethernet.dst());
-        Ok((by_type(ethernet.ethertype_or_length()), rest))
+        Some(by_type(ethernet.ethertype_or_length()))
     }
 
     #[inline]
-    fn tag(&mut self, tpid: u16, window: Window<'a>) -> Step<'a> {
-        let (vlan, rest) = Vlan::parse(tpid, window).map_err(|why| (Kind::Vlan, why))?;
-        self.push(Layer::Vlan(vlan))?;
+    fn tag(&mut self, tpid: u16) -> Option<Next> {
+        let vlan = self.read(Kind::Vlan, whole(Vlan::parse(tpid, self.window)), Layer::Vlan)?;
         if !self.is_inside {
             self.tags = self.tags.saturating_add(1);
             if self.tags == 2 {
@@ -225,178 +198,175 @@ impl<'a> Walk<'a, '_> {
                 _ => {}
             }
         }
-        Ok((by_type(vlan.next()), rest))
+        Some(by_type(vlan.next()))
     }
 
     #[inline]
-    fn ipv4(&mut self, window: Window<'a>) -> Step<'a> {
-        let (ip, rest, fault) = Ipv4::parse(window).map_err(|why| (Kind::Ipv4, why))?;
-        self.push(Layer::Ipv4(ip))?;
-        self.fault(Kind::Ipv4, window, fault);
+    fn ipv4(&mut self) -> Option<Next> {
+        let ip = self.read(Kind::Ipv4, Ipv4::parse(self.window), Layer::Ipv4)?;
         self.is_inside = true;
         self.is_fragment |= ip.is_fragment();
-        let next = if ip.fragment_offset() == 0 { self.above(ip.protocol(), false)? } else { Next::End };
-        Ok((next, rest))
+        if ip.fragment_offset() == 0 { self.above(ip.protocol(), false) } else { None }
     }
 
     #[inline]
-    fn ipv6(&mut self, window: Window<'a>) -> Step<'a> {
-        let (ip, rest, fault) = Ipv6::parse(window).map_err(|why| (Kind::Ipv6, why))?;
-        self.push(Layer::Ipv6(ip))?;
-        self.fault(Kind::Ipv6, window, fault);
+    fn ipv6(&mut self) -> Option<Next> {
+        let ip = self.read(Kind::Ipv6, Ipv6::parse(self.window), Layer::Ipv6)?;
         self.is_inside = true;
         self.is_fragment |= ip.is_fragment();
-        Ok((self.above(ip.next_header(), true)?, rest))
+        self.above(ip.next_header(), true)
     }
 
-    fn extension(&mut self, number: u8, window: Window<'a>) -> Step<'a> {
-        let (extension, rest, lack) = Ipv6Extension::parse(number, window).map_err(|why| (Kind::Ipv6Extension, why))?;
-        self.push(Layer::Ipv6Extension(extension))?;
-        if let Some(why) = lack {
-            return Err((Kind::Ipv6Extension, why));
-        }
-        let next =
-            if extension.fragment_offset() == 0 { self.above(extension.next_header(), true)? } else { Next::End };
-        Ok((next, rest))
+    fn extension(&mut self, number: u8) -> Option<Next> {
+        let read = Ipv6Extension::parse(number, self.window);
+        let extension = self.read(Kind::Ipv6Extension, read, Layer::Ipv6Extension)?;
+        if extension.fragment_offset() == 0 { self.above(extension.next_header(), true) } else { None }
     }
 
     #[inline]
-    fn tcp(&mut self, window: Window<'a>) -> Step<'a> {
-        let (tcp, rest, lack) = Tcp::parse(window).map_err(|why| (Kind::Tcp, why))?;
-        self.push(Layer::Tcp(tcp))?;
-        self.fault(Kind::Tcp, window, lack);
-        Ok((Next::End, rest))
+    fn tcp(&mut self) -> Option<Next> {
+        self.read(Kind::Tcp, Tcp::parse(self.window), Layer::Tcp)?;
+        None
     }
 
     #[inline]
-    fn udp(&mut self, window: Window<'a>) -> Step<'a> {
-        let (udp, rest, fault) = Udp::parse(window, self.is_fragment).map_err(|why| (Kind::Udp, why))?;
-        self.push(Layer::Udp(udp))?;
-        self.fault(Kind::Udp, window, fault);
+    fn udp(&mut self) -> Option<Next> {
+        let udp = self.read(Kind::Udp, Udp::parse(self.window, self.is_fragment), Layer::Udp)?;
         // 1067 and 1068 stand in for 67 and 68 where a test may not use low ports, as tshark has it.
         let is_dhcp = |port| matches!(port, 67 | 68 | 1067 | 1068);
-        let next = match udp.dst_port() {
-            4789 | 8472 => Next::Vxlan,
-            6081 => Next::Geneve,
-            dst if (is_dhcp(dst) || is_dhcp(udp.src_port())) && Dhcp::is_here(&rest) => {
-                Next::Dhcp { whole: usize::from(udp.length()).saturating_sub(8) }
+        match udp.dst_port() {
+            4789 | 8472 => Some(Next::Vxlan),
+            6081 => Some(Next::Geneve),
+            dst if (is_dhcp(dst) || is_dhcp(udp.src_port())) && Dhcp::is_here(&self.window) => {
+                Some(Next::Dhcp { length: udp.length() })
             }
-            _ => Next::End,
-        };
-        Ok((next, rest))
+            _ => None,
+        }
     }
 
-    fn geneve(&mut self, window: Window<'a>) -> Step<'a> {
-        let (geneve, rest, lack) = Geneve::parse(window).map_err(|why| (Kind::Geneve, why))?;
-        if geneve.version() != 0 {
-            return Ok((Next::End, window));
+    fn geneve(&mut self) -> Option<Next> {
+        // Another version could mean anything.
+        if self.window.bytes.first().is_some_and(|byte| byte >> 6 != 0) {
+            return None;
         }
+        let geneve = self.read(Kind::Geneve, Geneve::parse(self.window), Layer::Geneve)?;
         self.enter(Kind::Geneve)?;
-        self.push(Layer::Geneve(geneve))?;
-        match lack {
-            Some(why) => Err((Kind::Geneve, why)),
-            None => Ok((carried(geneve.protocol()), rest)),
-        }
+        Some(carried(geneve.protocol()))
     }
 
-    fn gre(&mut self, window: Window<'a>) -> Step<'a> {
-        let (gre, rest, lack) = Gre::parse(window).map_err(|why| (Kind::Gre, why))?;
+    fn gre(&mut self) -> Option<Next> {
+        let gre = self.read(Kind::Gre, Gre::parse(self.window), Layer::Gre)?;
         self.enter(Kind::Gre)?;
-        self.push(Layer::Gre(gre))?;
-        match lack {
-            Some(why) => Err((Kind::Gre, why)),
-            None if gre.version() == 0 && !gre.has_routing() => Ok((carried(gre.protocol()), rest)),
-            None => Ok((Next::End, rest)),
-        }
+        if gre.version() == 0 && !gre.has_routing() { Some(carried(gre.protocol())) } else { None }
     }
 
-    fn length(&mut self, length: u16, window: Window<'a>) -> Step<'a> {
+    fn length(&mut self, length: u16) -> Option<Next> {
         if length > 1500 {
-            return Err((Kind::Llc, Why::Bad("neither a length up to 1500 nor an EtherType from 1536")));
+            return self.halt(Kind::Llc, Why::Bad("neither a length up to 1500 nor an EtherType from 1536"));
         }
-        let (rest, fault) = window.narrow(usize::from(length));
-        self.fault(Kind::Llc, window, fault);
+        let (rest, fault) = self.window.narrow(usize::from(length));
+        self.fault(Kind::Llc, fault);
+        self.window = rest;
         // Novell's frames have no LLC header but begin with an IPX checksum of ones.
-        let is_raw_ipx = rest.bytes.starts_with(&[0xff, 0xff]);
-        Ok((if is_raw_ipx { Next::End } else { Next::Llc }, rest))
+        if rest.bytes.starts_with(&[0xff, 0xff]) { None } else { Some(Next::Llc) }
     }
 
-    fn llc(&mut self, window: Window<'a>) -> Step<'a> {
-        let (llc, rest) = Llc::parse(window).map_err(|why| (Kind::Llc, why))?;
-        self.push(Layer::Llc(llc))?;
-        let next = match () {
-            () if llc.is_snap() => Next::Snap,
-            () if llc.is_bridge() => Next::Bpdu(StpFamily::Ieee),
-            () => Next::End,
-        };
-        Ok((next, rest))
+    fn llc(&mut self) -> Option<Next> {
+        let llc = self.read(Kind::Llc, whole(Llc::parse(self.window)), Layer::Llc)?;
+        if llc.is_snap() {
+            return Some(Next::Snap);
+        }
+        if llc.is_bridge() { Some(Next::Bpdu(StpFamily::Ieee)) } else { None }
     }
 
-    fn snap(&mut self, window: Window<'a>) -> Step<'a> {
-        let (snap, rest) = Snap::parse(window).map_err(|why| (Kind::Snap, why))?;
-        self.push(Layer::Snap(snap))?;
-        let next = match snap.ethertype() {
+    fn snap(&mut self) -> Option<Next> {
+        let snap = self.read(Kind::Snap, whole(Snap::parse(self.window)), Layer::Snap)?;
+        match snap.ethertype() {
             // A length has no place behind SNAP.
-            Some(ethertype) if ethertype >= 1536 => by_type(ethertype),
-            None if snap.is_pvst() => Next::Bpdu(StpFamily::Pvst),
-            _ => Next::End,
-        };
-        Ok((next, rest))
+            Some(ethertype) if ethertype >= 1536 => Some(by_type(ethertype)),
+            None if snap.is_pvst() => Some(Next::Bpdu(StpFamily::Pvst)),
+            _ => None,
+        }
     }
 
-    fn bpdu(&mut self, family: StpFamily, window: Window<'a>) -> Step<'a> {
+    fn bpdu(&mut self, family: StpFamily) -> Option<Next> {
         let bridges = match family {
             StpFamily::Ieee => IEEE_BRIDGES.as_slice(),
             StpFamily::Pvst => PVST_BRIDGES.as_slice(),
         };
         if self.dst.is_some_and(|dst| !bridges.contains(&dst)) {
-            return Ok((Next::End, window));
+            return None;
         }
-        match Stp::parse(family, window).map_err(|why| (Kind::Stp, why))? {
-            Some((stp, fault)) => {
-                self.push(Layer::Stp(stp))?;
-                self.fault(Kind::Stp, window, fault);
-                Ok((Next::End, behind(window)))
-            }
-            None => Ok((Next::End, window)),
-        }
+        let end = self.window.end();
+        let read = match Stp::parse(family, self.window) {
+            Ok(Some((stp, fault))) => Ok((stp, end, fault)),
+            Ok(None) => return None,
+            Err(why) => Err(why),
+        };
+        self.read(Kind::Stp, read, Layer::Stp)?;
+        None
     }
 
-    #[inline]
-    fn push(&mut self, layer: Layer<'a>) -> Result<(), Halt> {
-        if self.layers.push(layer) { Ok(()) } else { Err((layer.kind(), Why::Deep)) }
+    /// Takes in what a parser gave; `None` where it gave nothing, or there is no place for it.
+    #[inline(always)]
+    fn read<T: Copy>(&mut self, kind: Kind, read: Read<'a, T>, as_layer: impl FnOnce(T) -> Layer<'a>) -> Option<T> {
+        match read {
+            Ok((layer, rest, fault)) => {
+                if !self.layers.push(kind, as_layer(layer)) {
+                    return self.halt(kind, Why::Deep);
+                }
+                self.fault(kind, fault);
+                self.window = rest;
+                Some(layer)
+            }
+            Err(why) => self.halt(kind, why),
+        }
     }
 
     /// What follows an IP header; IP in IP is a tunnel.
     #[inline]
-    fn above(&mut self, protocol: u8, is_v6: bool) -> Result<Next, Halt> {
+    fn above(&mut self, protocol: u8, is_v6: bool) -> Option<Next> {
         let next = by_protocol(protocol, is_v6);
         match next {
             Next::Ipv4 => self.enter(Kind::Ipv4)?,
             Next::Ipv6 => self.enter(Kind::Ipv6)?,
             _ => {}
         }
-        Ok(next)
+        Some(next)
     }
 
     /// Counts a tunnel.
-    fn enter(&mut self, kind: Kind) -> Result<(), Halt> {
+    fn enter(&mut self, kind: Kind) -> Option<()> {
         if self.tunnels >= MOST_TUNNELS {
-            return Err((kind, Why::Deep));
+            return self.halt(kind, Why::Deep);
         }
         self.tunnels = self.tunnels.saturating_add(1);
-        Ok(())
+        Some(())
     }
 
-    /// Notes what is wrong with a layer behind which decoding goes on.
-    #[inline]
-    fn fault(&mut self, layer: Kind, window: Window<'a>, fault: Option<Why>) {
-        let Some(why) = fault else { return };
-        if self.is_fragment && matches!(why, Why::Short { .. }) {
-            return;
+    /// Notes what is wrong with a layer that is read all the same.
+    #[inline(always)]
+    fn fault(&mut self, layer: Kind, fault: Option<Why>) {
+        if let Some(why) = fault {
+            self.halt::<()>(layer, why);
         }
-        self.layers.note(Stop { layer, offset: window.at, why });
     }
+
+    /// Notes what is wrong with a layer. What is missing from a fragment is in the next one: nobody's fault.
+    #[cold]
+    #[inline(never)]
+    fn halt<T>(&mut self, layer: Kind, why: Why) -> Option<T> {
+        if !(self.is_fragment && matches!(why, Why::Short { .. })) {
+            self.layers.note(Stop { layer, offset: self.window.at, why });
+        }
+        None
+    }
+}
+
+/// What a parser gave that has no faults it could tell.
+#[inline(always)]
+fn whole<'a, T>(read: Result<(T, Window<'a>), Why>) -> Read<'a, T> {
+    read.map(|(layer, rest)| (layer, rest, None))
 }
 
 /// What an EtherType, or a length in its place, announces.
@@ -452,10 +422,4 @@ const fn by_protocol(protocol: u8, is_v6: bool) -> Next {
         number if is_v6 && ipv6::is_extension(number) => Next::Extension(number),
         _ => Next::End,
     }
-}
-
-/// The window behind a layer that takes all that is there.
-const fn behind(window: Window<'_>) -> Window<'_> {
-    let end = window.at.saturating_add(window.bytes.len());
-    Window { bytes: &[], wire: window.wire.saturating_sub(window.bytes.len()), at: end }
 }

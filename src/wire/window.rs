@@ -46,6 +46,12 @@ impl<'a> Window<'a> {
         (head, window, if here < n { Some(self.lack(n)) } else { None })
     }
 
+    /// The window behind a layer that takes all that is here.
+    #[inline]
+    pub fn end(self) -> Self {
+        self.take_some(self.bytes.len()).1
+    }
+
     /// Narrowed to what a length field tells; says so if it tells more than the wire had.
     #[inline]
     pub fn narrow(self, len: usize) -> (Self, Option<Why>) {
