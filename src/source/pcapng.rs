@@ -328,7 +328,9 @@ impl Source for Pcapng {
                     self.number = self.number.saturating_add(1);
                     return Ok(true);
                 }
-                // Names (4), secrets (10), custom (0xbad, 0x40000bad) and what nobody knows hold no frames.
+                // Custom blocks and journal entries hold no frame, but Wireshark gives them a number.
+                0x0bad | 0x4000_0bad | 9 => self.number = self.number.saturating_add(1),
+                // Names (4), secrets (10) and what nobody knows hold no frames.
                 _ => {}
             }
         }

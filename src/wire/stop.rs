@@ -38,6 +38,13 @@ pub enum Why {
     Deep,
 }
 
+impl Why {
+    /// Whether bytes were missing, on the wire or in the capture.
+    pub const fn is_missing_bytes(self) -> bool {
+        matches!(self, Self::Cut { .. } | Self::Short { .. })
+    }
+}
+
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at byte {}: {}", self.layer, self.offset, self.why)

@@ -25,7 +25,10 @@ impl Counter {
         add(&mut total.frames, 1);
         add(&mut total.bytes, u64::from(frame.wire_len));
         let layers = &frame.layers;
-        if let Some(depth) = self.depths.get_mut(layers.tags().depth()) {
+        // A tag that was announced and then cut off is a tag, though nobody can say of which VLAN.
+        let announced =
+            usize::from(layers.stop.is_some_and(|stop| stop.layer == Kind::Vlan && stop.why.is_missing_bytes()));
+        if let Some(depth) = self.depths.get_mut(layers.tags().depth().saturating_add(announced)) {
             add(depth, 1);
         }
         if frame.is_cut() {

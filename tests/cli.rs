@@ -1,0 +1,116 @@
+//! The binary itself: exit codes, formats, a reader that goes away, files that cannot be read.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn netdiag(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_netdiag")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn case(name: &str) -> String {
+    support::captures().join(name).to_string_lossy().into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_healthy_capture_is_clean() {
+    let output = netdiag(&["review", &case("healthy/lab-single-vlan")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("frames read: "));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_sentence_and_the_others_are_judged() {
+    let good = case("healthy/full-size-in-one-tag/bond0.pcap");
+    let output = netdiag(&["review", "--together", "no-such.pcap", &good]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stderr(&output), "netdiag: no-such.pcap: there is no such file\n");
+    assert!(!stdout(&output).contains("frames read: 0"));
+}
+
+#[test]
+fn a_damaged_file_gives_what_was_whole_and_exit_2() {
+    let good = std::fs::read(case("healthy/full-size-in-one-tag/bond0.pcap")).unwrap();
+    let cut = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cut.pcap");
+    std::fs::write(&cut, &good[..good.len() - 1]).unwrap();
+    let output = netdiag(&["review", &cut.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("cut.pcap: record "), "{}", stderr(&output));
+    assert!(stdout(&output).contains("damaged: "));
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let file = std::fs::File::open(case("healthy/full-size-in-one-tag/bond0.pcap")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_netdiag")).args(["review", "-"]).stdin(file).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_not_trouble() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_netdiag"))
+        .args(["review", &case("healthy/lab-single-vlan")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn json_is_the_contract() {
+    let output = netdiag(&["review", "--format", "json", &case("healthy/lab-single-vlan")]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["schema"], "netdiag.report/1");
+    for key in ["inputs", "tally", "findings", "pending", "not_checked", "lost"] {
+        assert!(!report[key].is_null(), "{key}");
+    }
+    for key in [
+        "frames",
+        "bytes",
+        "cut",
+        "vlan",
+        "dhcp",
+        "stp",
+        "arp",
+        "lacp",
+        "lldp",
+        "icmp_frag_needed",
+        "icmpv6_packet_too_big",
+        "stops",
+    ] {
+        assert!(!report["tally"][key].is_null(), "tally.{key}");
+    }
+}
+
+#[test]
+fn captures_whose_times_are_far_apart_are_judged_each_on_its_own() {
+    let (a, b) = (case("healthy/full-size-in-one-tag/bond0.pcap"), case("healthy/lab-single-vlan/bond0.pcap"));
+    if !Path::new(&b).is_file() {
+        panic!("the case has moved");
+    }
+    let together = stdout(&netdiag(&["review", "--together", &a, &b]));
+    let apart = stdout(&netdiag(&["review", &a, &b]));
+    assert_eq!(together.matches("frames read: ").count(), 1);
+    assert_eq!(apart.matches("frames read: ").count(), 2);
+}
+
+#[test]
+fn bad_usage_is_one_clear_sentence() {
+    let output = netdiag(&["explain", "NOPE001"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stderr(&output), "netdiag: there is no finding NOPE001; `netdiag explain` lists all\n");
+    assert_eq!(netdiag(&["review"]).status.code(), Some(2));
+}

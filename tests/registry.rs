@@ -1,0 +1,112 @@
+//! Every rule is complete: its code, its name, its page, its levels, a case that raises each, and a healthy twin that stays silent.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use netdiag::cli::Truth;
+use netdiag::detect::{FAMILIES, entries};
+use netdiag::finding::Severity;
+
+/// The headings of a page, in order.
+const HEADINGS: &[&str] = &[
+    "## What it means",
+    "## What you will notice",
+    "## How netdiag knows",
+    "## What to do",
+    "## When it is wrong",
+    "## References",
+];
+
+fn truth(case: &Path) -> Truth {
+    toml::from_str(&fs::read_to_string(case.join("findings.toml")).unwrap()).unwrap()
+}
+
+fn page_file(prefix: &str, name: &str) -> PathBuf {
+    let family = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detect").join(prefix.to_lowercase());
+    family.join(format!("{}.md", name.replace('-', "_")))
+}
+
+#[test]
+fn codes_are_the_familys_and_unique() {
+    let mut seen = BTreeSet::new();
+    for family in FAMILIES {
+        for entry in family.entries {
+            let digits = entry.rule.code.strip_prefix(family.prefix).unwrap_or_default();
+            assert!(digits.len() == 3 && digits.chars().all(|c| c.is_ascii_digit()), "{}", entry.rule.code);
+            assert!(seen.insert(entry.rule.code), "{} twice", entry.rule.code);
+            assert!(seen.insert(entry.rule.name), "{} twice", entry.rule.name);
+        }
+    }
+    assert!(seen.len() > 2, "no rule at all");
+}
+
+#[test]
+fn every_rule_has_its_file_and_its_page() {
+    for family in FAMILIES {
+        for entry in family.entries {
+            let rule = &entry.rule;
+            let file = page_file(family.prefix, rule.name);
+            assert!(
+                file.with_extension("rs").is_file(),
+                "{}: no file {}",
+                rule.code,
+                file.with_extension("rs").display()
+            );
+            assert_eq!(
+                fs::read_to_string(&file).ok().as_deref(),
+                Some(rule.page),
+                "{}: its page is {}",
+                rule.code,
+                file.display()
+            );
+            assert!(
+                rule.page.starts_with(&format!("# {} {}\n", rule.code, rule.name)),
+                "{}: the page's title",
+                rule.code
+            );
+            let headings: Vec<&str> = rule.page.lines().filter(|line| line.starts_with("## ")).collect();
+            assert_eq!(headings, HEADINGS, "{}: the page's headings", rule.code);
+            assert!(rule.summary().len() > 20, "{}: the page's first sentence", rule.code);
+        }
+    }
+}
+
+#[test]
+fn every_level_is_raised_by_a_case() {
+    let truths: Vec<Truth> = support::cases_below(&support::captures()).iter().map(|case| truth(case)).collect();
+    let mut missing = Vec::new();
+    for entry in entries() {
+        for (confidence, severity) in entry.rule.levels {
+            let mut findings = truths.iter().flat_map(|t| &t.findings);
+            if !findings.any(|f| f.code == entry.rule.code && f.level == *confidence && f.severity == *severity) {
+                missing.push(format!("{} {confidence}/{severity}", entry.rule.code));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no case raises {}", missing.join(", "));
+}
+
+#[test]
+fn healthy_cases_hold_nothing_worse_than_a_warning_about_the_network_as_it_is() {
+    for case in support::cases_below(&support::captures().join("healthy")) {
+        for finding in truth(&case).findings {
+            // Two 0x8100 tags are a warning even where the packets fit: nothing else on a healthy network may be.
+            let is_allowed = finding.severity == Severity::Info
+                || (finding.code == "VLAN001" && finding.severity == Severity::Warning);
+            assert!(is_allowed, "{}: {} {}", case.display(), finding.code, finding.severity);
+        }
+    }
+}
+
+#[test]
+fn no_detector_fails_on_any_capture_we_have() {
+    let mut files = support::files_below(&support::captures());
+    files.extend(support::public_captures().map(|folder| support::files_below(&folder)).unwrap_or_default());
+    for file in files {
+        let report = support::review(&[&file]);
+        assert_eq!(report.lost.internal_errors, 0, "{}", file.display());
+    }
+}

@@ -1,0 +1,82 @@
+//! Damage of every kind: captures cut at every byte, bits flipped, frames doubled: no panic, nothing past the frame, nothing silent.
+
+mod support;
+
+use std::io::Cursor;
+
+use netdiag::cli::judge;
+use netdiag::finding::Report;
+use netdiag::settings::Settings;
+use netdiag::source::{Case, Lane, open_reader};
+use netdiag::value::Outside;
+use netdiag::wire::{LinkType, decode};
+
+/// Bytes of a file that are cut and flipped one by one; longer files are tried at every 97th byte.
+const EVERY_BYTE: usize = 2_000;
+
+fn judge_bytes(bytes: Vec<u8>) -> Report {
+    let name = Outside::from("bytes");
+    let lane = match open_reader(name.clone(), Box::new(Cursor::new(bytes))) {
+        Ok(source) => Lane::new("bytes".to_owned(), name, source),
+        Err(damage) => Lane::broken("bytes".to_owned(), name, damage),
+    };
+    judge(Case { lanes: vec![lane], ..Case::default() }, &Settings::default(), false, &mut ())
+}
+
+fn samples() -> Vec<(String, Vec<u8>)> {
+    let files = support::files_below(&support::captures());
+    let small = files
+        .into_iter()
+        .map(|f| (f.display().to_string(), std::fs::read(f).unwrap()))
+        .filter(|(_, b)| b.len() < 6_000);
+    small.step_by(3).collect()
+}
+
+#[test]
+fn a_file_cut_anywhere_gives_what_was_whole_and_says_the_rest() {
+    for (name, bytes) in samples() {
+        let whole = judge_bytes(bytes.clone()).tally.frames;
+        let step = if bytes.len() > EVERY_BYTE { 97 } else { 1 };
+        let mut before = 0;
+        for cut in (1..bytes.len()).step_by(step) {
+            let report = judge_bytes(bytes[..cut].to_vec());
+            assert_eq!(report.lost.internal_errors, 0, "{name} cut at {cut}");
+            let frames = report.tally.frames;
+            assert!(frames >= before && frames <= whole, "{name} cut at {cut}: {frames} frames after {before}");
+            before = frames;
+        }
+    }
+}
+
+#[test]
+fn flipped_bits_cost_no_more_than_themselves() {
+    for (name, bytes) in samples() {
+        let step = if bytes.len() > EVERY_BYTE { 97 } else { 7 };
+        for at in (0..bytes.len()).step_by(step) {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1 << (at % 8);
+            let report = judge_bytes(bytes);
+            assert_eq!(report.lost.internal_errors, 0, "{name} flipped at {at}");
+        }
+    }
+}
+
+#[test]
+fn layers_lie_inside_the_frame_however_it_is_cut() {
+    for (_, file) in samples() {
+        let Ok(mut source) = open_reader(Outside::from("bytes"), Box::new(Cursor::new(file))) else { continue };
+        while source.advance() == Ok(true) {
+            let bytes = source.record().bytes;
+            for cut in 0..=bytes.len() {
+                let part = &bytes[..cut];
+                for wire_len in [bytes.len(), cut] {
+                    let layers = decode(LinkType::Ethernet, part, u32::try_from(wire_len).unwrap());
+                    assert!(layers.rest.len() <= part.len());
+                    assert!(layers.rest.is_empty() || part.as_ptr_range().contains(&layers.rest.as_ptr()));
+                    assert!(layers.stop.is_none_or(|stop| stop.offset <= wire_len), "{:?}", layers.stop);
+                    let _ = layers.summary().to_string();
+                }
+            }
+        }
+    }
+}
