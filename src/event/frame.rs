@@ -112,6 +112,16 @@ impl<'a> Frame<'a> {
 }
 
 impl Direction {
+    /// The other way.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::In => Self::Out,
+            Self::Out => Self::In,
+            Self::Unknown => Self::Unknown,
+        }
+    }
+
     /// The packet type of a cooked header tells: 4 is outgoing, 0 to 3 came in (LINKTYPE_LINUX_SLL).
     fn from_cooked(layers: &Layers<'_>) -> Self {
         match layers.cooked_packet_type() {

@@ -12,21 +12,25 @@
 
 mod clock;
 mod domain;
+mod echo;
 mod host;
 mod sightings;
 mod stations;
 mod tally;
+mod tcp;
 
 pub use clock::{Clocks, Jump};
 pub use domain::{DomainId, Domains};
+pub use echo::Echoes;
 pub use host::{Host, Stacked};
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Role, Station, Stations};
+pub use tcp::{Flows, Segment};
 
-use crate::event::{Drops, Event, Fact, Frame, Stamped, Vantage, VantageId};
+use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Stamped, Vantage, VantageId};
 use crate::finding::Tally;
 use crate::settings::Settings;
-use crate::value::{Fingerprint, Timestamp};
+use crate::value::{Fingerprint, TagStack, Timestamp};
 use crate::wire::Kinds;
 
 /// A frame with what the world knows of it.
@@ -60,6 +64,25 @@ pub enum Observation<'a> {
 pub enum Derived {
     /// The stamps of a vantage jumped back, or far ahead.
     ClockJumped(Jump),
+    /// A frame that no wire carries as it stands: the card was to cut it, or the kernel has put it together.
+    SuperFrame(Passed),
+    /// A packet in two tags or more reached its receiver: it was acknowledged, or answered.
+    Delivered(Passed),
+    /// An echo request in two tags or more was not answered.
+    EchoLost(Passed),
+}
+
+/// A packet that passed a vantage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The frame that tells.
+    pub at: FrameRef,
+    /// Which way the packet went.
+    pub direction: Direction,
+    /// Its tags.
+    pub tags: TagStack,
+    /// Its bytes of layer 3.
+    pub packet_len: u32,
 }
 
 /// One kind of memory.
@@ -98,6 +121,10 @@ pub struct World {
     pub host: Host,
     /// Who was seen, in which role.
     pub stations: Stations,
+    /// TCP connections.
+    pub flows: Flows,
+    /// Echo requests that wait.
+    pub echoes: Echoes,
     tally: tally::Counter,
 }
 
@@ -111,6 +138,8 @@ impl World {
             domains: Domains::new(settings),
             host: Host::default(),
             stations: Stations::new(settings),
+            flows: Flows::new(settings),
+            echoes: Echoes::default(),
             tally: tally::Counter::default(),
         }
     }
@@ -194,6 +223,7 @@ impl World {
         let tables = [
             ("stations", self.stations.forgotten()),
             ("stacks", self.domains.forgotten()),
+            ("connections", self.flows.forgotten()),
             ("packets", self.sightings.forgotten()),
         ];
         tables.into_iter().filter(|(_, n)| *n > 0).collect()
@@ -202,7 +232,7 @@ impl World {
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
         let domains = &self.domains;
-        let trackers: [&mut dyn Tracker; 1] = [&mut self.stations];
+        let trackers: [&mut dyn Tracker; 3] = [&mut self.stations, &mut self.flows, &mut self.echoes];
         for tracker in trackers {
             if !is_frame || tracker.hears().intersects(kinds) {
                 tracker.apply(observation, domains, out);
@@ -210,12 +240,12 @@ impl World {
         }
     }
 
-    fn trackers(&self) -> [&dyn Tracker; 1] {
-        [&self.stations]
+    fn trackers(&self) -> [&dyn Tracker; 3] {
+        [&self.stations, &self.flows, &self.echoes]
     }
 
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 1] {
-        [&mut self.stations]
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 3] {
+        [&mut self.stations, &mut self.flows, &mut self.echoes]
     }
 }
 

@@ -1,0 +1,217 @@
+//! TCP connections at each vantage by itself (RFC 9293): the segment size both ends agreed on, and, for segments that wear two tags
+//! or more, which were sent again and which were acknowledged. At most `tables.flows` connections, and eight waiting segments an end.
+
+use std::net::IpAddr;
+
+use super::{Derived, Domains, Observation, Passed, Tracker};
+use crate::event::{Frame, FrameRef, Offload, VantageId};
+use crate::settings::Settings;
+use crate::value::{BoundedMap, TagStack, Timestamp};
+use crate::wire::{Kind, Kinds, Tcp};
+
+/// Segments of one end that wait for their acknowledgement; the first ones tell the story.
+const MOST_WAITING: usize = 8;
+/// Bytes of layer 3 past which no wire of ours carries one packet: the largest jumbo frame.
+const LARGEST_JUMBO: u32 = 9_216;
+
+/// All connections.
+pub struct Flows {
+    table: BoundedMap<FlowKey, Flow>,
+    assumed: u32,
+    latest: Option<Segment>,
+}
+
+/// What is known of one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The frame it was seen in last.
+    pub at: FrameRef,
+    /// Bytes of layer 3 that it has on the wire: of a super-frame, those of each segment that is made of it; `None` if nothing tells.
+    pub packet_len: Option<u32>,
+    /// Whether the frame is a super-frame, which no wire carries as it stands.
+    pub is_super: bool,
+    /// How often it was sent so far.
+    pub sends: u32,
+    /// When it was sent first.
+    pub first: Timestamp,
+    /// Bytes of layer 3 of the largest packet in this direction that was acknowledged; 0 if none was.
+    pub delivered: u32,
+    /// Whether the other end was heard since the first sending: it lives, and the way back works.
+    pub is_peer_alive: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct FlowKey {
+    vantage: VantageId,
+    low: (IpAddr, u16),
+    high: (IpAddr, u16),
+}
+
+#[derive(Default)]
+struct Flow {
+    ends: [End; 2],
+}
+
+/// One end of a connection, as a sender.
+#[derive(Default)]
+struct End {
+    /// The MSS that it announced: the most that the other end may send it.
+    mss: Option<u16>,
+    /// Bytes of options in its data segments; they are taken from the MSS.
+    options: u16,
+    /// The largest packet of layer 3 that the other end acknowledged.
+    delivered: u32,
+    /// The latest small segment: sequence number behind it and its packet length.
+    small: Option<(u32, u32)>,
+    heard: Option<Timestamp>,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    seq: u32,
+    end: u32,
+    packet_len: u32,
+    tags: TagStack,
+    first: Timestamp,
+    sends: u32,
+}
+
+impl Flows {
+    /// No connection yet.
+    pub fn new(settings: &Settings) -> Self {
+        Self { table: BoundedMap::new(settings.tables.flows), assumed: settings.mtu.assumed, latest: None }
+    }
+
+    /// What is known of the segment in the frame that was seen last.
+    pub fn segment(&self, at: FrameRef) -> Option<&Segment> {
+        self.latest.as_ref().filter(|segment| segment.at == at)
+    }
+
+    fn note(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
+        let Some(ip) = frame.layers.inner_ip() else { return };
+        let (from, to) = ((ip.src(), tcp.src_port()), (ip.dst(), tcp.dst_port()));
+        let is_low = from <= to;
+        let (low, high) = if is_low { (from, to) } else { (to, from) };
+        let flow = self.table.entry(&FlowKey { vantage: frame.at.vantage, low, high }, Flow::default);
+        let [a, b] = &mut flow.ends;
+        let (own, peer) = if is_low { (a, b) } else { (b, a) };
+        own.heard = Some(frame.time);
+        if tcp.is_syn() {
+            own.mss = tcp.mss().or(own.mss);
+        }
+        if tcp.is_ack() {
+            peer.acknowledged(tcp.ack(), frame, out);
+        }
+        let payload = tcp.payload_len();
+        if payload == 0 {
+            let length = u32::from(tcp.is_syn() || tcp.is_fin());
+            own.small = Some((tcp.seq().wrapping_add(length), ip.packet_len()));
+            self.latest = None;
+            return;
+        }
+        let headers = ip.packet_len().saturating_sub(payload);
+        own.options = u16::try_from(tcp.header_len().saturating_sub(20)).unwrap_or(0);
+        // What an end may send in one segment: the smaller of both announcements, less its own options (RFC 6691).
+        let agreed = [own.mss, peer.mss].into_iter().flatten().min();
+        let most = agreed.map(|mss| u32::from(mss.saturating_sub(own.options)));
+        let is_super = match frame.offload {
+            Offload::Segmented { .. } => true,
+            Offload::None => false,
+            Offload::Unknown => {
+                let is_long = ip.packet_len() > self.assumed;
+                !ip.has_length()
+                    || ip.packet_len() > LARGEST_JUMBO
+                    || (is_long && most.is_some_and(|most| payload > most))
+            }
+        };
+        let told = match frame.offload {
+            Offload::Segmented { segment } if segment > 0 => Some(u32::from(segment)),
+            _ => most,
+        };
+        let packet_len = if is_super {
+            told.map(|segment| segment.min(payload).saturating_add(headers))
+        } else {
+            Some(ip.packet_len())
+        };
+        if let (true, Some(tags)) = (is_super, Some(frame.layers.tags())) {
+            out.push(Derived::SuperFrame(Passed {
+                at: frame.at,
+                direction: frame.direction,
+                tags,
+                packet_len: ip.packet_len(),
+            }));
+        }
+        let (sends, first) = own.sent(frame, tcp, payload, packet_len.unwrap_or(0));
+        self.latest = Some(Segment {
+            at: frame.at,
+            packet_len,
+            is_super,
+            sends,
+            first,
+            delivered: own.delivered,
+            is_peer_alive: peer.heard.is_some_and(|heard| heard >= first),
+        });
+    }
+}
+
+impl End {
+    /// This end sent a segment: how often so far, and when first. Only what wears two tags is remembered.
+    fn sent(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, payload: u32, packet_len: u32) -> (u32, Timestamp) {
+        let (seq, end) = (tcp.seq(), tcp.seq().wrapping_add(payload));
+        let tags = frame.layers.tags();
+        if tags.depth() < 2 {
+            self.small = Some((end, packet_len));
+            return (1, frame.time);
+        }
+        // A super-frame is sent again piece by piece, so that a segment is known by where it begins.
+        if let Some(waiting) = self.waiting.iter_mut().find(|w| w.seq == seq) {
+            waiting.sends = waiting.sends.saturating_add(1);
+            return (waiting.sends, waiting.first);
+        }
+        if self.waiting.len() < MOST_WAITING {
+            self.waiting.push(Waiting { seq, end, packet_len, tags, first: frame.time, sends: 1 });
+        }
+        (1, frame.time)
+    }
+
+    /// The other end acknowledged everything before `ack`.
+    fn acknowledged(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) {
+        // Sequence numbers wrap: `end` is covered if `ack` is not more than half the space ahead of it (RFC 9293 section 3.4).
+        let is_covered = |end: u32| ack.wrapping_sub(end) < 1 << 31;
+        if let Some((end, packet_len)) = self.small.filter(|(end, _)| is_covered(*end)) {
+            self.delivered = self.delivered.max(packet_len);
+            let _ = end;
+        }
+        if self.waiting.is_empty() {
+            return;
+        }
+        for waiting in self.waiting.iter().filter(|w| is_covered(w.end)) {
+            self.delivered = self.delivered.max(waiting.packet_len);
+            out.push(Derived::Delivered(Passed {
+                at: frame.at,
+                direction: frame.direction.reversed(),
+                tags: waiting.tags,
+                packet_len: waiting.packet_len,
+            }));
+        }
+        self.waiting.retain(|w| !is_covered(w.end));
+    }
+}
+
+impl Tracker for Flows {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[Kind::Tcp])
+    }
+
+    fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, out: &mut Vec<Derived>) {
+        let (Observation::Packet(seen) | Observation::Sighting(seen)) = seen else { return };
+        if let Some(tcp) = seen.frame.layers.tcp() {
+            self.note(seen.frame, &tcp, out);
+        }
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.table.forgotten()
+    }
+}
