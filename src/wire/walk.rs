@@ -1,4 +1,4 @@
-//! The walk from layer to layer: the one place that knows what may follow what. A loop, never a recursion.
+//! The walk from layer to layer, by the tables of `next`. A loop, never a recursion.
 //!
 //! MPLS, PPPoE, MACsec, 802.1ah and VN-tags end it quietly, as do protocols that are not read: what they carry is left in `rest`.
 
@@ -7,12 +7,13 @@ use super::dhcp::Dhcp;
 use super::ethernet::Ethernet;
 use super::icmp::{Icmp, Icmpv6};
 use super::ipv4::Ipv4;
-use super::ipv6::{self, Ipv6, Ipv6Extension};
+use super::ipv6::{Ipv6, Ipv6Extension};
 use super::lacp::Lacp;
 use super::layer::Layer;
 use super::layers::Layers;
 use super::llc::{Llc, Snap};
 use super::lldp::Lldp;
+use super::next::{Next, by_protocol, by_type, carried, cooked};
 use super::sll::{Null, Sll, Sll2};
 use super::stop::{Stop, Why};
 use super::stp::{Stp, StpFamily};
@@ -22,7 +23,7 @@ use super::udp::Udp;
 use super::vlan::Vlan;
 use super::window::Window;
 use super::{Kind, LinkType};
-use crate::value::{Mac, Tpid};
+use crate::value::Mac;
 
 /// Tunnels within tunnels that are followed.
 const MOST_TUNNELS: u8 = 4;
@@ -31,36 +32,6 @@ const MOST_TUNNELS: u8 = 4;
 const IEEE_BRIDGES: [Mac; 2] = [Mac([0x01, 0x80, 0xc2, 0x00, 0x00, 0x00]), Mac([0x01, 0x80, 0xc2, 0x00, 0x00, 0x08])];
 /// Where Cisco's per-VLAN spanning tree sends its BPDUs.
 const PVST_BRIDGES: [Mac; 1] = [Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd])];
-
-/// What comes next.
-#[derive(Clone, Copy)]
-enum Next {
-    Ethernet,
-    Sll,
-    Sll2,
-    Null { is_network_order: bool },
-    Tag(u16),
-    Length(u16),
-    Llc,
-    Snap,
-    Bpdu(StpFamily),
-    Arp,
-    AnyIp,
-    Ipv4,
-    Ipv6,
-    Extension(u8),
-    Icmp,
-    Icmpv6,
-    Udp,
-    Tcp,
-    Vxlan,
-    Geneve,
-    Gre,
-    Dhcp { length: u16 },
-    Slow,
-    Lldp,
-    End,
-}
 
 struct Walk<'a, 'l> {
     layers: &'l mut Layers<'a>,
@@ -77,9 +48,9 @@ struct Walk<'a, 'l> {
     dst: Option<Mac>,
 }
 
-/// Fills `layers` from the frame in `window`.
-#[inline]
-pub(super) fn walk<'a>(link: LinkType, window: Window<'a>, layers: &mut Layers<'a>) {
+/// Fills `layers` from a frame of `wire_len` bytes on the wire.
+pub(super) fn walk<'a>(link: LinkType, bytes: &'a [u8], wire_len: u32, layers: &mut Layers<'a>) {
+    let window = Window::new(bytes, wire_len);
     let first = match link {
         LinkType::Ethernet => Next::Ethernet,
         LinkType::LinuxSll => Next::Sll,
@@ -306,16 +277,17 @@ impl<'a> Walk<'a, '_> {
         parse: impl FnOnce(&mut Window<'a>) -> Result<T, Why>,
         as_layer: impl FnOnce(T) -> Layer<'a>,
     ) -> Option<T> {
-        let mut window = self.window;
+        // Field by field, for the optimiser keeps words in registers but whole windows in memory.
+        let mut window = Window { fault: None, ..self.window };
         match parse(&mut window) {
             Ok(layer) => {
                 if !self.layers.push(kind, as_layer(layer)) {
                     return self.halt(kind, Why::Deep);
                 }
-                if let Some(why) = window.fault.take() {
+                if let Some(why) = window.fault {
                     self.halt::<()>(kind, why);
                 }
-                self.window = window;
+                (self.window.bytes, self.window.wire, self.window.at) = (window.bytes, window.wire, window.at);
                 Some(layer)
             }
             Err(why) => self.halt(kind, why),
@@ -323,7 +295,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// What follows an IP header; IP in IP is a tunnel.
-    #[inline]
+    #[inline(always)]
     fn above(&mut self, protocol: u8, is_v6: bool) -> Option<Next> {
         let next = by_protocol(protocol, is_v6);
         match next {
@@ -351,60 +323,5 @@ impl<'a> Walk<'a, '_> {
             self.layers.note(Stop { layer, offset: self.window.at, why });
         }
         None
-    }
-}
-
-/// What an EtherType, or a length in its place, announces.
-#[inline]
-const fn by_type(ethertype: u16) -> Next {
-    match ethertype {
-        0x0800 => Next::Ipv4,
-        0x86dd => Next::Ipv6,
-        tpid if Tpid::is_tag(tpid) => Next::Tag(tpid),
-        // ARP and reverse ARP.
-        0x0806 | 0x8035 => Next::Arp,
-        0..=1535 => Next::Length(ethertype),
-        0x8809 => Next::Slow,
-        0x88cc => Next::Lldp,
-        _ => Next::End,
-    }
-}
-
-/// What the protocol field of a cooked header announces.
-const fn cooked(hardware: u16, protocol: u16) -> Next {
-    match (hardware, protocol) {
-        // Netlink (824) puts its own numbers there.
-        (824, _) => Next::End,
-        // ETH_P_802_2 of Linux.
-        (_, 0x0004) => Next::Llc,
-        (_, 0x0600..) => by_type(protocol),
-        _ => Next::End,
-    }
-}
-
-/// What a tunnel carries.
-const fn carried(ethertype: u16) -> Next {
-    match ethertype {
-        // Transparent Ethernet bridging (RFC 1701).
-        0x6558 => Next::Ethernet,
-        0x0800 => Next::Ipv4,
-        0x86dd => Next::Ipv6,
-        _ => Next::End,
-    }
-}
-
-/// What an IP protocol number announces; extension headers are IPv6's only.
-#[inline]
-const fn by_protocol(protocol: u8, is_v6: bool) -> Next {
-    match protocol {
-        6 => Next::Tcp,
-        17 => Next::Udp,
-        1 => Next::Icmp,
-        58 => Next::Icmpv6,
-        4 => Next::Ipv4,
-        41 => Next::Ipv6,
-        47 => Next::Gre,
-        number if is_v6 && ipv6::is_extension(number) => Next::Extension(number),
-        _ => Next::End,
     }
 }
