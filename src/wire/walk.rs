@@ -295,7 +295,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// What follows an IP header; IP in IP is a tunnel.
-    #[inline(always)]
+    #[inline]
     fn above(&mut self, protocol: u8, is_v6: bool) -> Option<Next> {
         let next = by_protocol(protocol, is_v6);
         match next {
