@@ -15,17 +15,14 @@ pub struct Arp<'a> {
 }
 
 impl<'a> Arp<'a> {
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (fixed, rest) = window.take::<8>()?;
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        let fixed = window.take::<8>()?;
         if matches!(fixed, [_, _, 0x08, 0x00, 6, 4, ..]) {
-            let (addresses, rest) = rest.take().map_err(|_| window.lack(28))?;
-            return Ok((Self { fixed, addresses: Some(addresses) }, rest));
+            return Ok(Self { fixed, addresses: Some(window.take_more(8)?) });
         }
         let len = usize::from(fixed[4]).saturating_add(usize::from(fixed[5])).saturating_mul(2);
-        match rest.take_some(len) {
-            (_, rest, None) => Ok((Self { fixed, addresses: None }, rest)),
-            (_, _, Some(_)) => Err(window.lack(len.saturating_add(8))),
-        }
+        window.take_some(8, len);
+        Ok(Self { fixed, addresses: None })
     }
 
     /// The hardware type; 1 is Ethernet.
@@ -117,7 +114,7 @@ mod tests {
         [0, 1, 8, 0, 6, 4, 0, 1, 0xfa, 0x16, 0x3e, 0, 0, 5, 10, 0, 0, 5, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1];
 
     fn parse(bytes: &[u8]) -> Arp<'_> {
-        Arp::parse(Window::new(bytes, 0)).unwrap().0
+        Arp::parse(&mut Window::new(bytes, 0)).unwrap()
     }
 
     #[test]
@@ -146,6 +143,6 @@ mod tests {
         bytes.resize(56, 1);
         assert!(!parse(&bytes).is_ethernet_ipv4());
         assert_eq!(parse(&bytes).to_string(), "ARP operation 1, hardware type 32");
-        assert_eq!(Arp::parse(Window::new(&REQUEST[..20], 60)).unwrap_err(), Why::Cut { need: 28, have: 20 });
+        assert_eq!(Arp::parse(&mut Window::new(&REQUEST[..20], 60)).unwrap_err(), Why::Cut { need: 28, have: 20 });
     }
 }

@@ -14,9 +14,8 @@ pub struct Ethernet<'a> {
 
 impl<'a> Ethernet<'a> {
     #[inline]
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take()?;
-        Ok((Self { header }, rest))
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        Ok(Self { header: window.take()? })
     }
 
     /// The destination.
@@ -55,9 +54,10 @@ mod tests {
     fn addresses_and_type() {
         // Written by hand: a broadcast ARP from an OpenStack guest.
         let bytes = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfa, 0x16, 0x3e, 0x24, 0xe7, 0x22, 0x08, 0x06];
-        let (header, rest) = Ethernet::parse(Window::new(&bytes, 60)).unwrap();
+        let mut window = Window::new(&bytes, 60);
+        let header = Ethernet::parse(&mut window).unwrap();
         assert_eq!(header.to_string(), "Ethernet fa:16:3e:24:e7:22 > ff:ff:ff:ff:ff:ff, type 0x0806");
-        assert_eq!((rest.wire, rest.at), (46, 14));
-        assert!(Ethernet::parse(Window::new(&bytes[..13], 13)).is_err());
+        assert_eq!((window.wire, window.at), (46, 14));
+        assert!(Ethernet::parse(&mut Window::new(&bytes[..13], 13)).is_err());
     }
 }

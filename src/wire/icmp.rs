@@ -21,9 +21,8 @@ pub struct Icmpv6<'a> {
 }
 
 impl<'a> Icmp<'a> {
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take()?;
-        Ok((Self { header, quoted: rest.bytes }, rest))
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        Ok(Self { header: window.take()?, quoted: window.bytes })
     }
 
     /// The type: 0 echo reply, 3 unreachable, 5 redirect, 8 echo request, 11 time exceeded.
@@ -86,9 +85,8 @@ impl fmt::Display for Icmp<'_> {
 }
 
 impl<'a> Icmpv6<'a> {
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take()?;
-        Ok((Self { header, body: rest.bytes }, rest))
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        Ok(Self { header: window.take()?, body: window.bytes })
     }
 
     /// The type: 1 unreachable, 2 packet too big, 128 and 129 echo, 133 to 137 neighbour discovery.
@@ -181,7 +179,7 @@ mod tests {
     fn fragmentation_needed_tells_the_mtu() {
         // Written by hand after RFC 1191: next hop MTU 1400, the quoted packet begins 0x45.
         let bytes = [3, 4, 0, 0, 0, 0, 0x05, 0x78, 0x45, 0x00];
-        let (icmp, _) = Icmp::parse(Window::new(&bytes, 36)).unwrap();
+        let icmp = Icmp::parse(&mut Window::new(&bytes, 36)).unwrap();
         assert_eq!((icmp.next_hop_mtu(), icmp.quoted()), (Some(1400), &[0x45, 0x00][..]));
         assert_eq!(icmp.to_string(), "ICMP fragmentation needed, next hop MTU 1400");
     }
@@ -189,7 +187,7 @@ mod tests {
     #[test]
     fn an_echo_quotes_nothing() {
         // Written by hand after RFC 792.
-        let (icmp, _) = Icmp::parse(Window::new(&[8, 0, 0, 0, 0, 7, 0, 9, 1, 2], 10)).unwrap();
+        let icmp = Icmp::parse(&mut Window::new(&[8, 0, 0, 0, 0, 7, 0, 9, 1, 2], 10)).unwrap();
         assert_eq!((icmp.to_string().as_str(), icmp.quoted()), ("ICMP echo request, id 7, seq 9", &[][..]));
         assert_eq!(icmp.next_hop_mtu(), None);
     }
@@ -197,11 +195,11 @@ mod tests {
     #[test]
     fn packet_too_big_and_neighbours() {
         // Written by hand after RFC 4443 and RFC 4861.
-        let (icmp, _) = Icmpv6::parse(Window::new(&[2, 0, 0, 0, 0, 0, 0x05, 0x00, 0x60], 60)).unwrap();
+        let icmp = Icmpv6::parse(&mut Window::new(&[2, 0, 0, 0, 0, 0, 0x05, 0x00, 0x60], 60)).unwrap();
         assert_eq!((icmp.packet_too_big(), icmp.quoted()), (Some(1280), &[0x60][..]));
         let mut bytes = vec![135, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0x80];
         bytes.resize(24, 0);
-        let (icmp, _) = Icmpv6::parse(Window::new(&bytes, 24)).unwrap();
+        let icmp = Icmpv6::parse(&mut Window::new(&bytes, 24)).unwrap();
         assert_eq!(icmp.solicitation_target().unwrap().to_string(), "fe80::");
         assert_eq!((icmp.advertisement_target(), icmp.packet_too_big(), icmp.quoted().len()), (None, None, 0));
     }

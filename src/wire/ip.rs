@@ -114,12 +114,12 @@ mod tests {
     fn a_length_of_zero_is_what_the_wire_had() {
         // Written by hand: a super-frame before segmentation, as captured on the sending host.
         let mut bytes = [0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 5, 10, 0, 0, 9];
-        let (v4, ..) = Ipv4::parse(Window::new(&bytes, 70_000)).unwrap();
+        let v4 = Ipv4::parse(&mut Window::new(&bytes, 70_000)).unwrap();
         let ip = Ip::V4(v4);
         assert_eq!((ip.packet_len(), ip.has_length(), ip.dont_fragment(), ip.ttl()), (70_000, false, true, 64));
         bytes[3] = 20;
         bytes[6] = 0x20;
-        let (v4, ..) = Ipv4::parse(Window::new(&bytes, 46)).unwrap();
+        let v4 = Ipv4::parse(&mut Window::new(&bytes, 46)).unwrap();
         let ip = Ip::V4(v4);
         assert_eq!((ip.packet_len(), ip.has_length(), ip.is_first_fragment()), (20, true, true));
         assert_eq!((ip.src().to_string().as_str(), ip.dst().to_string().as_str()), ("10.0.0.5", "10.0.0.9"));

@@ -15,30 +15,29 @@ pub struct Ipv4<'a> {
 }
 
 impl<'a> Ipv4<'a> {
-    /// The header, the window of what it carries, and what is wrong with its length, if that did not end it.
-    #[inline]
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>, Option<Why>), Why> {
-        let (header, _) = window.take::<20>()?;
-        let wire = u32::try_from(window.wire).unwrap_or(u32::MAX);
+    /// Reads the header and narrows the window to what it carries.
+    #[inline(always)]
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        let wire = window.wire_len();
+        let header = window.take::<20>()?;
         let mut ip = Self { header, options: &[], wire };
         if header[0] >> 4 != 4 {
             return Err(Why::Bad("IP version is not 4"));
         }
         let (len, total) = (ip.header_len(), usize::from(ip.total_len()));
-        if len < 20 {
+        let Some(options) = len.checked_sub(20) else {
             return Err(Why::Bad("IPv4 header length is less than 20"));
+        };
+        if total != 0 {
+            if total < len {
+                return Err(Why::Bad("IPv4 total length is less than the header length"));
+            }
+            window.narrow(20, total.saturating_sub(20));
         }
-        if total != 0 && total < len {
-            return Err(Why::Bad("IPv4 total length is less than the header length"));
+        if options != 0 {
+            ip.options = window.take_some(20, options);
         }
-        let (packet, fault) = if total == 0 { (window, None) } else { window.narrow(total) };
-        if len == 20 {
-            let (_, rest) = packet.take::<20>()?;
-            return Ok((ip, rest, fault));
-        }
-        let (whole, rest, lack) = packet.take_some(len);
-        ip.options = whole.get(20..).unwrap_or(&[]);
-        Ok((ip, rest, fault.or(lack)))
+        Ok(ip)
     }
 
     /// Length of the header with options, 20 to 60 bytes.
@@ -150,10 +149,11 @@ mod tests {
     fn fields_and_payload() {
         let mut padded = HEADER.to_vec();
         padded.extend([0; 18]);
-        let (ip, rest, fault) = Ipv4::parse(Window::new(&padded, 46)).unwrap();
+        let mut window = Window::new(&padded, 46);
+        let ip = Ipv4::parse(&mut window).unwrap();
         assert_eq!(ip.to_string(), "IPv4 10.0.0.5 > 10.0.0.9, protocol 17, 28 bytes, fragment at 0");
         assert_eq!((ip.dscp(), ip.id(), ip.ttl(), ip.more_fragments(), ip.wire_len()), (46, 0x1234, 64, true, 46));
-        assert_eq!((rest.bytes, rest.wire, fault), (&HEADER[20..], 8, None));
+        assert_eq!((window.bytes, window.wire, window.fault), (&HEADER[20..], 8, None));
     }
 
     #[test]
@@ -161,7 +161,8 @@ mod tests {
         let with = |at: usize, byte: u8| {
             let mut bytes = HEADER;
             bytes[at] = byte;
-            Ipv4::parse(Window::new(&bytes, 28)).map(|(_, rest, fault)| (rest.wire, fault))
+            let mut window = Window::new(&bytes, 28);
+            Ipv4::parse(&mut window).map(|_| (window.wire, window.fault))
         };
         assert!(matches!(with(0, 0x44), Err(Why::Bad(_))));
         assert!(matches!(with(3, 19), Err(Why::Bad(_))));

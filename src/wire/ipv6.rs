@@ -31,42 +31,40 @@ pub(super) const fn is_extension(number: u8) -> bool {
     matches!(number, 0 | 43 | 44 | 51 | 60)
 }
 
+/// What the chain that begins with extension header `number` says: fragment offset in units of 8 bytes and whether more follow; upper protocol.
+#[cold]
+fn look_ahead(mut number: u8, mut window: Window<'_>) -> (Option<(u16, bool)>, u8) {
+    let mut fragment = None;
+    for _ in 0..MOST_EXTENSIONS {
+        let Ok(extension) = Ipv6Extension::parse(number, &mut window) else { break };
+        if extension.number == 44 {
+            fragment = Some((extension.fragment_word() >> 3, extension.more_fragments()));
+        }
+        number = extension.next_header();
+        if !is_extension(number) || fragment.is_some_and(|(offset, _)| offset != 0) {
+            break;
+        }
+    }
+    (fragment, number)
+}
+
 impl<'a> Ipv6<'a> {
-    /// The header, the window of what it carries, and what is wrong with its length, if that did not end it.
-    #[inline]
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>, Option<Why>), Why> {
-        let (header, rest) = window.take::<40>()?;
-        let wire = u32::try_from(window.wire).unwrap_or(u32::MAX);
+    /// Reads the header and narrows the window to what it carries.
+    #[inline(always)]
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        let wire = window.wire_len();
+        let header = window.take::<40>()?;
         let mut ip = Self { header, wire, fragment: None, upper: header[6] };
         if header[0] >> 4 != 6 {
             return Err(Why::Bad("IP version is not 6"));
         }
-        let (rest, fault) = if ip.has_length() { rest.narrow(usize::from(ip.payload_len())) } else { (rest, None) };
+        if ip.has_length() {
+            window.narrow(40, usize::from(ip.payload_len()));
+        }
         if is_extension(ip.upper) {
-            ip.look_ahead(rest);
+            (ip.fragment, ip.upper) = look_ahead(ip.upper, *window);
         }
-        // The promise and what was kept of it are told for the whole packet.
-        let whole = |n: usize| n.saturating_add(40);
-        let fault = match fault {
-            Some(Why::Short { need, have }) => Some(Why::Short { need: whole(need), have: whole(have) }),
-            other => other,
-        };
-        Ok((ip, rest, fault))
-    }
-
-    #[cold]
-    fn look_ahead(&mut self, mut window: Window<'a>) {
-        for _ in 0..MOST_EXTENSIONS {
-            let Ok((extension, rest, _)) = Ipv6Extension::parse(self.upper, window) else { return };
-            if extension.number == 44 {
-                self.fragment = Some((extension.fragment_word() >> 3, extension.more_fragments()));
-            }
-            self.upper = extension.next_header();
-            window = rest;
-            if !is_extension(self.upper) || self.fragment.is_some_and(|(offset, _)| offset != 0) {
-                return;
-            }
-        }
+        Ok(ip)
     }
 
     /// Traffic class: DSCP and ECN.
@@ -153,11 +151,11 @@ impl fmt::Display for Ipv6<'_> {
 }
 
 impl<'a> Ipv6Extension<'a> {
-    pub(super) fn parse(number: u8, window: Window<'a>) -> Result<(Self, Window<'a>, Option<Why>), Why> {
-        let (header, _) = window.take::<8>()?;
+    pub(super) fn parse(number: u8, window: &mut Window<'a>) -> Result<Self, Why> {
+        let header = window.take::<8>()?;
         let extension = Self { number, header };
-        let (_, rest, lack) = window.take_some(extension.header_len());
-        Ok((extension, rest, lack))
+        window.take_some(8, extension.header_len().saturating_sub(8));
+        Ok(extension)
     }
 
     /// Its own number: 0 hop-by-hop, 43 routing, 44 fragment, 51 authentication, 60 destination.
@@ -231,24 +229,27 @@ mod tests {
     #[test]
     fn the_chain_tells_the_upper_protocol_and_the_fragment() {
         let bytes = chained();
-        let (ip, rest, fault) = Ipv6::parse(Window::new(&bytes, 64)).unwrap();
+        let mut window = Window::new(&bytes, 64);
+        let ip = Ipv6::parse(&mut window).unwrap();
         assert_eq!(ip.to_string(), "IPv6 2001:db8::1 > 2001:db8::2, protocol 17, 24 bytes, fragment at 0");
-        assert_eq!((ip.next_header(), ip.more_fragments(), rest.wire, fault), (0, true, 24, None));
-        let (hop, rest, _) = Ipv6Extension::parse(0, rest).unwrap();
+        assert_eq!((ip.next_header(), ip.more_fragments(), window.wire, window.fault), (0, true, 24, None));
+        let hop = Ipv6Extension::parse(0, &mut window).unwrap();
         assert_eq!((hop.next_header(), hop.fragment_id()), (44, None));
-        let (fragment, rest, _) = Ipv6Extension::parse(44, rest).unwrap();
+        let fragment = Ipv6Extension::parse(44, &mut window).unwrap();
         assert_eq!(fragment.to_string(), "IPv6 fragment 0x0000beef at 0");
-        assert_eq!(rest.wire, 8);
+        assert_eq!(window.wire, 8);
     }
 
     #[test]
     fn no_length_means_all_that_is_there() {
         let mut bytes = chained();
         bytes[5] = 0;
-        let (ip, rest, fault) = Ipv6::parse(Window::new(&bytes, 70_000)).unwrap();
-        assert_eq!((ip.has_length(), ip.wire_len(), rest.wire, fault), (false, 70_000, 69_960, None));
+        let mut window = Window::new(&bytes, 70_000);
+        let ip = Ipv6::parse(&mut window).unwrap();
+        assert_eq!((ip.has_length(), ip.wire_len(), window.wire, window.fault), (false, 70_000, 69_960, None));
         bytes[4] = 1;
-        let (_, _, fault) = Ipv6::parse(Window::new(&bytes, 64)).unwrap();
-        assert_eq!(fault, Some(Why::Short { need: 296, have: 64 }));
+        let mut window = Window::new(&bytes, 64);
+        Ipv6::parse(&mut window).unwrap();
+        assert_eq!(window.fault, Some(Why::Short { need: 296, have: 64 }));
     }
 }

@@ -31,8 +31,8 @@ pub struct LacpEnd {
 
 impl<'a> Lacp<'a> {
     /// Reads from the subtype on, which is 1.
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take::<42>()?;
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        let header = window.take::<42>()?;
         match header {
             [_, _, 1, 20, ..] => {}
             _ => return Err(Why::Bad("the actor of a LACPDU is not type 1, length 20")),
@@ -40,7 +40,8 @@ impl<'a> Lacp<'a> {
         if field::<2>(header, 22) != [2, 20] {
             return Err(Why::Bad("the partner of a LACPDU is not type 2, length 20"));
         }
-        Ok((Self { header }, rest))
+        window.take_all();
+        Ok(Self { header })
     }
 
     /// The version.
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn both_ends() {
         let bytes = pdu();
-        let (lacp, _) = Lacp::parse(Window::new(&bytes, 110)).unwrap();
+        let lacp = Lacp::parse(&mut Window::new(&bytes, 110)).unwrap();
         let text = "LACP actor 00:1c:73:00:00:01 key 9 port 3 state 0x3d, partner 00:00:00:00:00:00 state 0x42";
         assert_eq!(lacp.to_string(), text);
         let (actor, partner) = (lacp.actor(), lacp.partner());
@@ -149,7 +150,7 @@ mod tests {
     fn what_is_not_an_actor_is_bad() {
         let mut bytes = pdu();
         bytes[23] = 19;
-        assert!(matches!(Lacp::parse(Window::new(&bytes, 110)), Err(Why::Bad(_))));
-        assert_eq!(Lacp::parse(Window::new(&bytes[..40], 110)).unwrap_err(), Why::Cut { need: 42, have: 40 });
+        assert!(matches!(Lacp::parse(&mut Window::new(&bytes, 110)), Err(Why::Bad(_))));
+        assert_eq!(Lacp::parse(&mut Window::new(&bytes[..40], 110)).unwrap_err(), Why::Cut { need: 42, have: 40 });
     }
 }

@@ -19,16 +19,12 @@ pub struct Snap<'a> {
 
 impl<'a> Llc<'a> {
     #[inline]
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take()?;
-        let llc = Self { header };
-        if llc.control() & 3 == 3 {
-            return Ok((llc, rest));
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        let llc = Self { header: window.take()? };
+        if llc.control() & 3 != 3 {
+            window.take_more::<1>(3)?;
         }
-        match rest.take::<1>() {
-            Ok((_, rest)) => Ok((llc, rest)),
-            Err(_) => Err(window.lack(4)),
-        }
+        Ok(llc)
     }
 
     /// Destination service access point.
@@ -65,9 +61,8 @@ impl fmt::Display for Llc<'_> {
 
 impl<'a> Snap<'a> {
     #[inline]
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take()?;
-        Ok((Self { header }, rest))
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        Ok(Self { header: window.take()? })
     }
 
     /// The organisation.
@@ -111,17 +106,19 @@ mod tests {
     fn snap_of_per_vlan_spanning_tree() {
         // The encapsulation that Cisco documents for PVST+: AA AA 03, OUI 00:00:0c, protocol 0x010b.
         let bytes = [0xaa, 0xaa, 0x03, 0x00, 0x00, 0x0c, 0x01, 0x0b];
-        let (llc, rest) = Llc::parse(Window::new(&bytes, 8)).unwrap();
-        let (snap, rest) = Snap::parse(rest).unwrap();
-        assert!(llc.is_snap() && snap.is_pvst() && snap.ethertype().is_none() && rest.bytes.is_empty());
+        let mut window = Window::new(&bytes, 8);
+        let llc = Llc::parse(&mut window).unwrap();
+        let snap = Snap::parse(&mut window).unwrap();
+        assert!(llc.is_snap() && snap.is_pvst() && snap.ethertype().is_none() && window.bytes.is_empty());
         assert_eq!(snap.to_string(), "SNAP 00:00:0c, protocol 0x010b");
     }
 
     #[test]
     fn information_frames_have_a_longer_control_field() {
         // Written by hand: a NetBIOS receive-ready.
-        let (llc, rest) = Llc::parse(Window::new(&[0xf0, 0xf0, 0x01, 0x05, 0x77], 5)).unwrap();
-        assert_eq!((llc.to_string().as_str(), rest.bytes), ("LLC 0xf0 > 0xf0, control 0x01", &[0x77][..]));
-        assert_eq!(Llc::parse(Window::new(&[0xf0, 0xf0, 0x01], 60)).unwrap_err(), Why::Cut { need: 4, have: 3 });
+        let mut window = Window::new(&[0xf0, 0xf0, 0x01, 0x05, 0x77], 5);
+        let llc = Llc::parse(&mut window).unwrap();
+        assert_eq!((llc.to_string().as_str(), window.bytes), ("LLC 0xf0 > 0xf0, control 0x01", &[0x77][..]));
+        assert_eq!(Llc::parse(&mut Window::new(&[0xf0, 0xf0, 0x01], 60)).unwrap_err(), Why::Cut { need: 4, have: 3 });
     }
 }

@@ -21,8 +21,8 @@ pub struct LldpTlv<'a> {
 }
 
 impl<'a> Lldp<'a> {
-    pub(super) const fn parse(window: Window<'a>) -> Self {
-        Self { body: window.bytes }
+    pub(super) fn parse(window: &mut Window<'a>) -> Self {
+        Self { body: window.take_all() }
     }
 
     /// The TLVs up to the end mark, or to the first that is not whole.
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn names_are_outside_text() {
         let bytes = pdu();
-        let lldp = Lldp::parse(Window::new(&bytes, 0));
+        let lldp = Lldp::parse(&mut Window::new(&bytes, 0));
         assert_eq!(lldp.to_string(), r"LLDP from sw\u{1b}, port Eth1");
         assert_eq!(lldp.chassis().unwrap().to_string(), "00:1c:73:00:00:01");
         assert_eq!((lldp.ttl(), lldp.port_vlan(), lldp.max_frame()), (Some(120), Some(100), Some(9216)));
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_tlv_that_is_not_whole_ends_the_list() {
         let bytes = pdu();
-        let lldp = Lldp::parse(Window::new(&bytes[..12], 60));
+        let lldp = Lldp::parse(&mut Window::new(&bytes[..12], 60));
         assert_eq!((lldp.tlvs().count(), lldp.port()), (1, None));
     }
 }

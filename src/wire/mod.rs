@@ -24,6 +24,7 @@ mod layers;
 mod link;
 mod llc;
 mod lldp;
+mod next;
 mod sll;
 mod stop;
 mod stp;
@@ -61,6 +62,9 @@ pub use vlan::Vlan;
 #[inline]
 pub fn decode(link: LinkType, bytes: &[u8], wire_len: u32) -> Layers<'_> {
     let mut layers = Layers::new();
-    walk::walk(link, window::Window::new(bytes, wire_len), &mut layers);
+    walk::walk(link, bytes, wire_len, &mut layers);
     layers
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,9 +33,8 @@ const fn has_mac(arphrd: u16) -> bool {
 
 impl<'a> Sll<'a> {
     #[inline]
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take()?;
-        Ok((Self { header }, rest))
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        Ok(Self { header: window.take()? })
     }
 
     /// 0 to us, 1 broadcast, 2 multicast, 3 to another station, 4 sent by us.
@@ -69,9 +68,8 @@ impl fmt::Display for Sll<'_> {
 
 impl<'a> Sll2<'a> {
     #[inline]
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take()?;
-        Ok((Self { header }, rest))
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        Ok(Self { header: window.take()? })
     }
 
     /// The EtherType; 1 and 4 mean 802.3 frames without and with LLC.
@@ -112,12 +110,12 @@ impl fmt::Display for Sll2<'_> {
 impl Null {
     /// `is_network_order` for OpenBSD's loopback; otherwise the order that gives a small number, for families are small.
     #[inline]
-    pub(super) fn parse(window: Window<'_>, is_network_order: bool) -> Result<(Self, Window<'_>), Why> {
-        let (header, rest) = window.take::<4>()?;
+    pub(super) fn parse(window: &mut Window<'_>, is_network_order: bool) -> Result<Self, Why> {
+        let header = window.take::<4>()?;
         let (big, little) = (u32::from_be_bytes(*header), u32::from_le_bytes(*header));
         let [.., a, b] = *header;
         let family = if is_network_order { big } else { big.min(little) };
-        Ok((Self { family, last: u16::from_be_bytes([a, b]) }, rest))
+        Ok(Self { family, last: u16::from_be_bytes([a, b]) })
     }
 
     /// The address family.
@@ -152,7 +150,7 @@ mod tests {
     fn cooked_v1_tells_the_sender_and_the_way() {
         // Written by hand after the layout at tcpdump.org: outgoing, Ethernet, six address bytes, IPv4.
         let bytes = [0, 4, 0, 1, 0, 6, 0xfa, 0x16, 0x3e, 0, 0, 1, 0, 0, 0x08, 0x00];
-        let (sll, _) = Sll::parse(Window::new(&bytes, 16)).unwrap();
+        let sll = Sll::parse(&mut Window::new(&bytes, 16)).unwrap();
         assert_eq!((sll.packet_type(), sll.protocol()), (4, 0x0800));
         assert_eq!(sll.src().unwrap().to_string(), "fa:16:3e:00:00:01");
     }
@@ -161,7 +159,7 @@ mod tests {
     fn cooked_v2_tells_the_interface() {
         // Written by hand after the layout at tcpdump.org: 802.2, interface 7, Ethernet, multicast.
         let bytes = [0, 4, 0, 0, 0, 0, 0, 7, 0, 1, 2, 6, 0x00, 0x1c, 0x73, 0, 0, 1, 0, 0];
-        let (sll, _) = Sll2::parse(Window::new(&bytes, 20)).unwrap();
+        let sll = Sll2::parse(&mut Window::new(&bytes, 20)).unwrap();
         assert_eq!(sll.to_string(), "Linux cooked v2, interface 7, packet type 2, type 0x0004");
         assert_eq!(sll.src(), Some(Mac([0x00, 0x1c, 0x73, 0, 0, 1])));
     }
@@ -170,13 +168,13 @@ mod tests {
     fn a_family_comes_in_either_order() {
         // Written by hand: AF_INET of a little-endian and of a big-endian host.
         for bytes in [[2, 0, 0, 0], [0, 0, 0, 2]] {
-            let (null, _) = Null::parse(Window::new(&bytes, 4), false).unwrap();
+            let null = Null::parse(&mut Window::new(&bytes, 4), false).unwrap();
             assert_eq!(null.ethertype(), Some(0x0800));
         }
-        let (wrong, _) = Null::parse(Window::new(&[2, 0, 0, 0], 4), true).unwrap();
+        let wrong = Null::parse(&mut Window::new(&[2, 0, 0, 0], 4), true).unwrap();
         assert_eq!(wrong.ethertype(), None);
         // The third frame of null_loopback.pcap of PcapPlusPlus (Unlicense) begins so, and an IPv4 header follows.
-        let (typed, _) = Null::parse(Window::new(&[0x0f, 0x00, 0x08, 0x00], 4), false).unwrap();
+        let typed = Null::parse(&mut Window::new(&[0x0f, 0x00, 0x08, 0x00], 4), false).unwrap();
         assert_eq!(typed.ethertype(), Some(0x0800));
     }
 }

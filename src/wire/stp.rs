@@ -55,15 +55,18 @@ pub struct BridgeId {
 }
 
 impl<'a> Stp<'a> {
-    /// The BPDU, the window behind it, and what of it is not here. `None` where the protocol is not spanning tree, such as GARP.
-    pub(super) fn parse(family: StpFamily, window: Window<'a>) -> Result<Option<(Self, Option<Why>)>, Why> {
-        let (fixed, _) = window.take::<4>()?;
-        if matches!(fixed, [0, 0, ..]) {
-            let stp = Self { body: window.bytes, fixed, family };
-            let need = stp.expected_len();
-            return Ok(Some((stp, if window.bytes.len() < need { Some(window.lack(need)) } else { None })));
-        }
-        Ok(None)
+    /// Whether the protocol is spanning tree, as far as it was captured, and not GARP.
+    pub(super) fn is_here(window: &Window<'_>) -> bool {
+        window.bytes.iter().take(2).all(|&byte| byte == 0)
+    }
+
+    /// Reads all there is; less than the kind takes is a fault.
+    pub(super) fn parse(family: StpFamily, window: &mut Window<'a>) -> Result<Self, Why> {
+        let body = window.bytes;
+        let stp = Self { body, fixed: window.take()?, family };
+        window.take_some(4, stp.expected_len().saturating_sub(4));
+        window.take_all();
+        Ok(stp)
     }
 
     /// Whose encapsulation it came in.
@@ -241,7 +244,8 @@ mod tests {
     ];
 
     fn parse(family: StpFamily, bytes: &[u8], wire: u32) -> (Stp<'_>, Option<Why>) {
-        Stp::parse(family, Window::new(bytes, wire)).unwrap().unwrap()
+        let mut window = Window::new(bytes, wire);
+        (Stp::parse(family, &mut window).unwrap(), window.fault)
     }
 
     #[test]
@@ -271,7 +275,8 @@ mod tests {
         bytes.extend([0, 0, 0, 0, 2, 0, 100]);
         let (stp, _) = parse(StpFamily::Pvst, &bytes, 42);
         assert_eq!(stp.to_string(), "PVST rst, VLAN 100, root 8000.00:1c:73:00:00:01");
-        assert!(Stp::parse(StpFamily::Ieee, Window::new(&[0, 1, 1, 2], 4)).unwrap().is_none());
+        assert!(!Stp::is_here(&Window::new(&[0, 1, 1, 2], 4)));
+        assert!(Stp::is_here(&Window::new(&bytes, 42)) && Stp::is_here(&Window::new(&[0], 42)));
     }
 
     #[test]

@@ -25,19 +25,17 @@ pub(super) struct TcpState {
 type TcpOption<'a> = (u8, &'a [u8]);
 
 impl<'a> Tcp<'a> {
-    /// The header, the window of its payload, and what of the options is not here.
-    #[inline]
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>, Option<Why>), Why> {
-        let (header, rest) = window.take::<20>()?;
+    /// Reads the header; options that are not here are a fault.
+    #[inline(always)]
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        let header = window.take::<20>()?;
         let mut tcp = Self { header, options: &[], payload: 0 };
         let Some(options) = tcp.header_len().checked_sub(20) else {
             return Err(Why::Bad("TCP data offset is less than 5"));
         };
-        let (options, rest, lack) = rest.take_some(options);
-        tcp.options = options;
-        tcp.payload = u32::try_from(rest.wire).unwrap_or(u32::MAX);
-        let lack = lack.map(|_| window.lack(tcp.header_len()));
-        Ok((tcp, rest, lack))
+        tcp.options = window.take_some(20, options);
+        tcp.payload = window.wire_len();
+        Ok(tcp)
     }
 
     /// The source port.
@@ -233,16 +231,17 @@ mod tests {
     fn a_syn_tells_its_options() {
         let options = [2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
         let bytes = segment(0x02, &options);
-        let (tcp, rest, lack) = Tcp::parse(Window::new(&bytes, 40)).unwrap();
+        let mut window = Window::new(&bytes, 40);
+        let tcp = Tcp::parse(&mut window).unwrap();
         assert_eq!((tcp.mss(), tcp.window_scale(), tcp.sack_permitted()), (Some(1460), Some(7), true));
-        assert_eq!((tcp.timestamps(), tcp.is_syn(), rest.wire, lack), (Some((1, 0)), true, 0, None));
+        assert_eq!((tcp.timestamps(), tcp.is_syn(), window.wire, window.fault), (Some((1, 0)), true, 0, None));
     }
 
     #[test]
     fn blocks_and_payload() {
         let options = [1, 1, 5, 10, 0, 0, 0, 9, 0, 0, 0, 12];
         let bytes = segment(0x18, &options);
-        let (tcp, _, _) = Tcp::parse(Window::new(&bytes, 1_480)).unwrap();
+        let tcp = Tcp::parse(&mut Window::new(&bytes, 1_480)).unwrap();
         assert_eq!(tcp.sack_blocks().collect::<Vec<_>>(), [(9, 12)]);
         assert_eq!(tcp.to_string(), "TCP 22 > 4000 [PSH, ACK] seq 1 len 1448");
     }
@@ -251,14 +250,15 @@ mod tests {
     fn options_that_lie_end_the_list() {
         for options in [[2, 0, 0, 0], [2, 1, 3, 3], [2, 200, 0, 0], [0, 2, 4, 5]] {
             let bytes = segment(0x02, &options);
-            let (tcp, ..) = Tcp::parse(Window::new(&bytes, 24)).unwrap();
+            let tcp = Tcp::parse(&mut Window::new(&bytes, 24)).unwrap();
             assert_eq!((tcp.mss(), tcp.window_scale()), (None, None));
         }
         let bytes = segment(0x02, &[2, 4, 5, 0xb4]);
-        let (tcp, _, lack) = Tcp::parse(Window::new(&bytes[..22], 24)).unwrap();
-        assert_eq!((tcp.mss(), lack), (None, Some(Why::Cut { need: 24, have: 22 })));
+        let mut window = Window::new(&bytes[..22], 24);
+        let tcp = Tcp::parse(&mut window).unwrap();
+        assert_eq!((tcp.mss(), window.fault), (None, Some(Why::Cut { need: 24, have: 22 })));
         let mut low = bytes.clone();
         low[12] = 0x40;
-        assert!(matches!(Tcp::parse(Window::new(&low, 24)), Err(Why::Bad(_))));
+        assert!(matches!(Tcp::parse(&mut Window::new(&low, 24)), Err(Why::Bad(_))));
     }
 }

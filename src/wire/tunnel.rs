@@ -20,15 +20,14 @@ pub struct Geneve<'a> {
 /// A GRE header.
 #[derive(Clone, Copy, Debug)]
 pub struct Gre<'a> {
-    header: &'a [u8],
+    words: &'a [u8],
     flags: u16,
     protocol: u16,
 }
 
 impl<'a> Vxlan<'a> {
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take()?;
-        Ok((Self { header }, rest))
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        Ok(Self { header: window.take()? })
     }
 
     /// Whether the flag that makes the VNI valid is set.
@@ -49,12 +48,10 @@ impl fmt::Display for Vxlan<'_> {
 }
 
 impl<'a> Geneve<'a> {
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>, Option<Why>), Why> {
-        let (header, rest) = window.take::<8>()?;
-        let geneve = Self { header };
-        let (_, rest, lack) = rest.take_some(geneve.options_len());
-        let lack = lack.map(|_| window.lack(geneve.options_len().saturating_add(8)));
-        Ok((geneve, rest, lack))
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        let geneve = Self { header: window.take()? };
+        window.take_some(8, geneve.options_len());
+        Ok(geneve)
     }
 
     /// The version; only 0 is known.
@@ -85,13 +82,11 @@ impl fmt::Display for Geneve<'_> {
 }
 
 impl<'a> Gre<'a> {
-    pub(super) fn parse(window: Window<'a>) -> Result<(Self, Window<'a>, Option<Why>), Why> {
-        let (fixed, _) = window.take::<4>()?;
-        let [a, b, c, d] = *fixed;
-        let mut gre = Self { header: fixed, flags: u16::from_be_bytes([a, b]), protocol: u16::from_be_bytes([c, d]) };
-        let (header, rest, lack) = window.take_some(gre.header_len());
-        gre.header = header;
-        Ok((gre, rest, lack))
+    pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
+        let [a, b, c, d] = *window.take::<4>()?;
+        let mut gre = Self { words: &[], flags: u16::from_be_bytes([a, b]), protocol: u16::from_be_bytes([c, d]) };
+        gre.words = window.take_some(4, gre.header_len().saturating_sub(4));
+        Ok(gre)
     }
 
     /// The version: 0, or 1 for point-to-point tunnelling.
@@ -114,7 +109,7 @@ impl<'a> Gre<'a> {
         if self.flags & 0x2000 == 0 {
             return None;
         }
-        piece(self.header, self.checksum_len().saturating_add(4)).map(u32::from_be_bytes)
+        piece(self.words, self.checksum_len()).map(u32::from_be_bytes)
     }
 
     /// The sequence number.
@@ -122,8 +117,8 @@ impl<'a> Gre<'a> {
         if self.flags & 0x1000 == 0 {
             return None;
         }
-        let key = if self.flags & 0x2000 == 0 { 4 } else { 8 };
-        piece(self.header, self.checksum_len().saturating_add(key)).map(u32::from_be_bytes)
+        let key = if self.flags & 0x2000 == 0 { 0 } else { 4 };
+        piece(self.words, self.checksum_len().saturating_add(key)).map(u32::from_be_bytes)
     }
 
     /// Length of the header without source routes, 4 to 16 bytes.
@@ -156,23 +151,27 @@ mod tests {
     #[test]
     fn networks_of_24_bits() {
         // Written by hand after RFC 7348 and RFC 8926.
-        let (vxlan, _) = Vxlan::parse(Window::new(&[0x08, 0, 0, 0, 0x01, 0x02, 0x03, 0], 8)).unwrap();
+        let vxlan = Vxlan::parse(&mut Window::new(&[0x08, 0, 0, 0, 0x01, 0x02, 0x03, 0], 8)).unwrap();
         assert_eq!((vxlan.has_vni(), vxlan.to_string().as_str()), (true, "VXLAN 66051"));
         let bytes = [0x01, 0, 0x65, 0x58, 0, 0, 0x2a, 0, 9, 9, 9, 9, 7];
-        let (geneve, rest, lack) = Geneve::parse(Window::new(&bytes, 13)).unwrap();
-        assert_eq!((geneve.vni(), geneve.options_len(), rest.bytes, lack), (42, 4, &[7][..], None));
-        let (_, _, lack) = Geneve::parse(Window::new(&bytes[..10], 10)).unwrap();
-        assert_eq!(lack, Some(Why::Short { need: 12, have: 10 }));
+        let mut window = Window::new(&bytes, 13);
+        let geneve = Geneve::parse(&mut window).unwrap();
+        assert_eq!((geneve.vni(), geneve.options_len(), window.bytes, window.fault), (42, 4, &[7][..], None));
+        let mut window = Window::new(&bytes[..10], 10);
+        Geneve::parse(&mut window).unwrap();
+        assert_eq!(window.fault, Some(Why::Short { need: 12, have: 10 }));
     }
 
     #[test]
     fn gre_grows_with_its_flags() {
         // Written by hand after RFC 2890: checksum, key and sequence number.
         let bytes = [0xb0, 0, 0x08, 0x00, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0x45];
-        let (gre, rest, lack) = Gre::parse(Window::new(&bytes, 17)).unwrap();
-        assert_eq!((gre.key(), gre.seq(), rest.bytes, lack), (Some(5), Some(6), &[0x45][..], None));
+        let mut window = Window::new(&bytes, 17);
+        let gre = Gre::parse(&mut window).unwrap();
+        assert_eq!((gre.key(), gre.seq(), window.bytes, window.fault), (Some(5), Some(6), &[0x45][..], None));
         assert_eq!(gre.to_string(), "GRE version 0, protocol 0x0800, key 5");
-        let (gre, _, lack) = Gre::parse(Window::new(&bytes[..9], 17)).unwrap();
-        assert_eq!((gre.key(), lack), (None, Some(Why::Cut { need: 16, have: 9 })));
+        let mut window = Window::new(&bytes[..9], 17);
+        let gre = Gre::parse(&mut window).unwrap();
+        assert_eq!((gre.key(), window.fault), (None, Some(Why::Cut { need: 16, have: 9 })));
     }
 }

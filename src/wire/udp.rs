@@ -13,23 +13,20 @@ pub struct Udp<'a> {
 }
 
 impl<'a> Udp<'a> {
-    /// The header, the window of its payload, and what is wrong with its length. The first of several fragments promises the length of all.
-    #[inline]
-    pub(super) fn parse(window: Window<'a>, is_fragment: bool) -> Result<(Self, Window<'a>, Option<Why>), Why> {
-        let (header, rest) = window.take::<8>()?;
+    /// Reads the header and narrows the window to its payload. The first of several fragments promises the length of all.
+    #[inline(always)]
+    pub(super) fn parse(window: &mut Window<'a>, is_fragment: bool) -> Result<Self, Why> {
+        let header = window.take::<8>()?;
         let mut udp = Self { header, payload: 0 };
-        let length = usize::from(udp.length());
-        if length != 0 && length < 8 {
-            return Err(Why::Bad("UDP length is less than 8"));
+        match usize::from(udp.length()).checked_sub(8) {
+            Some(payload) if payload <= window.wire || !is_fragment => window.narrow(8, payload),
+            Some(_) => {}
+            // Length 0 stands in jumbograms (RFC 2675 clause 4) and where segmentation was left to the network card.
+            None if udp.length() == 0 => {}
+            None => return Err(Why::Bad("UDP length is less than 8")),
         }
-        // Length 0 stands in jumbograms (RFC 2675 clause 4) and where segmentation was left to the network card.
-        let (rest, fault) = match length.checked_sub(8) {
-            Some(payload) if payload <= rest.wire => rest.narrow(payload),
-            Some(_) if !is_fragment => (rest, Some(Why::Short { need: length, have: window.wire })),
-            _ => (rest, None),
-        };
-        udp.payload = u32::try_from(rest.wire).unwrap_or(u32::MAX);
-        Ok((udp, rest, fault))
+        udp.payload = window.wire_len();
+        Ok(udp)
     }
 
     /// The source port.
@@ -76,14 +73,17 @@ mod tests {
     fn the_length_rules_the_payload() {
         // Written by hand after RFC 768: four bytes of payload, then padding.
         let bytes = [0x12, 0x34, 0, 53, 0, 12, 0xab, 0xcd, 1, 2, 3, 4, 0, 0];
-        let (udp, rest, fault) = Udp::parse(Window::new(&bytes, 14), false).unwrap();
+        let mut window = Window::new(&bytes, 14);
+        let udp = Udp::parse(&mut window, false).unwrap();
         assert_eq!((udp.to_string().as_str(), udp.checksum()), ("UDP 4660 > 53, len 4", 0xabcd));
-        assert_eq!((rest.bytes, fault), (&[1, 2, 3, 4][..], None));
-        let (_, rest, fault) = Udp::parse(Window::new(&bytes[..10], 10), false).unwrap();
-        assert_eq!((rest.wire, fault), (2, Some(Why::Short { need: 12, have: 10 })));
-        assert_eq!(Udp::parse(Window::new(&bytes[..10], 10), true).unwrap().2, None);
+        assert_eq!((window.bytes, window.fault), (&[1, 2, 3, 4][..], None));
+        let mut window = Window::new(&bytes[..10], 10);
+        assert_eq!(Udp::parse(&mut window, false).unwrap().payload_len(), 2);
+        assert_eq!(window.fault, Some(Why::Short { need: 12, have: 10 }));
+        let mut window = Window::new(&bytes[..10], 10);
+        assert_eq!((Udp::parse(&mut window, true).unwrap().payload_len(), window.fault), (2, None));
         assert_eq!(
-            Udp::parse(Window::new(&[0, 1, 0, 2, 0, 7, 0, 0], 8), false).unwrap_err(),
+            Udp::parse(&mut Window::new(&[0, 1, 0, 2, 0, 7, 0, 0], 8), false).unwrap_err(),
             Why::Bad("UDP length is less than 8")
         );
     }

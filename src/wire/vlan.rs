@@ -15,9 +15,8 @@ pub struct Vlan<'a> {
 
 impl<'a> Vlan<'a> {
     #[inline]
-    pub(super) fn parse(tpid: u16, window: Window<'a>) -> Result<(Self, Window<'a>), Why> {
-        let (header, rest) = window.take()?;
-        Ok((Self { tpid, header }, rest))
+    pub(super) fn parse(tpid: u16, window: &mut Window<'a>) -> Result<Self, Why> {
+        Ok(Self { tpid, header: window.take()? })
     }
 
     /// The EtherType that announced this tag.
@@ -55,8 +54,9 @@ mod tests {
     #[test]
     fn a_tag_keeps_its_tpid() {
         // Written by hand: service tag 2000, priority 5, a customer tag behind it.
-        let (vlan, rest) = Vlan::parse(0x88a8, Window::new(&[0xa7, 0xd0, 0x81, 0x00, 0xff], 5)).unwrap();
+        let mut window = Window::new(&[0xa7, 0xd0, 0x81, 0x00, 0xff], 5);
+        let vlan = Vlan::parse(0x88a8, &mut window).unwrap();
         assert_eq!(vlan.to_string(), "VLAN 2000 (0x88a8), priority 5");
-        assert_eq!((vlan.next(), rest.bytes), (0x8100, &[0xff][..]));
+        assert_eq!((vlan.next(), window.bytes), (0x8100, &[0xff][..]));
     }
 }

@@ -1,4 +1,4 @@
-//! The walk from layer to layer: the one place that knows what may follow what. A loop, never a recursion.
+//! The walk from layer to layer, by the tables of `next`. A loop, never a recursion.
 //!
 //! MPLS, PPPoE, MACsec, 802.1ah and VN-tags end it quietly, as do protocols that are not read: what they carry is left in `rest`.
 
@@ -7,12 +7,13 @@ use super::dhcp::Dhcp;
 use super::ethernet::Ethernet;
 use super::icmp::{Icmp, Icmpv6};
 use super::ipv4::Ipv4;
-use super::ipv6::{self, Ipv6, Ipv6Extension};
+use super::ipv6::{Ipv6, Ipv6Extension};
 use super::lacp::Lacp;
 use super::layer::Layer;
 use super::layers::Layers;
 use super::llc::{Llc, Snap};
 use super::lldp::Lldp;
+use super::next::{Next, by_protocol, by_type, carried, cooked};
 use super::sll::{Null, Sll, Sll2};
 use super::stop::{Stop, Why};
 use super::stp::{Stp, StpFamily};
@@ -22,7 +23,7 @@ use super::udp::Udp;
 use super::vlan::Vlan;
 use super::window::Window;
 use super::{Kind, LinkType};
-use crate::value::{Mac, Tpid};
+use crate::value::Mac;
 
 /// Tunnels within tunnels that are followed.
 const MOST_TUNNELS: u8 = 4;
@@ -31,39 +32,6 @@ const MOST_TUNNELS: u8 = 4;
 const IEEE_BRIDGES: [Mac; 2] = [Mac([0x01, 0x80, 0xc2, 0x00, 0x00, 0x00]), Mac([0x01, 0x80, 0xc2, 0x00, 0x00, 0x08])];
 /// Where Cisco's per-VLAN spanning tree sends its BPDUs.
 const PVST_BRIDGES: [Mac; 1] = [Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd])];
-
-/// What comes next.
-#[derive(Clone, Copy)]
-enum Next {
-    Ethernet,
-    Sll,
-    Sll2,
-    Null { is_network_order: bool },
-    Tag(u16),
-    Length(u16),
-    Llc,
-    Snap,
-    Bpdu(StpFamily),
-    Arp,
-    AnyIp,
-    Ipv4,
-    Ipv6,
-    Extension(u8),
-    Icmp,
-    Icmpv6,
-    Udp,
-    Tcp,
-    Vxlan,
-    Geneve,
-    Gre,
-    Dhcp { length: u16 },
-    Slow,
-    Lldp,
-    End,
-}
-
-/// What a parser gives: the layer, the window behind it, and what is wrong with it although it could be read.
-type Read<'a, T> = Result<(T, Window<'a>, Option<Why>), Why>;
 
 struct Walk<'a, 'l> {
     layers: &'l mut Layers<'a>,
@@ -80,9 +48,9 @@ struct Walk<'a, 'l> {
     dst: Option<Mac>,
 }
 
-/// Fills `layers` from the frame in `window`.
-#[inline]
-pub(super) fn walk<'a>(link: LinkType, window: Window<'a>, layers: &mut Layers<'a>) {
+/// Fills `layers` from a frame of `wire_len` bytes on the wire.
+pub(super) fn walk<'a>(link: LinkType, bytes: &'a [u8], wire_len: u32, layers: &mut Layers<'a>) {
+    let window = Window::new(bytes, wire_len);
     let first = match link {
         LinkType::Ethernet => Next::Ethernet,
         LinkType::LinuxSll => Next::Sll,
@@ -128,15 +96,15 @@ impl<'a> Walk<'a, '_> {
         let window = self.window;
         match next {
             Next::Sll => {
-                let sll = self.read(Kind::Sll, whole(Sll::parse(window)), Layer::Sll)?;
+                let sll = self.read(Kind::Sll, Sll::parse, Layer::Sll)?;
                 Some(cooked(sll.hardware(), sll.protocol()))
             }
             Next::Sll2 => {
-                let sll = self.read(Kind::Sll2, whole(Sll2::parse(window)), Layer::Sll2)?;
+                let sll = self.read(Kind::Sll2, Sll2::parse, Layer::Sll2)?;
                 Some(cooked(sll.hardware(), sll.protocol()))
             }
             Next::Null { is_network_order } => {
-                let null = self.read(Kind::Null, whole(Null::parse(window, is_network_order)), Layer::Null)?;
+                let null = self.read(Kind::Null, |w| Null::parse(w, is_network_order), Layer::Null)?;
                 null.ethertype().map(by_type)
             }
             Next::AnyIp => match window.bytes.first().map(|byte| byte >> 4) {
@@ -148,12 +116,12 @@ impl<'a> Walk<'a, '_> {
             Next::Llc => self.llc(),
             Next::Snap => self.snap(),
             Next::Bpdu(family) => self.bpdu(family),
-            Next::Arp => self.read(Kind::Arp, whole(Arp::parse(window)), Layer::Arp).map(|_| Next::End),
+            Next::Arp => self.read(Kind::Arp, Arp::parse, Layer::Arp).map(|_| Next::End),
             Next::Extension(number) => self.extension(number),
-            Next::Icmp => self.read(Kind::Icmp, whole(Icmp::parse(window)), Layer::Icmp).map(|_| Next::End),
-            Next::Icmpv6 => self.read(Kind::Icmpv6, whole(Icmpv6::parse(window)), Layer::Icmpv6).map(|_| Next::End),
+            Next::Icmp => self.read(Kind::Icmp, Icmp::parse, Layer::Icmp).map(|_| Next::End),
+            Next::Icmpv6 => self.read(Kind::Icmpv6, Icmpv6::parse, Layer::Icmpv6).map(|_| Next::End),
             Next::Vxlan => {
-                self.read(Kind::Vxlan, whole(Vxlan::parse(window)), Layer::Vxlan)?;
+                self.read(Kind::Vxlan, Vxlan::parse, Layer::Vxlan)?;
                 self.enter(Kind::Vxlan)?;
                 Some(Next::Ethernet)
             }
@@ -161,32 +129,27 @@ impl<'a> Walk<'a, '_> {
             Next::Gre => self.gre(),
             Next::Dhcp { length } => {
                 let whole = usize::from(length).saturating_sub(8);
-                let read = Dhcp::parse(window, whole).map(|(dhcp, cut)| (dhcp, window.end(), cut));
-                self.read(Kind::Dhcp, read, Layer::Dhcp).map(|_| Next::End)
+                self.read(Kind::Dhcp, |w| Dhcp::parse(w, whole), Layer::Dhcp).map(|_| Next::End)
             }
             // Slow protocols (IEEE 802.3-2018 annex 57A): only subtype 1 is LACP.
             Next::Slow if matches!(window.bytes.first(), None | Some(1)) => {
-                let read = Lacp::parse(window).map(|(lacp, _)| (lacp, window.end(), None));
-                self.read(Kind::Lacp, read, Layer::Lacp).map(|_| Next::End)
+                self.read(Kind::Lacp, Lacp::parse, Layer::Lacp).map(|_| Next::End)
             }
-            Next::Lldp => {
-                let read = Ok((Lldp::parse(window), window.end(), None));
-                self.read(Kind::Lldp, read, Layer::Lldp).map(|_| Next::End)
-            }
+            Next::Lldp => self.read(Kind::Lldp, |w| Ok(Lldp::parse(w)), Layer::Lldp).map(|_| Next::End),
             _ => None,
         }
     }
 
     #[inline]
     fn ethernet(&mut self) -> Option<Next> {
-        let ethernet = self.read(Kind::Ethernet, whole(Ethernet::parse(self.window)), Layer::Ethernet)?;
+        let ethernet = self.read(Kind::Ethernet, Ethernet::parse, Layer::Ethernet)?;
         self.dst = Some(ethernet.dst());
         Some(by_type(ethernet.ethertype_or_length()))
     }
 
     #[inline]
     fn tag(&mut self, tpid: u16) -> Option<Next> {
-        let vlan = self.read(Kind::Vlan, whole(Vlan::parse(tpid, self.window)), Layer::Vlan)?;
+        let vlan = self.read(Kind::Vlan, |w| Vlan::parse(tpid, w), Layer::Vlan)?;
         if !self.is_inside {
             self.tags = self.tags.saturating_add(1);
             if self.tags == 2 {
@@ -203,7 +166,7 @@ impl<'a> Walk<'a, '_> {
 
     #[inline]
     fn ipv4(&mut self) -> Option<Next> {
-        let ip = self.read(Kind::Ipv4, Ipv4::parse(self.window), Layer::Ipv4)?;
+        let ip = self.read(Kind::Ipv4, Ipv4::parse, Layer::Ipv4)?;
         self.is_inside = true;
         self.is_fragment |= ip.is_fragment();
         if ip.fragment_offset() == 0 { self.above(ip.protocol(), false) } else { None }
@@ -211,27 +174,28 @@ impl<'a> Walk<'a, '_> {
 
     #[inline]
     fn ipv6(&mut self) -> Option<Next> {
-        let ip = self.read(Kind::Ipv6, Ipv6::parse(self.window), Layer::Ipv6)?;
+        let ip = self.read(Kind::Ipv6, Ipv6::parse, Layer::Ipv6)?;
         self.is_inside = true;
         self.is_fragment |= ip.is_fragment();
         self.above(ip.next_header(), true)
     }
 
     fn extension(&mut self, number: u8) -> Option<Next> {
-        let read = Ipv6Extension::parse(number, self.window);
-        let extension = self.read(Kind::Ipv6Extension, read, Layer::Ipv6Extension)?;
+        let parse = |w: &mut Window<'a>| Ipv6Extension::parse(number, w);
+        let extension = self.read(Kind::Ipv6Extension, parse, Layer::Ipv6Extension)?;
         if extension.fragment_offset() == 0 { self.above(extension.next_header(), true) } else { None }
     }
 
     #[inline]
     fn tcp(&mut self) -> Option<Next> {
-        self.read(Kind::Tcp, Tcp::parse(self.window), Layer::Tcp)?;
+        self.read(Kind::Tcp, Tcp::parse, Layer::Tcp)?;
         None
     }
 
     #[inline]
     fn udp(&mut self) -> Option<Next> {
-        let udp = self.read(Kind::Udp, Udp::parse(self.window, self.is_fragment), Layer::Udp)?;
+        let is_fragment = self.is_fragment;
+        let udp = self.read(Kind::Udp, |w| Udp::parse(w, is_fragment), Layer::Udp)?;
         // 1067 and 1068 stand in for 67 and 68 where a test may not use low ports, as tshark has it.
         let is_dhcp = |port| matches!(port, 67 | 68 | 1067 | 1068);
         match udp.dst_port() {
@@ -249,13 +213,13 @@ impl<'a> Walk<'a, '_> {
         if self.window.bytes.first().is_some_and(|byte| byte >> 6 != 0) {
             return None;
         }
-        let geneve = self.read(Kind::Geneve, Geneve::parse(self.window), Layer::Geneve)?;
+        let geneve = self.read(Kind::Geneve, Geneve::parse, Layer::Geneve)?;
         self.enter(Kind::Geneve)?;
         Some(carried(geneve.protocol()))
     }
 
     fn gre(&mut self) -> Option<Next> {
-        let gre = self.read(Kind::Gre, Gre::parse(self.window), Layer::Gre)?;
+        let gre = self.read(Kind::Gre, Gre::parse, Layer::Gre)?;
         self.enter(Kind::Gre)?;
         if gre.version() == 0 && !gre.has_routing() { Some(carried(gre.protocol())) } else { None }
     }
@@ -264,15 +228,16 @@ impl<'a> Walk<'a, '_> {
         if length > 1500 {
             return self.halt(Kind::Llc, Why::Bad("neither a length up to 1500 nor an EtherType from 1536"));
         }
-        let (rest, fault) = self.window.narrow(usize::from(length));
-        self.fault(Kind::Llc, fault);
-        self.window = rest;
+        self.window.narrow(0, usize::from(length));
+        if let Some(why) = self.window.fault.take() {
+            self.halt::<()>(Kind::Llc, why);
+        }
         // Novell's frames have no LLC header but begin with an IPX checksum of ones.
-        if rest.bytes.starts_with(&[0xff, 0xff]) { None } else { Some(Next::Llc) }
+        if self.window.bytes.starts_with(&[0xff, 0xff]) { None } else { Some(Next::Llc) }
     }
 
     fn llc(&mut self) -> Option<Next> {
-        let llc = self.read(Kind::Llc, whole(Llc::parse(self.window)), Layer::Llc)?;
+        let llc = self.read(Kind::Llc, Llc::parse, Layer::Llc)?;
         if llc.is_snap() {
             return Some(Next::Snap);
         }
@@ -280,7 +245,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn snap(&mut self) -> Option<Next> {
-        let snap = self.read(Kind::Snap, whole(Snap::parse(self.window)), Layer::Snap)?;
+        let snap = self.read(Kind::Snap, Snap::parse, Layer::Snap)?;
         match snap.ethertype() {
             // A length has no place behind SNAP.
             Some(ethertype) if ethertype >= 1536 => Some(by_type(ethertype)),
@@ -297,26 +262,32 @@ impl<'a> Walk<'a, '_> {
         if self.dst.is_some_and(|dst| !bridges.contains(&dst)) {
             return None;
         }
-        let end = self.window.end();
-        let read = match Stp::parse(family, self.window) {
-            Ok(Some((stp, fault))) => Ok((stp, end, fault)),
-            Ok(None) => return None,
-            Err(why) => Err(why),
-        };
-        self.read(Kind::Stp, read, Layer::Stp)?;
+        if !Stp::is_here(&self.window) {
+            return None;
+        }
+        self.read(Kind::Stp, |w| Stp::parse(family, w), Layer::Stp)?;
         None
     }
 
-    /// Takes in what a parser gave; `None` where it gave nothing, or there is no place for it.
+    /// Reads a layer; `None` where that is not possible, or there is no place for it.
     #[inline(always)]
-    fn read<T: Copy>(&mut self, kind: Kind, read: Read<'a, T>, as_layer: impl FnOnce(T) -> Layer<'a>) -> Option<T> {
-        match read {
-            Ok((layer, rest, fault)) => {
+    fn read<T: Copy>(
+        &mut self,
+        kind: Kind,
+        parse: impl FnOnce(&mut Window<'a>) -> Result<T, Why>,
+        as_layer: impl FnOnce(T) -> Layer<'a>,
+    ) -> Option<T> {
+        // Field by field, for the optimiser keeps words in registers but whole windows in memory.
+        let mut window = Window { fault: None, ..self.window };
+        match parse(&mut window) {
+            Ok(layer) => {
                 if !self.layers.push(kind, as_layer(layer)) {
                     return self.halt(kind, Why::Deep);
                 }
-                self.fault(kind, fault);
-                self.window = rest;
+                if let Some(why) = window.fault {
+                    self.halt::<()>(kind, why);
+                }
+                (self.window.bytes, self.window.wire, self.window.at) = (window.bytes, window.wire, window.at);
                 Some(layer)
             }
             Err(why) => self.halt(kind, why),
@@ -344,14 +315,6 @@ impl<'a> Walk<'a, '_> {
         Some(())
     }
 
-    /// Notes what is wrong with a layer that is read all the same.
-    #[inline(always)]
-    fn fault(&mut self, layer: Kind, fault: Option<Why>) {
-        if let Some(why) = fault {
-            self.halt::<()>(layer, why);
-        }
-    }
-
     /// Notes what is wrong with a layer. What is missing from a fragment is in the next one: nobody's fault.
     #[cold]
     #[inline(never)]
@@ -360,66 +323,5 @@ impl<'a> Walk<'a, '_> {
             self.layers.note(Stop { layer, offset: self.window.at, why });
         }
         None
-    }
-}
-
-/// What a parser gave that has no faults it could tell.
-#[inline(always)]
-fn whole<'a, T>(read: Result<(T, Window<'a>), Why>) -> Read<'a, T> {
-    read.map(|(layer, rest)| (layer, rest, None))
-}
-
-/// What an EtherType, or a length in its place, announces.
-#[inline]
-const fn by_type(ethertype: u16) -> Next {
-    match ethertype {
-        0x0800 => Next::Ipv4,
-        0x86dd => Next::Ipv6,
-        tpid if Tpid::is_tag(tpid) => Next::Tag(tpid),
-        // ARP and reverse ARP.
-        0x0806 | 0x8035 => Next::Arp,
-        0..=1535 => Next::Length(ethertype),
-        0x8809 => Next::Slow,
-        0x88cc => Next::Lldp,
-        _ => Next::End,
-    }
-}
-
-/// What the protocol field of a cooked header announces.
-const fn cooked(hardware: u16, protocol: u16) -> Next {
-    match (hardware, protocol) {
-        // Netlink (824) puts its own numbers there.
-        (824, _) => Next::End,
-        // ETH_P_802_2 of Linux.
-        (_, 0x0004) => Next::Llc,
-        (_, 0x0600..) => by_type(protocol),
-        _ => Next::End,
-    }
-}
-
-/// What a tunnel carries.
-const fn carried(ethertype: u16) -> Next {
-    match ethertype {
-        // Transparent Ethernet bridging (RFC 1701).
-        0x6558 => Next::Ethernet,
-        0x0800 => Next::Ipv4,
-        0x86dd => Next::Ipv6,
-        _ => Next::End,
-    }
-}
-
-/// What an IP protocol number announces; extension headers are IPv6's only.
-#[inline]
-const fn by_protocol(protocol: u8, is_v6: bool) -> Next {
-    match protocol {
-        6 => Next::Tcp,
-        17 => Next::Udp,
-        1 => Next::Icmp,
-        58 => Next::Icmpv6,
-        4 => Next::Ipv4,
-        41 => Next::Ipv6,
-        47 => Next::Gre,
-        number if is_v6 && ipv6::is_extension(number) => Next::Extension(number),
-        _ => Next::End,
     }
 }

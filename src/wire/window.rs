@@ -2,7 +2,7 @@
 
 use super::stop::Why;
 
-/// Captured bytes, how many bytes the wire carried in their place, and where they begin in the frame.
+/// Captured bytes, how many bytes the wire carried in their place, and where they begin in the frame. Reading moves it on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window<'a> {
     /// What was captured; never more than `wire`.
@@ -11,54 +11,92 @@ pub(super) struct Window<'a> {
     pub wire: usize,
     /// Where the bytes begin in the frame.
     pub at: usize,
+    /// What is wrong with the layer that was read last, although it could be read.
+    pub fault: Option<Why>,
 }
 
 impl<'a> Window<'a> {
     /// A whole frame; a capture that holds more than it says the wire had is believed.
     #[inline]
     pub fn new(bytes: &'a [u8], wire_len: u32) -> Self {
-        Self { bytes, wire: bytes.len().max(wire_len as usize), at: 0 }
+        Self { bytes, wire: bytes.len().max(wire_len as usize), at: 0, fault: None }
     }
 
-    /// Why `need` bytes are not here: the capture's fault where the wire had them.
-    #[cold]
-    pub const fn lack(&self, need: usize) -> Why {
-        if need > self.wire { Why::Short { need, have: self.wire } } else { Why::Cut { need, have: self.bytes.len() } }
-    }
-
-    /// The first `N` bytes and the window behind them.
+    /// The bytes that the wire had, as the layers keep it.
     #[inline]
-    pub fn take<const N: usize>(self) -> Result<(&'a [u8; N], Self), Why> {
+    pub fn wire_len(&self) -> u32 {
+        u32::try_from(self.wire).unwrap_or(u32::MAX)
+    }
+
+    /// The next `N` bytes, with which a layer begins.
+    #[inline(always)]
+    pub fn take<const N: usize>(&mut self) -> Result<&'a [u8; N], Why> {
+        self.take_more(0)
+    }
+
+    /// The next `N` bytes of a layer of which `before` bytes are taken.
+    #[inline(always)]
+    pub fn take_more<const N: usize>(&mut self, before: usize) -> Result<&'a [u8; N], Why> {
         match self.bytes.split_first_chunk::<N>() {
             Some((header, rest)) => {
-                Ok((header, Self { bytes: rest, wire: self.wire.saturating_sub(N), at: self.at.saturating_add(N) }))
+                self.go(rest, N);
+                Ok(header)
             }
-            None => Err(self.lack(N)),
+            None => Err(lack(before, N, self.wire, self.bytes.len())),
         }
     }
 
-    /// The first `n` bytes as far as they are here, the window behind them, and what is wrong if some are not here.
-    #[inline]
-    pub fn take_some(self, n: usize) -> (&'a [u8], Self, Option<Why>) {
-        let here = n.min(self.bytes.len());
-        let (head, rest) = self.bytes.split_at_checked(here).unwrap_or((self.bytes, &[]));
-        let window = Self { bytes: rest, wire: self.wire.saturating_sub(n), at: self.at.saturating_add(here) };
-        (head, window, if here < n { Some(self.lack(n)) } else { None })
+    /// The next `n` bytes of a layer of which `before` bytes are taken, as far as they are here; it is a fault if some are not.
+    #[inline(always)]
+    pub fn take_some(&mut self, before: usize, n: usize) -> &'a [u8] {
+        match self.bytes.split_at_checked(n) {
+            Some((head, rest)) => {
+                self.go(rest, n);
+                head
+            }
+            None => {
+                self.fault = self.fault.or(Some(lack(before, n, self.wire, self.bytes.len())));
+                self.take_all()
+            }
+        }
     }
 
-    /// The window behind a layer that takes all that is here.
+    /// All bytes that are here.
     #[inline]
-    pub fn end(self) -> Self {
-        self.take_some(self.bytes.len()).1
+    pub fn take_all(&mut self) -> &'a [u8] {
+        let (head, rest) = self.bytes.split_at_checked(self.bytes.len()).unwrap_or((self.bytes, &[]));
+        self.go(rest, head.len());
+        head
     }
 
-    /// Narrowed to what a length field tells; says so if it tells more than the wire had.
-    #[inline]
-    pub fn narrow(self, len: usize) -> (Self, Option<Why>) {
+    /// Narrows to the `len` bytes that a length field gives to what follows the `before` bytes taken; it is a fault if the wire had fewer.
+    #[inline(always)]
+    pub fn narrow(&mut self, before: usize, len: usize) {
         if len > self.wire {
-            return (self, Some(Why::Short { need: len, have: self.wire }));
+            self.fault = Some(lack(before, len, self.wire, 0));
+            return;
         }
-        (Self { bytes: self.bytes.get(..len).unwrap_or(self.bytes), wire: len, at: self.at }, None)
+        self.bytes = self.bytes.get(..len).unwrap_or(self.bytes);
+        self.wire = len;
+    }
+
+    #[inline(always)]
+    const fn go(&mut self, rest: &'a [u8], n: usize) {
+        self.bytes = rest;
+        self.wire = self.wire.saturating_sub(n);
+        self.at = self.at.wrapping_add(n);
+    }
+}
+
+/// Why `n` bytes behind `before` are not here: the capture's fault where the wire had them.
+#[cold]
+#[inline(never)]
+const fn lack(before: usize, n: usize, wire: usize, captured: usize) -> Why {
+    let need = before.saturating_add(n);
+    if n > wire {
+        Why::Short { need, have: before.saturating_add(wire) }
+    } else {
+        Why::Cut { need, have: before.saturating_add(captured) }
     }
 }
 
@@ -80,22 +118,25 @@ mod tests {
 
     #[test]
     fn what_the_wire_had_is_the_captures_fault_and_the_rest_the_senders() {
-        let w = Window::new(&[1, 2, 3, 4], 10);
-        assert_eq!(w.take::<6>().unwrap_err(), Why::Cut { need: 6, have: 4 });
-        assert_eq!(w.take::<11>().unwrap_err(), Why::Short { need: 11, have: 10 });
-        let (head, rest) = w.take::<3>().unwrap();
-        assert_eq!((head, rest.bytes, rest.wire, rest.at), (&[1, 2, 3], &[4][..], 7, 3));
+        let mut w = Window::new(&[1, 2, 3, 4], 10);
+        assert_eq!(w.take::<6>(), Err(Why::Cut { need: 6, have: 4 }));
+        assert_eq!(w.take::<11>(), Err(Why::Short { need: 11, have: 10 }));
+        assert_eq!(w.take::<3>(), Ok(&[1, 2, 3]));
+        assert_eq!((w.bytes, w.wire, w.at, w.fault), (&[4][..], 7, 3, None));
+        assert_eq!(w.take_more::<2>(3), Err(Why::Cut { need: 5, have: 4 }));
     }
 
     #[test]
     fn a_length_narrows_and_never_widens() {
-        let w = Window::new(&[1, 2, 3, 4], 10);
-        let (narrow, fault) = w.narrow(2);
-        assert_eq!((narrow.bytes, narrow.wire, fault), (&[1, 2][..], 2, None));
-        let (same, fault) = w.narrow(11);
-        assert_eq!((same.wire, fault), (10, Some(Why::Short { need: 11, have: 10 })));
-        let (head, rest, fault) = w.take_some(6);
-        assert_eq!((head.len(), rest.wire, fault), (4, 4, Some(Why::Cut { need: 6, have: 4 })));
+        let mut w = Window::new(&[1, 2, 3, 4], 10);
+        w.narrow(20, 11);
+        assert_eq!((w.wire, w.fault.take()), (10, Some(Why::Short { need: 31, have: 30 })));
+        assert_eq!((w.take_some(0, 6), w.wire, w.at), (&[1, 2, 3, 4][..], 6, 4));
+        assert_eq!(w.fault, Some(Why::Cut { need: 6, have: 4 }));
+        let mut w = Window::new(&[1, 2, 3, 4], 10);
+        w.narrow(0, 2);
+        assert_eq!((w.bytes, w.wire, w.fault), (&[1, 2][..], 2, None));
+        assert_eq!((w.take_all(), w.at), (&[1, 2][..], 2));
     }
 
     #[test]

@@ -32,12 +32,12 @@ impl<'a> Dhcp<'a> {
         window.wire >= FIXED && matches!(window.bytes.first(), None | Some(1 | 2))
     }
 
-    /// The message, and what of it was not captured. `whole` is its length by UDP: more than the window in the first of several fragments.
-    pub(super) fn parse(window: Window<'a>, whole: usize) -> Result<(Self, Option<Why>), Why> {
-        let (head, rest) = window.take()?;
+    /// Reads all there is; what was not captured is a fault. `whole` is its length by UDP: more than the window in the first of several fragments.
+    pub(super) fn parse(window: &mut Window<'a>, whole: usize) -> Result<Self, Why> {
         let wire = u32::try_from(window.wire.max(whole)).unwrap_or(u32::MAX);
-        let cut = if window.bytes.len() < window.wire { Some(window.lack(window.wire)) } else { None };
-        Ok((Self { head, behind: rest.bytes, wire }, cut))
+        let head = window.take()?;
+        let behind = window.take_some(HEAD, window.wire);
+        Ok(Self { head, behind, wire })
     }
 
     /// 1 from a client, 2 from a server.

@@ -13,7 +13,8 @@ fn offer() -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8], wire: u32) -> (Dhcp<'_>, Option<Why>) {
-    Dhcp::parse(Window::new(bytes, wire), 0).unwrap()
+    let mut window = Window::new(bytes, wire);
+    (Dhcp::parse(&mut window, 0).unwrap(), window.fault)
 }
 
 #[test]
