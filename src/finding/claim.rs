@@ -41,6 +41,8 @@ pub struct Claim {
     pub assumptions: Vec<String>,
     /// Where it was seen.
     pub vantage: Option<VantageId>,
+    /// Whether it takes back part of what was claimed before: then it may lower the severity.
+    pub corrects: bool,
 }
 
 /// Something measured.
@@ -104,6 +106,7 @@ impl Claim {
             remedy: Vec::new(),
             assumptions: Vec::new(),
             vantage: None,
+            corrects: false,
         }
     }
 
@@ -111,6 +114,13 @@ impl Claim {
     #[must_use]
     pub fn seen(mut self, first: Timestamp, count: u64) -> Self {
         (self.first, self.count) = (Some(first), count);
+        self
+    }
+
+    /// That takes back part of what was claimed before.
+    #[must_use]
+    pub const fn correcting(mut self) -> Self {
+        self.corrects = true;
         self
     }
 

@@ -180,7 +180,8 @@ impl Finding {
 
     fn take(&mut self, claim: Claim, now: Timestamp) {
         // The words follow the surest claim, so that a later, weaker one does not water them down.
-        if (claim.confidence, claim.severity) >= (self.confidence, self.severity) || self.headline.is_empty() {
+        let is_surest = (claim.confidence, claim.severity) >= (self.confidence, self.severity);
+        if is_surest || claim.corrects || self.headline.is_empty() {
             self.confidence = self.confidence.max(claim.confidence);
             self.severity = claim.severity;
             self.headline = claim.headline;

@@ -25,10 +25,10 @@ pub use echo::Echoes;
 pub use host::{Host, Stacked};
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Role, Station, Stations};
-pub use tcp::{Flows, Segment};
+pub use tcp::{Flows, Segment, View};
 
 use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Stamped, Vantage, VantageId};
-use crate::finding::Tally;
+use crate::finding::{Cited, Tally};
 use crate::settings::Settings;
 use crate::value::{Fingerprint, TagStack, Timestamp};
 use crate::wire::Kinds;
@@ -65,7 +65,9 @@ pub enum Derived {
     /// The stamps of a vantage jumped back, or far ahead.
     ClockJumped(Jump),
     /// A frame that no wire carries as it stands: the card was to cut it, or the kernel has put it together.
-    SuperFrame(Passed),
+    SuperFrame(Cited),
+    /// A vantage shows many segments and nothing of the other direction.
+    OneDirection(VantageId),
     /// A packet in two tags or more reached its receiver: it was acknowledged, or answered.
     Delivered(Passed),
     /// An echo request in two tags or more was not answered.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::{Derived, Domains, Observation, Passed, Tracker};
 use crate::event::{Frame, FrameRef, Offload, VantageId};
+use crate::finding::Cited;
 use crate::settings::Settings;
 use crate::value::{BoundedMap, TagStack, Timestamp};
 use crate::wire::{Kind, Kinds, Tcp};
@@ -14,11 +15,31 @@ const MOST_WAITING: usize = 8;
 /// Bytes of layer 3 past which no wire of ours carries one packet: the largest jumbo frame.
 const LARGEST_JUMBO: u32 = 9_216;
 
+/// Super-frames that are quoted of each vantage; further ones are only counted.
+const QUOTED: u64 = 3;
+
 /// All connections.
 pub struct Flows {
     table: BoundedMap<FlowKey, Flow>,
     assumed: u32,
+    one_direction: u64,
+    views: Vec<View>,
     latest: Option<Segment>,
+}
+
+/// What one vantage shows of all connections.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// The vantage.
+    pub vantage: VantageId,
+    /// Segments with payload.
+    pub segments: u64,
+    /// Whether both ends of any connection were heard.
+    pub is_two_way: bool,
+    /// Super-frames.
+    pub super_frames: u64,
+    /// The longest of them, in bytes of layer 3.
+    pub longest: u32,
 }
 
 /// What is known of one segment.
@@ -80,12 +101,23 @@ struct Waiting {
 impl Flows {
     /// No connection yet.
     pub fn new(settings: &Settings) -> Self {
-        Self { table: BoundedMap::new(settings.tables.flows), assumed: settings.mtu.assumed, latest: None }
+        Self {
+            table: BoundedMap::new(settings.tables.flows),
+            assumed: settings.mtu.assumed,
+            one_direction: settings.capture.one_direction_segments,
+            views: Vec::new(),
+            latest: None,
+        }
     }
 
     /// What is known of the segment in the frame that was seen last.
     pub fn segment(&self, at: FrameRef) -> Option<&Segment> {
         self.latest.as_ref().filter(|segment| segment.at == at)
+    }
+
+    /// What `vantage` shows of all connections; `None` before the first.
+    pub fn view(&self, vantage: VantageId) -> Option<&View> {
+        self.views.iter().find(|view| view.vantage == vantage)
     }
 
     fn note(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
@@ -97,6 +129,16 @@ impl Flows {
         let [a, b] = &mut flow.ends;
         let (own, peer) = if is_low { (a, b) } else { (b, a) };
         own.heard = Some(frame.time);
+        let view = match self.views.iter().position(|view| view.vantage == frame.at.vantage) {
+            Some(at) => self.views.get_mut(at),
+            None => {
+                let vantage = frame.at.vantage;
+                self.views.push(View { vantage, segments: 0, is_two_way: false, super_frames: 0, longest: 0 });
+                self.views.last_mut()
+            }
+        };
+        let Some(view) = view else { return };
+        view.is_two_way |= peer.heard.is_some();
         if tcp.is_syn() {
             own.mss = tcp.mss().or(own.mss);
         }
@@ -109,6 +151,10 @@ impl Flows {
             own.small = Some((tcp.seq().wrapping_add(length), ip.packet_len()));
             self.latest = None;
             return;
+        }
+        view.segments = view.segments.saturating_add(1);
+        if view.segments == self.one_direction && !view.is_two_way {
+            out.push(Derived::OneDirection(frame.at.vantage));
         }
         let headers = ip.packet_len().saturating_sub(payload);
         own.options = u16::try_from(tcp.header_len().saturating_sub(20)).unwrap_or(0);
@@ -134,13 +180,12 @@ impl Flows {
         } else {
             Some(ip.packet_len())
         };
-        if let (true, Some(tags)) = (is_super, Some(frame.layers.tags())) {
-            out.push(Derived::SuperFrame(Passed {
-                at: frame.at,
-                direction: frame.direction,
-                tags,
-                packet_len: ip.packet_len(),
-            }));
+        if is_super {
+            view.super_frames = view.super_frames.saturating_add(1);
+            view.longest = view.longest.max(ip.packet_len());
+            if view.super_frames <= QUOTED {
+                out.push(Derived::SuperFrame(Cited::of(frame)));
+            }
         }
         let (sends, first) = own.sent(frame, tcp, payload, packet_len.unwrap_or(0));
         self.latest = Some(Segment {
@@ -179,9 +224,8 @@ impl End {
     fn acknowledged(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) {
         // Sequence numbers wrap: `end` is covered if `ack` is not more than half the space ahead of it (RFC 9293 section 3.4).
         let is_covered = |end: u32| ack.wrapping_sub(end) < 1 << 31;
-        if let Some((end, packet_len)) = self.small.filter(|(end, _)| is_covered(*end)) {
+        if let Some((_, packet_len)) = self.small.filter(|(end, _)| is_covered(*end)) {
             self.delivered = self.delivered.max(packet_len);
-            let _ = end;
         }
         if self.waiting.is_empty() {
             return;

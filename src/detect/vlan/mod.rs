@@ -1,6 +1,22 @@
 //! VLAN tags: stacks, priorities, invalid tags.
 
+pub mod invalid_vlan_tag;
+pub mod priority_tag;
+pub mod provider_bridging;
+pub mod stacked_vlan;
+pub mod vlan_stack_too_deep;
+
 use super::Family;
 
 /// The family.
-pub static FAMILY: Family = Family { prefix: "VLAN", title: "VLAN tags", entries: &[] };
+pub static FAMILY: Family = Family {
+    prefix: "VLAN",
+    title: "VLAN tags",
+    entries: &[
+        &stacked_vlan::ENTRY,
+        &priority_tag::ENTRY,
+        &invalid_vlan_tag::ENTRY,
+        &provider_bridging::ENTRY,
+        &vlan_stack_too_deep::ENTRY,
+    ],
+};
