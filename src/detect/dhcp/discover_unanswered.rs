@@ -360,3 +360,80 @@ fn only_this_client(claim: Claim, client: &str) -> Claim {
             format!("tcpdump -eni any 'udp port 67 and ether host {client}'"),
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::{Say, found, play};
+
+    const SINGLE: &str = "likely/warning Open fa:16:3e:00:00:01 untagged";
+
+    fn at(name: &str, end: i64, said: &[(i64, Say)]) -> Vec<String> {
+        found("DHCP001", &play(name, end, said))
+    }
+
+    fn asks(client: u8, times: &[i64]) -> Vec<(i64, Say)> {
+        times.iter().map(|ms| (*ms, Say::discover(client))).collect()
+    }
+
+    #[test]
+    fn two_tries_and_ten_seconds_make_it_likely_and_a_minute_makes_it_certain() {
+        let said = asks(1, &[0, 4_200, 12_100]);
+        assert_eq!(at("bond0", 9_999, &said[..2]), [""; 0]);
+        assert_eq!(at("bond0", 10_000, &said[..2]), [SINGLE]);
+        assert_eq!(at("bond0", 60_000, &said), ["confirmed/error Open fa:16:3e:00:00:01 untagged"]);
+        // Who asked twice and left may not want an address any more.
+        assert_eq!(at("bond0", 90_000, &said[..2]), [SINGLE]);
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_pending() {
+        let report = play("bond0", 6_000, &asks(1, &[0]));
+        assert_eq!(found("DHCP001", &report), [""; 0]);
+        assert_eq!(report.pending[0].what, "fa:16:3e:00:00:01 waits for an offer, 1 DISCOVER so far");
+    }
+
+    #[test]
+    fn an_answer_at_the_deadline_is_in_time_and_one_after_it_resolves() {
+        let mut said = asks(1, &[0, 4_000]);
+        said.push((10_000, Say::offer(1, 9)));
+        assert_eq!(at("bond0", 20_000, &said), [""; 0]);
+        said[2] = (10_001, Say::ack(1, 9));
+        assert_eq!(at("bond0", 20_000, &said), ["likely/warning Resolved fa:16:3e:00:00:01 untagged"]);
+        // An offer without an address is a boot server's.
+        said[2] = (5_000, Say::offer(1, 9).without_address());
+        assert_eq!(at("bond0", 20_000, &said), [SINGLE]);
+    }
+
+    #[test]
+    fn a_new_transaction_is_the_same_attempt_and_a_copy_is_no_try() {
+        let fresh = [(0, Say::discover(1)), (4_000, Say::discover(1).xid(7))];
+        assert_eq!(at("bond0", 20_000, &fresh), [SINGLE]);
+        let copied = [(0, Say::discover(1)), (30, Say::discover(1).via(5)), (40, Say::discover(1))];
+        assert_eq!(at("bond0", 20_000, &copied), [""; 0]);
+    }
+
+    #[test]
+    fn three_clients_are_their_networks_trouble_and_one_answer_ends_it() {
+        let mut said: Vec<_> =
+            (1..=4).flat_map(|c| asks(c, &[i64::from(c) * 500, i64::from(c) * 500 + 4_000])).collect();
+        said.sort_by_key(|(ms, _)| *ms);
+        assert_eq!(at("bond0", 11_200, &said).len(), 2);
+        assert_eq!(at("bond0", 11_500, &said), ["confirmed/error Open untagged"]);
+        assert_eq!(at("bond0", 70_000, &said), ["confirmed/error Open untagged"]);
+        said.push((20_000, Say::offer(2, 9)));
+        assert_eq!(at("bond0", 21_000, &said), ["confirmed/error Resolved untagged"]);
+        // Where one is answered while the others wait, a server is there.
+        said.insert(8, (9_000, Say::ack(7, 9)));
+        assert_eq!(at("bond0", 15_000, &said[..9]).len(), 4);
+    }
+
+    #[test]
+    fn where_answers_may_pass_unseen_nothing_is_said() {
+        let mut said = asks(1, &[0, 4_000, 12_000]);
+        assert_eq!(at("eth0", 20_000, &said), [SINGLE], "nobody else was heard: the client's own capture");
+        said.insert(1, (100, Say::arp(2)));
+        assert_eq!(at("eth0", 20_000, &said), [""; 0]);
+        said.insert(2, (200, Say::ack(3, 9)));
+        assert_eq!(at("eth0", 20_000, &said), [SINGLE], "an answer to one client alone was seen");
+    }
+}

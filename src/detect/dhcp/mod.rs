@@ -3,6 +3,8 @@
 mod discover_unanswered;
 mod nak;
 mod offer_unanswered;
+#[cfg(test)]
+mod scene;
 
 use super::{Context, Family};
 use crate::event::Place;

@@ -272,3 +272,54 @@ fn given(step: &DhcpStep) -> String {
     let address = if step.yiaddr.is_unspecified() { step.wanted } else { Some(step.yiaddr) };
     address.map_or_else(|| "an address".to_owned(), |ip| ip.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::{Say, found, ip, mac, play};
+
+    fn at(end: i64, said: &[(i64, Say)]) -> Vec<String> {
+        found("DHCP008", &play("bond0", end, said))
+    }
+
+    fn line(levels: &str, client: u8) -> String {
+        format!("confirmed/{levels} {} {}", mac(client), ip(9))
+    }
+
+    #[test]
+    fn a_refused_renewal_is_raised_at_once_and_a_grant_ends_it() {
+        let mut said = vec![(0, Say::renew(1)), (2, Say::nak(1, 9))];
+        assert_eq!(at(2, &said), [line("warning Open", 1)]);
+        said.push((1_000, Say::ack(1, 9).xid(8)));
+        assert_eq!(at(2_000, &said), [line("warning Resolved", 1)]);
+    }
+
+    #[test]
+    fn a_boot_in_a_new_network_is_no_finding_unless_no_address_follows() {
+        let mut said = vec![(0, Say::reboot(1)), (5, Say::nak(1, 9))];
+        assert_eq!(at(10_004, &said), [""; 0]);
+        assert_eq!(play("bond0", 10_004, &said).pending.len(), 1);
+        assert_eq!(at(10_005, &said), [line("warning Open", 1)]);
+        said.push((700, Say::ack(1, 9).xid(8)));
+        assert_eq!(at(60_000, &said), [""; 0]);
+    }
+
+    #[test]
+    fn a_refusal_beside_a_grant_is_a_relays_copy() {
+        let granted_first =
+            [(0, Say::renew(1)), (2, Say::ack(1, 9)), (3, Say::nak(1, 9).via(5)), (4, Say::nak(1, 9).via(5))];
+        assert_eq!(at(5_000, &granted_first), [""; 0]);
+        let refused_first = [(0, Say::renew(1)), (2, Say::nak(1, 9).via(5)), (4, Say::ack(1, 9))];
+        assert_eq!(at(5_000, &refused_first), [""; 0]);
+        assert_eq!(at(502, &refused_first[..2]), [line("warning Open", 1)]);
+    }
+
+    #[test]
+    fn three_refusals_in_five_minutes_or_of_three_clients_are_an_error() {
+        let thrice = |step: i64| [0, 1, 2].map(|n| (n * step, Say::nak(1, 9)));
+        assert_eq!(at(400_000, &thrice(150_000)), [line("error Open", 1)]);
+        assert_eq!(at(400_000, &thrice(150_001)), [line("warning Open", 1)]);
+        let clients = [1, 2, 3].map(|c| (i64::from(c) * 1_000, Say::nak(c, 9)));
+        assert_eq!(at(2_500, &clients[..2]), [line("warning Open", 1), line("warning Open", 2)]);
+        assert_eq!(at(9_000, &clients), [line("error Open", 1), line("error Open", 2), line("error Open", 3)]);
+    }
+}

@@ -293,3 +293,66 @@ fn told(claim: Claim, reading: Reading, step: &DhcpStep, cx: &Context<'_>) -> Cl
             "virsh domif-setlink GUEST TAP down; virsh domif-setlink GUEST TAP up",
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::{Say, found, ip, mac, play};
+
+    fn at(end: i64, said: &[(i64, Say)]) -> Vec<String> {
+        found("DHCP002", &play("bond0", end, said))
+    }
+
+    fn line(levels: &str, server: u8) -> String {
+        format!("{levels} {} {}", mac(1), ip(server))
+    }
+
+    #[test]
+    fn asking_anew_after_an_offer_is_likely_and_after_two_certain() {
+        let (d, o) = (Say::discover(1), Say::offer(1, 9));
+        let said = [(0, d.clone()), (20, o.clone()), (4_000, d.clone()), (4_020, o.clone()), (12_000, d)];
+        assert_eq!(at(3_999, &said[..2]), [""; 0]);
+        assert_eq!(at(4_010, &said[..3]), [line("likely/error Open", 9)]);
+        assert_eq!(at(12_000, &said), [line("confirmed/error Open", 9)]);
+        let report = play("bond0", 12_000, &said);
+        let cited: Vec<u64> = report.findings[0].evidence.iter().map(|c| c.at.number).collect();
+        assert_eq!(cited, [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_question_that_crosses_the_offer_says_nothing() {
+        let said = [(0, Say::discover(1)), (3_980, Say::offer(1, 9)), (4_000, Say::discover(1))];
+        assert_eq!(at(5_000, &said), [""; 0]);
+    }
+
+    #[test]
+    fn silence_is_a_warning_and_sending_other_things_an_error() {
+        let mut said = vec![(0, Say::discover(1)), (20, Say::offer(1, 9))];
+        assert_eq!(at(10_019, &said), [""; 0]);
+        assert_eq!(at(10_020, &said), [line("likely/warning Open", 9)]);
+        said.push((2_000, Say::arp(1)));
+        assert_eq!(at(10_020, &said), [line("likely/error Open", 9)]);
+        said.push((9_900, Say::request(1, 9)));
+        assert_eq!(at(30_000, &said), [""; 0]);
+    }
+
+    #[test]
+    fn another_servers_offer_taken_closes_all_and_resolves() {
+        let mut said = vec![(0, Say::discover(1)), (20, Say::offer(1, 8)), (30, Say::offer(1, 9))];
+        said.push((40, Say::request(1, 9)));
+        assert_eq!(at(30_000, &said), [""; 0]);
+        said[3] = (4_000, Say::discover(1));
+        said.push((4_500, Say::request(1, 9)));
+        assert_eq!(at(30_000, &said), [line("likely/error Resolved", 8), line("likely/error Resolved", 9)]);
+    }
+
+    #[test]
+    fn a_boot_rom_collects_offers_and_a_boot_server_offers_nothing() {
+        let (d, o) = (Say::discover(1).pxe(), Say::offer(1, 9));
+        let proxy = Say::offer(1, 8).without_address();
+        let mut said = vec![(0, d.clone()), (10, o.clone()), (20, proxy), (4_000, d.clone()), (4_010, o.clone())];
+        said.extend([(12_000, d.clone()), (12_010, o)]);
+        assert_eq!(at(20_000, &said), [""; 0]);
+        said.push((28_000, d));
+        assert_eq!(at(28_000, &said), [line("confirmed/error Open", 9)]);
+    }
+}
