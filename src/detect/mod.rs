@@ -98,6 +98,8 @@ pub enum Said {
     Raise(Claim),
     /// This is over, for a reason in words.
     Resolve(Key, String),
+    /// This is told by a wider finding from now on, for a reason in words.
+    Absorb(Key, String),
     /// This waited, since then, when the capture ended.
     Pending(String, Timestamp),
 }
@@ -116,6 +118,11 @@ impl<'a> Context<'a> {
     /// Says that what was claimed about `key` is over, and why, as in "Resolved after 33 s: `why`.".
     pub fn resolve(&mut self, key: Key, why: impl Into<String>) {
         self.said.push(Said::Resolve(key, why.into()));
+    }
+
+    /// Says that what was claimed about `key` is told by a wider finding of the same rule from now on, and which.
+    pub fn absorb(&mut self, key: Key, why: impl Into<String>) {
+        self.said.push(Said::Absorb(key, why.into()));
     }
 
     /// Says what still waited, since when, as the capture ended.

@@ -225,6 +225,7 @@ impl Engine {
             let change = match said {
                 Said::Raise(claim) => self.ledger.raise(rule, claim, self.now),
                 Said::Resolve(key, why) => self.ledger.resolve(rule, &key, &why, self.now),
+                Said::Absorb(key, why) => self.ledger.absorb(rule, &key, &why, self.now),
                 Said::Pending(what, since) => {
                     self.pending.push(Pending { code: rule.code, what, since });
                     None

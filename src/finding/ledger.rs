@@ -1,7 +1,7 @@
 //! The books: claims become findings. Equal rule and key are one finding; confidence climbs and never drops; a finding that is
 //! over may open again; each code has at most so many open at a time. No detector knows any of this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Claim, Confidence, Finding, Key, Rule, State};
 use crate::event::VantageId;
@@ -26,6 +26,8 @@ pub struct Ledger {
     overflow: BTreeMap<&'static str, u64>,
     told: Vec<Timestamp>,
     caps: Vec<(VantageId, Timestamp)>,
+    /// Findings that another one tells now, by index.
+    absorbed: BTreeSet<usize>,
 }
 
 /// Something about a finding changed.
@@ -71,6 +73,14 @@ impl Ledger {
         Some((at, Change::Resolved))
     }
 
+    /// Says that the finding of `rule` and `key` is told by a wider one from now on, for the reason `why`: it leaves the report.
+    pub fn absorb(&mut self, rule: &'static Rule, key: &Key, why: &str, now: Timestamp) -> Option<(usize, Change)> {
+        let change = self.resolve(rule, key, why, now)?;
+        self.by_key.remove(&(rule.code, key.clone()));
+        self.absorbed.insert(change.0);
+        Some(change)
+    }
+
     /// The finding with index `at`.
     pub fn finding(&self, at: usize) -> Option<&Finding> {
         self.findings.get(at)
@@ -78,7 +88,8 @@ impl Ledger {
 
     /// All findings in order of opening, and how many more of which code were only counted.
     pub fn into_findings(self) -> (Vec<Finding>, Vec<(&'static str, u64)>) {
-        (self.findings, self.overflow.into_iter().collect())
+        let kept = (0..).zip(self.findings).filter(|(at, _)| !self.absorbed.contains(at)).map(|(_, finding)| finding);
+        (kept.collect(), self.overflow.into_iter().collect())
     }
 
     fn open(

@@ -11,6 +11,7 @@
 )]
 
 mod clock;
+mod dhcp;
 mod domain;
 mod echo;
 mod host;
@@ -20,12 +21,15 @@ mod tally;
 mod tcp;
 
 pub use clock::{Clocks, Jump};
+pub use dhcp::{Asking, DhcpStep, DhcpTalks, TalkId};
 pub use domain::{DomainId, Domains};
 pub use echo::Echoes;
 pub use host::{Host, Stacked};
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Role, Station, Stations};
 pub use tcp::{Flows, Segment, View};
+
+use std::sync::Arc;
 
 use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Stamped, Vantage, VantageId};
 use crate::finding::{Cited, Tally};
@@ -72,6 +76,8 @@ pub enum Derived {
     Delivered(Passed),
     /// An echo request in two tags or more was not answered.
     EchoLost(Passed),
+    /// A message of a DHCP conversation.
+    Dhcp(Arc<DhcpStep>),
 }
 
 /// A packet that passed a vantage.
@@ -127,6 +133,8 @@ pub struct World {
     pub flows: Flows,
     /// Echo requests that wait.
     pub echoes: Echoes,
+    /// Who asked for an address, and who answered.
+    pub dhcp: DhcpTalks,
     tally: tally::Counter,
 }
 
@@ -142,6 +150,7 @@ impl World {
             stations: Stations::new(settings),
             flows: Flows::new(settings),
             echoes: Echoes::default(),
+            dhcp: DhcpTalks::new(settings),
             tally: tally::Counter::default(),
         }
     }
@@ -224,6 +233,7 @@ impl World {
     pub fn forgotten(&self) -> Vec<(&'static str, u64)> {
         let tables = [
             ("stations", self.stations.forgotten()),
+            ("clients", self.dhcp.forgotten()),
             ("stacks", self.domains.forgotten()),
             ("connections", self.flows.forgotten()),
             ("packets", self.sightings.forgotten()),
@@ -234,7 +244,7 @@ impl World {
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
         let domains = &self.domains;
-        let trackers: [&mut dyn Tracker; 3] = [&mut self.stations, &mut self.flows, &mut self.echoes];
+        let trackers: [&mut dyn Tracker; 4] = [&mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp];
         for tracker in trackers {
             if !is_frame || tracker.hears().intersects(kinds) {
                 tracker.apply(observation, domains, out);
@@ -242,12 +252,12 @@ impl World {
         }
     }
 
-    fn trackers(&self) -> [&dyn Tracker; 3] {
-        [&self.stations, &self.flows, &self.echoes]
+    fn trackers(&self) -> [&dyn Tracker; 4] {
+        [&self.stations, &self.flows, &self.echoes, &self.dhcp]
     }
 
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 3] {
-        [&mut self.stations, &mut self.flows, &mut self.echoes]
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 4] {
+        [&mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp]
     }
 }
 

@@ -11,6 +11,7 @@ use crate::wire::{Kind, Kinds};
 pub struct Stations {
     table: BoundedMap<(Mac, DomainId), Station>,
     ways: Vec<(VantageId, Way)>,
+    senders: Vec<(VantageId, Option<Mac>)>,
     way: usize,
 }
 
@@ -53,7 +54,7 @@ enum Way {
 impl Stations {
     /// Nobody yet.
     pub fn new(settings: &Settings) -> Self {
-        Self { table: BoundedMap::new(settings.tables.stations), ways: Vec::new(), way: 0 }
+        Self { table: BoundedMap::new(settings.tables.stations), ways: Vec::new(), senders: Vec::new(), way: 0 }
     }
 
     /// What is known of `mac` in the network `domain`.
@@ -69,6 +70,19 @@ impl Stations {
     /// Whether one station is an end of all unicast conversations at `vantage`, and it is `mac`.
     pub fn is_only_end(&self, vantage: VantageId, mac: Mac) -> bool {
         self.ways.iter().any(|(v, way)| *v == vantage && matches!(way, Way::Ends(a, b) if *a == mac || *b == mac))
+    }
+
+    /// Whether `mac` sent all that was seen at `vantage`: its own machine, cut off from the rest.
+    pub fn is_only_sender(&self, vantage: VantageId, mac: Mac) -> bool {
+        self.senders.contains(&(vantage, Some(mac)))
+    }
+
+    fn note_sender(&mut self, vantage: VantageId, src: Mac) {
+        match self.senders.iter_mut().find(|(v, _)| *v == vantage) {
+            Some((_, only)) if *only != Some(src) => *only = None,
+            Some(_) => {}
+            None => self.senders.push((vantage, Some(src))),
+        }
     }
 
     fn note_way(&mut self, vantage: VantageId, src: Mac, dst: Mac) {
@@ -99,6 +113,7 @@ impl Stations {
         if !src.is_station() {
             return;
         }
+        self.note_sender(seen.frame.at.vantage, src);
         let time = seen.frame.time;
         let fresh = || Station { first: time, last: time, frames: 0, is_unicast: false, roles: 0 };
         let domain = domains.root(seen.domain);

@@ -1,6 +1,58 @@
 //! DHCPv4 (RFC 2131): who asked, who answered, who did not.
 
-use super::Family;
+mod discover_unanswered;
+mod nak;
+mod offer_unanswered;
+#[cfg(test)]
+mod scene;
+
+use super::{Context, Family};
+use crate::event::Place;
+use crate::world::{DhcpStep, DomainId};
 
 /// The family.
-pub static FAMILY: Family = Family { prefix: "DHCP", title: "DHCPv4", entries: &[] };
+pub static FAMILY: Family = Family {
+    prefix: "DHCP",
+    title: "DHCPv4",
+    entries: &[&discover_unanswered::ENTRY, &offer_unanswered::ENTRY, &nak::ENTRY],
+};
+
+/// What is assumed where nobody else was heard.
+const OWN_INTERFACE: &str = "this is the client's own interface: nobody else was heard here";
+
+/// Why an answer to the client of `step` would have been seen, were there one; `None` where it might have passed unseen.
+fn visibility(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
+    let world = cx.world;
+    let places = world.dhcp.places(step.client, step.talk);
+    let places = if places.is_empty() { std::slice::from_ref(&step.cited.at.vantage) } else { places };
+    let place_of = |id| world.vantage(id).map_or(Place::Unknown, |v| v.place);
+    if places.iter().any(|id| world.dhcp.has_unicast_answer(*id)) {
+        return Some("answers to one client alone pass here");
+    }
+    if world.stations.station(step.client, step.domain, &world.domains).is_some_and(|s| s.is_unicast) {
+        return Some("the client was seen in unicast here, so that answers to it would be seen too");
+    }
+    if places.iter().any(|id| world.stations.is_between(*id)) {
+        return Some("unicast traffic between others passes here");
+    }
+    if step.is_broadcast {
+        return Some("the client asks for its answer by broadcast, which would be heard here");
+    }
+    if places.iter().any(|id| place_of(*id).is_on_the_way()) {
+        return Some("the client lives behind this interface, so that unicast answers to it would pass here");
+    }
+    if places.iter().any(|id| world.stations.is_only_sender(*id, step.client)) {
+        return Some(OWN_INTERFACE);
+    }
+    None
+}
+
+/// A network as a sentence names it: `VLAN 100`, `untagged`.
+fn network(domain: DomainId, cx: &Context<'_>) -> String {
+    spoken(&cx.world.domains.name(domain))
+}
+
+/// The same by the name that keys have.
+fn spoken(name: &str) -> String {
+    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("VLAN {name}") } else { name.to_owned() }
+}

@@ -1,0 +1,167 @@
+//! For tests: DHCP messages of RFC 2131 figure 1 made byte by byte, and what the engine finds in them at given milliseconds.
+
+use std::net::Ipv4Addr;
+
+use crate::engine::Engine;
+use crate::event::{Direction, Offload, Place, Record, Vantage, VantageId};
+use crate::finding::Report;
+use crate::settings::Settings;
+use crate::value::{Mac, Outside, Span, Timestamp};
+use crate::wire::{DhcpKind, LinkType};
+
+/// A message, or with `Say::arp` another frame.
+#[derive(Clone, Debug)]
+pub struct Say {
+    kind: Option<DhcpKind>,
+    client: u8,
+    xid: u32,
+    server: Option<u8>,
+    yiaddr: u8,
+    ciaddr: u8,
+    giaddr: u8,
+    is_pxe: bool,
+}
+
+impl Say {
+    const fn new(kind: DhcpKind, client: u8) -> Self {
+        let xid = 0x100 + client as u32;
+        Self { kind: Some(kind), client, xid, server: None, yiaddr: 0, ciaddr: 0, giaddr: 0, is_pxe: false }
+    }
+
+    pub const fn discover(client: u8) -> Self {
+        Self::new(DhcpKind::Discover, client)
+    }
+
+    pub const fn offer(client: u8, server: u8) -> Self {
+        Self { server: Some(server), yiaddr: client, ..Self::new(DhcpKind::Offer, client) }
+    }
+
+    pub const fn request(client: u8, server: u8) -> Self {
+        Self { server: Some(server), ..Self::new(DhcpKind::Request, client) }
+    }
+
+    pub const fn reboot(client: u8) -> Self {
+        Self::new(DhcpKind::Request, client)
+    }
+
+    pub const fn renew(client: u8) -> Self {
+        Self { ciaddr: client, ..Self::new(DhcpKind::Request, client) }
+    }
+
+    pub const fn ack(client: u8, server: u8) -> Self {
+        Self { server: Some(server), yiaddr: client, ..Self::new(DhcpKind::Ack, client) }
+    }
+
+    pub const fn nak(client: u8, server: u8) -> Self {
+        Self { server: Some(server), ..Self::new(DhcpKind::Nak, client) }
+    }
+
+    pub const fn arp(client: u8) -> Self {
+        Self { kind: None, ..Self::new(DhcpKind::Discover, client) }
+    }
+
+    pub const fn xid(self, xid: u32) -> Self {
+        Self { xid, ..self }
+    }
+
+    pub const fn via(self, giaddr: u8) -> Self {
+        Self { giaddr, ..self }
+    }
+
+    pub const fn pxe(self) -> Self {
+        Self { is_pxe: true, ..self }
+    }
+
+    /// An offer of a boot server: no address.
+    pub const fn without_address(self) -> Self {
+        Self { yiaddr: 0, ..self }
+    }
+
+    fn is_answer(&self) -> bool {
+        matches!(self.kind, Some(DhcpKind::Offer | DhcpKind::Ack | DhcpKind::Nak))
+    }
+
+    /// Ethernet, IPv4 (RFC 791), UDP (RFC 768), DHCP (RFC 2131 figure 1) with magic and options 53, 54, 60.
+    fn bytes(&self) -> Vec<u8> {
+        let client = [0xfa, 0x16, 0x3e, 0, 0, self.client];
+        let Some(kind) = self.kind else {
+            // An ARP request for 10.0.0.1 (RFC 826).
+            let head = [&[0xff; 6][..], &client, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &client].concat();
+            return [&head[..], &[10, 0, 0, self.client], &[0; 6], &[10, 0, 0, 1]].concat();
+        };
+        let ip = |last: u8| if last == 0 { [0; 4] } else { [10, 0, 0, last] };
+        let mut options = vec![99, 130, 83, 99, 53, 1, kind.number()];
+        if let Some(server) = self.server {
+            options.extend([54, 4]);
+            options.extend(ip(server));
+        }
+        if self.is_pxe {
+            options.extend([60, 9]);
+            options.extend(b"PXEClient");
+        }
+        options.push(255);
+        let mut dhcp = vec![if self.is_answer() { 2 } else { 1 }, 1, 6, 0];
+        dhcp.extend(self.xid.to_be_bytes());
+        dhcp.extend([0; 4]);
+        for last in [self.ciaddr, self.yiaddr, 0, self.giaddr] {
+            dhcp.extend(ip(last));
+        }
+        dhcp.extend(client);
+        dhcp.resize(236, 0);
+        dhcp.extend(options);
+        let udp_len = u16::try_from(dhcp.len() + 8).unwrap();
+        let (ports, src, dst, macs) = if self.is_answer() {
+            let macs = [client, [0x0c, 0xc4, 0x7a, 0, 0, self.server.unwrap_or(9)]].concat();
+            ([0, 67, 0, 68], ip(self.server.unwrap_or(9)), ip(self.client), macs)
+        } else if self.ciaddr != 0 {
+            ([0, 68, 0, 67], ip(self.ciaddr), ip(1), [[0x0c, 0xc4, 0x7a, 0, 0, 1], client].concat())
+        } else {
+            ([0, 68, 0, 67], [0; 4], [255; 4], [[0xff; 6], client].concat())
+        };
+        let [high, low] = (udp_len + 20).to_be_bytes();
+        let header = [0x45, 0, high, low, 0, 0, 0, 0, 64, 17, 0, 0];
+        [&macs[..], &[8, 0], &header, &src, &dst, &ports, &udp_len.to_be_bytes(), &[0, 0], &dhcp].concat()
+    }
+}
+
+/// The hardware address of a client.
+pub fn mac(client: u8) -> Mac {
+    Mac([0xfa, 0x16, 0x3e, 0, 0, client])
+}
+
+/// An address as messages carry it.
+pub fn ip(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, last)
+}
+
+/// What is found when this is heard at an interface called `name`, at these milliseconds, in a capture that ends at `end`.
+pub fn play(name: &str, end: i64, said: &[(i64, Say)]) -> Report {
+    let mut engine = Engine::new(Settings::default());
+    let at = VantageId::default();
+    let (name, link) = (Outside::from(name), LinkType::Ethernet);
+    let place = Place::from_name(name.raw(), link);
+    engine.add_vantage(at, Vantage { name, place, link, snap_len: 0, filter: None, offset: Span::ZERO });
+    for (number, (ms, say)) in (1..).zip(said) {
+        let bytes = say.bytes();
+        let time = moment(*ms);
+        let wire_len = u32::try_from(bytes.len()).unwrap();
+        let (direction, offload) = (Direction::Unknown, Offload::Unknown);
+        let record = Record { interface: 0, number, time, wire_len, direction, offload, bytes: &bytes };
+        engine.frame(record, at, link, time);
+    }
+    engine.finish(Vec::new(), Some(moment(end)), false)
+}
+
+/// The findings of a rule, one line each: levels, state, key.
+pub fn found(code: &str, report: &Report) -> Vec<String> {
+    let of_code = report.findings.iter().filter(|f| f.rule.code == code);
+    let line = |f: &crate::finding::Finding| {
+        let key: Vec<String> = f.key.parts().map(|(_, value)| value.raw().to_owned()).collect();
+        format!("{}/{} {:?} {}", f.confidence, f.severity, f.state, key.join(" "))
+    };
+    of_code.map(line).collect()
+}
+
+fn moment(ms: i64) -> Timestamp {
+    Timestamp::from_parts(1_000_000, 0).after(Span::millis(ms))
+}
