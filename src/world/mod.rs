@@ -15,6 +15,7 @@ mod dhcp;
 mod domain;
 mod echo;
 mod host;
+mod origin;
 mod sightings;
 mod stations;
 mod tally;
@@ -25,6 +26,7 @@ pub use dhcp::{Asking, DhcpStep, DhcpTalks, TalkId};
 pub use domain::{DomainId, Domains};
 pub use echo::Echoes;
 pub use host::{Host, Stacked};
+pub use origin::{Origin, Reach};
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Role, Station, Stations};
 pub use tcp::{Flows, Segment, View};
@@ -34,7 +36,7 @@ use std::sync::Arc;
 use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Stamped, Vantage, VantageId};
 use crate::finding::{Cited, Tally};
 use crate::settings::Settings;
-use crate::value::{Fingerprint, TagStack, Timestamp};
+use crate::value::{Fingerprint, Mac, TagStack, Timestamp};
 use crate::wire::Kinds;
 
 /// A frame with what the world knows of it.
@@ -179,6 +181,13 @@ impl World {
     pub fn interface(&self, id: VantageId) -> String {
         let id = self.sightings.link_of(id);
         self.vantage(id).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
+    }
+
+    /// Who sent the packet that `seen` is a sighting of, as far as its sightings so far and the host tell.
+    pub fn origin(&self, mac: Mac, packet: Option<Fingerprint>, first: Sighting, settings: &Settings) -> Origin {
+        let journey = packet.map_or(&[][..], |packet| self.sightings.journey(packet));
+        let journey = if journey.is_empty() { std::slice::from_ref(&first) } else { journey };
+        origin::origin(mac, journey, &self.vantages, &self.host, &settings.stp)
     }
 
     /// Remembers `event`; what it means comes back as the observation of it, what follows goes to `out`.

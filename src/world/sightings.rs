@@ -69,13 +69,7 @@ impl Sightings {
             return (None, true);
         }
         let id = fingerprint(frame);
-        let sighting = Sighting {
-            at: frame.at,
-            time: frame.time,
-            tags: frame.layers.tags(),
-            direction: frame.direction,
-            wire_len: frame.wire_len,
-        };
+        let sighting = Sighting::of(frame);
         let packet = self.packets.entry(&id, Packet::default);
         if !packet.is_sighting(&sighting, self.window) {
             packet.seen.clear();
@@ -137,6 +131,17 @@ impl Packet {
 }
 
 impl Sighting {
+    /// The sighting that `frame` is.
+    pub fn of(frame: &Frame<'_>) -> Self {
+        Self {
+            at: frame.at,
+            time: frame.time,
+            tags: frame.layers.tags(),
+            direction: frame.direction,
+            wire_len: frame.wire_len,
+        }
+    }
+
     /// The same tags, going the same way through devices of one host: the two vantages show one link.
     fn is_same_link(&self, other: &Self) -> bool {
         self.tags == other.tags && self.direction == other.direction && self.wire_len == other.wire_len

@@ -108,7 +108,11 @@ impl PriorityTag {
         let Some(arp) = arp else { return };
         if arp.is_request() && self.senders.peek(&mac).is_some() {
             let key = (mac, arp.target_ip());
-            self.asked.insert(key, pcp.is_some());
+            // Asked again in the same way: the question before it was in vain, however soon this one came.
+            let in_vain = self.asked.insert(key, pcp.is_some()).is_some_and(|was_tagged| was_tagged && pcp.is_some());
+            if let (true, Some(sender)) = (in_vain, self.senders.get_mut(&mac)) {
+                sender.unanswered = sender.unanswered.saturating_add(1);
+            }
             self.deadlines.set(key, frame.time.after(PATIENCE));
         } else if arp.is_reply() {
             self.answered((arp.target_mac(), arp.sender_ip()), cx);

@@ -1,0 +1,125 @@
+//! Who sent a frame: a guest of this host, a guest elsewhere, the host, or the network (findings.md 2.7). Keeps nothing; asks what is known.
+
+use super::{Host, Sighting};
+use crate::event::{Direction, Place, Vantage, VantageId};
+use crate::settings::Stp;
+use crate::value::Mac;
+
+/// Who sent a frame, and how far that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A guest of this host, proven by its port: seen coming in there, or told by the host.
+    Guest {
+        /// The port, where it has a name.
+        port: Option<String>,
+        /// What became of the frame.
+        reach: Reach,
+    },
+    /// A guest by its address alone.
+    GuestByPrefix,
+    /// A guest of another host: the frame came in from the network with a guest's address.
+    RemoteGuest,
+    /// The host itself.
+    Host,
+    /// The network: a switch or a router.
+    Network,
+}
+
+/// How far a guest's frame came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It was seen on the uplink.
+    Left,
+    /// The uplink was captured, and it was not there.
+    Contained,
+    /// The uplink was not captured, but the bridge forwards such frames.
+    Forwarded,
+    /// The uplink was not captured.
+    Unknown,
+}
+
+/// Judges who sent the packet with source `mac` that was seen at `sightings`.
+pub fn origin(
+    mac: Mac,
+    sightings: &[Sighting],
+    vantages: &[(VantageId, Vantage)],
+    host: &Host,
+    settings: &Stp,
+) -> Origin {
+    let place = |id: VantageId| vantages.iter().find(|(v, _)| *v == id).map_or(Place::Unknown, |(_, v)| v.place);
+    let is_uplink = |place: Place| matches!(place, Place::Bond | Place::Nic | Place::Switch | Place::Span);
+    if host.is_own(mac) {
+        return Origin::Host;
+    }
+    let on_uplink = |s: &&Sighting| is_uplink(place(s.at.vantage));
+    let came_in = sightings.iter().filter(on_uplink).any(|s| s.direction == Direction::In);
+    let tap_in = sightings.iter().find(|s| place(s.at.vantage) == Place::Tap && s.direction == Direction::In);
+    let port = match (host.guest_port(mac), tap_in) {
+        (Some(port), _) => Some(Some(port)),
+        (None, Some(tap)) => Some(vantages.iter().find(|(v, _)| *v == tap.at.vantage).map(|(_, v)| v.name.to_string())),
+        (None, None) => None,
+    };
+    if let Some(port) = port.filter(|_| !came_in || tap_in.is_some()) {
+        let has_left = sightings.iter().filter(on_uplink).any(|s| s.direction != Direction::In);
+        let was_captured = vantages.iter().any(|(_, v)| matches!(v.place, Place::Bond | Place::Nic));
+        let forwards = port.as_deref().and_then(|p| host.bridge_speaks_stp(p)) == Some(false);
+        let reach = match (has_left, was_captured, forwards) {
+            (true, ..) => Reach::Left,
+            (false, true, _) => Reach::Contained,
+            (false, false, true) => Reach::Forwarded,
+            (false, false, false) => Reach::Unknown,
+        };
+        return Origin::Guest { port, reach };
+    }
+    let has_prefix = settings.is_guest_prefix(mac);
+    let went_out = sightings.iter().filter(on_uplink).any(|s| s.direction == Direction::Out);
+    match (has_prefix, came_in, went_out && host.is_known()) {
+        (true, true, _) => Origin::RemoteGuest,
+        (true, false, _) | (false, false, true) => Origin::GuestByPrefix,
+        _ => Origin::Network,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::FrameRef;
+    use crate::value::{Outside, Span, TagStack, Timestamp};
+    use crate::wire::LinkType;
+
+    const GUEST: Mac = Mac([0xfa, 0x16, 0x3e, 0x24, 0xe7, 0x22]);
+
+    fn vantage(lane: u16, name: &str) -> (VantageId, Vantage) {
+        let place = Place::from_name(name, LinkType::Ethernet);
+        let name = Outside::from(name);
+        (
+            VantageId { lane, interface: 0 },
+            Vantage { name, place, link: LinkType::Ethernet, snap_len: 0, filter: None, offset: Span::ZERO },
+        )
+    }
+
+    fn seen(lane: u16, direction: Direction) -> Sighting {
+        let at = FrameRef { vantage: VantageId { lane, interface: 0 }, number: 1 };
+        Sighting { at, time: Timestamp::from_nanos(0), tags: TagStack::default(), direction, wire_len: 60 }
+    }
+
+    fn judged(sightings: &[Sighting]) -> Origin {
+        origin(GUEST, sightings, &[vantage(0, "bond0"), vantage(1, "tap7")], &Host::default(), &Stp::default())
+    }
+
+    #[test]
+    fn a_frame_that_comes_in_on_a_tap_is_the_guests() {
+        let port = Some("tap7".to_owned());
+        assert_eq!(
+            judged(&[seen(1, Direction::In), seen(0, Direction::Out)]),
+            Origin::Guest { port: port.clone(), reach: Reach::Left }
+        );
+        assert_eq!(judged(&[seen(1, Direction::In)]), Origin::Guest { port, reach: Reach::Contained });
+    }
+
+    #[test]
+    fn a_frame_that_goes_out_to_a_tap_is_not() {
+        assert_eq!(judged(&[seen(0, Direction::In), seen(1, Direction::Out)]), Origin::RemoteGuest);
+        assert_eq!(judged(&[seen(0, Direction::Unknown)]), Origin::GuestByPrefix);
+    }
+}
