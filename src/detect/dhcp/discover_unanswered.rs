@@ -436,4 +436,14 @@ mod tests {
         said.insert(2, (200, Say::ack(3, 9)));
         assert_eq!(at("eth0", 20_000, &said), [SINGLE], "an answer to one client alone was seen");
     }
+    #[test]
+    fn one_address_in_two_networks_is_two_clients_and_a_relayed_answer_belongs_to_its_question() {
+        let ask = |vid| Say::discover(1).tagged(vid).xid(u32::from(vid));
+        let mut said = vec![(0, ask(100)), (1, ask(200)), (4_000, ask(100)), (4_001, ask(200))];
+        said.push((5_000, Say::offer(1, 9).tagged(100).xid(100)));
+        assert_eq!(at("bond0", 20_000, &said), ["likely/warning Open fa:16:3e:00:00:01 200"]);
+        // The other side of a relay: another VLAN, the same transaction.
+        said.push((6_000, Say::offer(1, 9).tagged(300).xid(200).via(5)));
+        assert_eq!(at("bond0", 20_000, &said), [""; 0]);
+    }
 }
