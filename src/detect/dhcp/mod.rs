@@ -5,6 +5,7 @@ mod nak;
 mod offer_unanswered;
 #[cfg(test)]
 mod scene;
+mod silent_server;
 
 use super::{Context, Family};
 use crate::event::Place;
