@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::silent_server::{nobody, only_this_client};
-use super::{OWN_INTERFACE, network, spoken, visibility};
+use super::{OWN_INTERFACE, last_place, network, spoken, visibility};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -133,10 +133,9 @@ impl DiscoverUnanswered {
             return;
         }
         let is_final = cx.now.since(first) >= self.last_wait;
-        // Tries must have gone on: who asked twice and left may not want an address any more.
-        let goes_on = wait_goes_on(&self.waits, talk, self.wait);
         let Some(wait) = self.waits.get_mut(&talk) else { return };
-        let level = if is_final && goes_on {
+        // Tries must have gone on: who asked twice and left may not want an address any more.
+        let level = if is_final && wait.last > first.after(self.wait) {
             (Confidence::Confirmed, Severity::Error)
         } else {
             (Confidence::Likely, Severity::Warning)
@@ -193,7 +192,11 @@ impl DiscoverUnanswered {
             let Some(wait) = self.waits.get_mut(id) else { continue };
             wait.is_together = true;
             self.due.clear(id);
-            evidence.push(if waiting.len() > 1 { wait.asked.cited.clone() } else { last_or(&wait.fresh, &wait.asked) });
+            evidence.push(if waiting.len() > 1 {
+                wait.asked.cited.clone()
+            } else {
+                wait.fresh.last().unwrap_or(&wait.asked.cited).clone()
+            });
             wait.fresh.clear();
             if let Some(single) = wait.claimed.take() {
                 cx.absorb(
@@ -317,21 +320,6 @@ impl Net {
         self.silent.retain(|id, _| waits.contains_key(id));
         self.silent.iter().filter(|(id, since)| recent(since) && in_vain(id)).take(clients).count() >= clients
     }
-}
-
-fn wait_goes_on(waits: &BTreeMap<TalkId, Wait>, talk: TalkId, wait: Span) -> bool {
-    waits.get(&talk).is_some_and(|w| w.last > w.asked.time.after(wait))
-}
-
-fn last_or(fresh: &[Cited], asked: &DhcpStep) -> Cited {
-    fresh.last().unwrap_or(&asked.cited).clone()
-}
-
-/// The name of the interface that the question reached last.
-fn last_place(asked: &DhcpStep, cx: &Context<'_>) -> String {
-    let places = cx.world.dhcp.places(asked.client, asked.talk);
-    let last = places.last().copied().unwrap_or(asked.cited.at.vantage);
-    cx.world.vantage(last).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
 }
 
 #[cfg(test)]
