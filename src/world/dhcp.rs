@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::VantageId;
+use crate::event::{Frame, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Outside, Span, Timestamp};
@@ -20,6 +20,8 @@ const MOST_TALKS: usize = 16;
 const MOST_XIDS: usize = 4;
 /// Messages of a conversation that a new one is compared with to find copies.
 const MOST_LATEST: usize = 12;
+/// Bytes of a message that are kept for evidence: an Ethernet frame with two tags. Longer ones are nobody's honest DHCP.
+const KEPT: usize = 1_526;
 /// Vantages that are remembered of a conversation.
 const MOST_PLACES: usize = 12;
 
@@ -215,7 +217,7 @@ impl Talk {
             is_pxe: self.is_pxe,
             is_broadcast: dhcp.is_broadcast(),
             words: dhcp.message(),
-            cited: Cited::of(frame),
+            cited: cite(frame),
         }
     }
 
@@ -252,4 +254,12 @@ fn asking(dhcp: &Dhcp<'_>, is_unicast: bool) -> Asking {
     } else {
         Asking::Rebinding
     }
+}
+
+fn cite(frame: &Frame<'_>) -> Cited {
+    let mut cited = Cited::of(frame);
+    if let Some(kept) = frame.bytes.get(..KEPT) {
+        cited.bytes = kept.into();
+    }
+    cited
 }

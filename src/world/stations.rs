@@ -11,7 +11,9 @@ use crate::wire::{Kind, Kinds};
 pub struct Stations {
     table: BoundedMap<(Mac, DomainId), Station>,
     ways: Vec<(VantageId, Way)>,
+    /// Who sent all that was seen at a vantage; `None` where it was more than one.
     senders: Vec<(VantageId, Option<Mac>)>,
+    sender: usize,
     way: usize,
 }
 
@@ -54,7 +56,13 @@ enum Way {
 impl Stations {
     /// Nobody yet.
     pub fn new(settings: &Settings) -> Self {
-        Self { table: BoundedMap::new(settings.tables.stations), ways: Vec::new(), senders: Vec::new(), way: 0 }
+        Self {
+            table: BoundedMap::new(settings.tables.stations),
+            ways: Vec::new(),
+            senders: Vec::new(),
+            sender: 0,
+            way: 0,
+        }
     }
 
     /// What is known of `mac` in the network `domain`.
@@ -78,7 +86,10 @@ impl Stations {
     }
 
     fn note_sender(&mut self, vantage: VantageId, src: Mac) {
-        match self.senders.iter_mut().find(|(v, _)| *v == vantage) {
+        if self.senders.get(self.sender).is_none_or(|(v, _)| *v != vantage) {
+            self.sender = self.senders.iter().position(|(v, _)| *v == vantage).unwrap_or(self.senders.len());
+        }
+        match self.senders.get_mut(self.sender) {
             Some((_, only)) if *only != Some(src) => *only = None,
             Some(_) => {}
             None => self.senders.push((vantage, Some(src))),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{OWN_INTERFACE, network, spoken, visibility};
+use super::silent_server::{nobody, only_this_client};
+use super::{OWN_INTERFACE, last_place, network, spoken, visibility};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -132,10 +133,9 @@ impl DiscoverUnanswered {
             return;
         }
         let is_final = cx.now.since(first) >= self.last_wait;
-        // Tries must have gone on: who asked twice and left may not want an address any more.
-        let goes_on = wait_goes_on(&self.waits, talk, self.wait);
         let Some(wait) = self.waits.get_mut(&talk) else { return };
-        let level = if is_final && goes_on {
+        // Tries must have gone on: who asked twice and left may not want an address any more.
+        let level = if is_final && wait.last > first.after(self.wait) {
             (Confidence::Confirmed, Severity::Error)
         } else {
             (Confidence::Likely, Severity::Warning)
@@ -192,7 +192,11 @@ impl DiscoverUnanswered {
             let Some(wait) = self.waits.get_mut(id) else { continue };
             wait.is_together = true;
             self.due.clear(id);
-            evidence.push(if waiting.len() > 1 { wait.asked.cited.clone() } else { last_or(&wait.fresh, &wait.asked) });
+            evidence.push(if waiting.len() > 1 {
+                wait.asked.cited.clone()
+            } else {
+                wait.fresh.last().unwrap_or(&wait.asked.cited).clone()
+            });
             wait.fresh.clear();
             if let Some(single) = wait.claimed.take() {
                 cx.absorb(
@@ -318,49 +322,6 @@ impl Net {
     }
 }
 
-fn wait_goes_on(waits: &BTreeMap<TalkId, Wait>, talk: TalkId, wait: Span) -> bool {
-    waits.get(&talk).is_some_and(|w| w.last > w.asked.time.after(wait))
-}
-
-fn last_or(fresh: &[Cited], asked: &DhcpStep) -> Cited {
-    fresh.last().unwrap_or(&asked.cited).clone()
-}
-
-/// The name of the interface that the question reached last.
-fn last_place(asked: &DhcpStep, cx: &Context<'_>) -> String {
-    let places = cx.world.dhcp.places(asked.client, asked.talk);
-    let last = places.last().copied().unwrap_or(asked.cited.at.vantage);
-    cx.world.vantage(last).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
-}
-
-fn nobody(claim: Claim) -> Claim {
-    claim
-        .cause("no DHCP server runs for this network: dnsmasq or the DHCP agent has died or was never started")
-        .cause("the VLAN is not carried all the way to the server: a trunk or switch port lacks it")
-        .cause("the host's link to the network is down or passes nothing")
-        .step("see whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
-        .step("with Neutron, see whether its agents are alive", "openstack network agent list --agent-type dhcp")
-        .step("look on the server's side whether the questions arrive", "tcpdump -eni any 'udp port 67'")
-        .step("start the server again", "systemctl restart neutron-dhcp-agent")
-}
-
-fn only_this_client(claim: Claim, client: &str) -> Claim {
-    claim
-        .cause("the server does not know this hardware address, and one that serves known clients only stays silent")
-        .cause("the pool of addresses is used up")
-        .cause("a filter against spoofed addresses drops what this client sends")
-        .cause("the client's switch port or bridge port does not forward yet (spanning tree)")
-        .step(
-            "see whether the server knows the client",
-            format!("grep -r {client} /var/lib/neutron/dhcp /var/lib/nova/networks"),
-        )
-        .step("read what the server says about it", format!("journalctl -t dnsmasq-dhcp | grep {client}"))
-        .step(
-            "look whether the questions reach the server",
-            format!("tcpdump -eni any 'udp port 67 and ether host {client}'"),
-        )
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::scene::{Say, found, play};
@@ -435,5 +396,15 @@ mod tests {
         assert_eq!(at("eth0", 20_000, &said), [""; 0]);
         said.insert(2, (200, Say::ack(3, 9)));
         assert_eq!(at("eth0", 20_000, &said), [SINGLE], "an answer to one client alone was seen");
+    }
+    #[test]
+    fn one_address_in_two_networks_is_two_clients_and_a_relayed_answer_belongs_to_its_question() {
+        let ask = |vid| Say::discover(1).tagged(vid).xid(u32::from(vid));
+        let mut said = vec![(0, ask(100)), (1, ask(200)), (4_000, ask(100)), (4_001, ask(200))];
+        said.push((5_000, Say::offer(1, 9).tagged(100).xid(100)));
+        assert_eq!(at("bond0", 20_000, &said), ["likely/warning Open fa:16:3e:00:00:01 200"]);
+        // The other side of a relay: another VLAN, the same transaction.
+        said.push((6_000, Say::offer(1, 9).tagged(300).xid(200).via(5)));
+        assert_eq!(at("bond0", 20_000, &said), [""; 0]);
     }
 }

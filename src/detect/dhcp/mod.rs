@@ -5,6 +5,7 @@ mod nak;
 mod offer_unanswered;
 #[cfg(test)]
 mod scene;
+mod silent_server;
 
 use super::{Context, Family};
 use crate::event::Place;
@@ -55,4 +56,11 @@ fn network(domain: DomainId, cx: &Context<'_>) -> String {
 /// The same by the name that keys have.
 fn spoken(name: &str) -> String {
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("VLAN {name}") } else { name.to_owned() }
+}
+
+/// The name of the interface that the question reached last.
+fn last_place(asked: &DhcpStep, cx: &Context<'_>) -> String {
+    let places = cx.world.dhcp.places(asked.client, asked.talk);
+    let last = places.last().copied().unwrap_or(asked.cited.at.vantage);
+    cx.world.vantage(last).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
 }

@@ -19,13 +19,14 @@ pub struct Say {
     yiaddr: u8,
     ciaddr: u8,
     giaddr: u8,
+    vid: u16,
     is_pxe: bool,
 }
 
 impl Say {
     const fn new(kind: DhcpKind, client: u8) -> Self {
         let xid = 0x100 + client as u32;
-        Self { kind: Some(kind), client, xid, server: None, yiaddr: 0, ciaddr: 0, giaddr: 0, is_pxe: false }
+        Self { kind: Some(kind), client, xid, server: None, yiaddr: 0, ciaddr: 0, giaddr: 0, vid: 0, is_pxe: false }
     }
 
     pub const fn discover(client: u8) -> Self {
@@ -66,6 +67,11 @@ impl Say {
 
     pub const fn via(self, giaddr: u8) -> Self {
         Self { giaddr, ..self }
+    }
+
+    /// With one tag (IEEE 802.1Q).
+    pub const fn tagged(self, vid: u16) -> Self {
+        Self { vid, ..self }
     }
 
     pub const fn pxe(self) -> Self {
@@ -120,7 +126,9 @@ impl Say {
         };
         let [high, low] = (udp_len + 20).to_be_bytes();
         let header = [0x45, 0, high, low, 0, 0, 0, 0, 64, 17, 0, 0];
-        [&macs[..], &[8, 0], &header, &src, &dst, &ports, &udp_len.to_be_bytes(), &[0, 0], &dhcp].concat()
+        let [tag_high, tag_low] = self.vid.to_be_bytes();
+        let tag: &[u8] = if self.vid == 0 { &[] } else { &[0x81, 0, tag_high, tag_low] };
+        [&macs[..], tag, &[8, 0], &header, &src, &dst, &ports, &udp_len.to_be_bytes(), &[0, 0], &dhcp].concat()
     }
 }
 
