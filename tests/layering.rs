@@ -55,6 +55,10 @@ fn every_module_names_only_those_below_it() {
             continue;
         };
         for (number, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
+            // Tests may drive the whole house.
+            if line.contains("cfg(test)]") {
+                break;
+            }
             for module in named(line) {
                 let is_module = LAYERS.iter().any(|(name, _)| *name == module);
                 if is_module && module != own && !allowed.contains(&module.as_str()) {

@@ -1,4 +1,5 @@
 //! For tests: DHCP messages of RFC 2131 figure 1 made byte by byte, and what the engine finds in them at given milliseconds.
+#![cfg(test)]
 
 use std::net::Ipv4Addr;
 
