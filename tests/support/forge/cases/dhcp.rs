@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         case("dhcp/discover-unanswered-for-a-minute", "bond0.pcap", pcap(unanswered_for_a_minute())),
         case("dhcp/five-clients-unanswered", "bond0.pcap", pcap(five_clients())),
         case("dhcp/offer-not-heard", "bond0.pcap", pcap(offer_not_heard())),
+        case("dhcp/offer-not-heard-once", "bond0.pcap", pcap(offer_not_heard_once())),
         case("dhcp/offer-then-silence", "bond0.pcap", pcap(offer_then_silence())),
         case("dhcp/offer-late-but-taken", "bond0.pcap", pcap(late_offer())),
         case("dhcp/renewal-refused", "bond0.pcap", pcap(refused())),
@@ -101,6 +102,10 @@ fn five_clients() -> Vec<Shot> {
 
 fn offer_not_heard() -> Vec<Shot> {
     in_order(vec![asking(GUEST, &[0.0, 4.1, 12.2]), vec![offered(0.02, XID), offered(4.12, XID)]])
+}
+
+fn offer_not_heard_once() -> Vec<Shot> {
+    in_order(vec![asking(GUEST, &[0.0, 4.1]), vec![offered(0.02, XID)]])
 }
 
 fn offer_then_silence() -> Vec<Shot> {
