@@ -152,7 +152,8 @@ impl StackedVlan {
             );
             self.links.remove(&key);
         } else {
-            self.deadlines.set(key, cx.now.after(patience));
+            // Each look waits as long again as all before it: a capture may leap over years in which nothing can change.
+            self.deadlines.set(key, cx.now.after(cx.now.since(stack.last).max(patience)));
         }
     }
 
