@@ -6,7 +6,7 @@ mod options;
 #[cfg(test)]
 mod tests;
 
-use self::blocks::{Found, SECTION, Sections};
+use self::blocks::{Found, SECTION, Sections, is_numbered};
 use super::error::{Part, SourceError, Trouble};
 use super::unpack::{Packing, Position, format_name};
 use super::window::{Order, Window};
@@ -57,8 +57,10 @@ impl Pcapng {
             let end = self.span.saturating_sub(LEAST.saturating_sub(BODY));
             let body = self.window.bytes().get(BODY..end).unwrap_or_default();
             self.found = self.sections.take(kind, body)?;
-            if self.found.is_some() {
+            if self.found.is_some() || is_numbered(kind) {
                 self.number = self.number.saturating_add(1);
+            }
+            if self.found.is_some() {
                 return Ok(true);
             }
         }

@@ -107,9 +107,11 @@ fn a_simple_packet_has_the_time_before_and_the_snap_length() {
 fn an_obsolete_packet_block_and_blocks_that_are_skipped() {
     // Interface 0, two lost before it.
     let old = little(2, b"\0\0\x02\0\0\0\0\0\x05\0\0\0\x03\0\0\0\x02\0\0\0abc\0\x02\0\x04\0\x02\0\0\0");
-    let skipped = [4, 10, 0xbad, 0x4000_0bad, 0x8000_0001].map(|kind| little(kind, b"\xff\xff\xff\xff")).concat();
+    let skipped = [4, 10, 0xbad, 0x4000_0bad, 9, 0x8000_0001].map(|kind| little(kind, b"\xff\xff\xff\xff")).concat();
     let all = read(&[&section(), &skipped, &interface(&[]), &skipped, &old, &skipped]);
     assert_eq!((all.frames.len(), all.interfaces[0].dropped, all.error), (1, 2, None));
+    // Wireshark gives numbers to two custom blocks and a journal entry, twice before the frame.
+    assert_eq!(all.frames[0].number, 7);
     // More was captured than there was: what is there counts.
     assert_eq!((all.frames[0].wire_len, all.frames[0].direction), (3, Direction::Out));
 }
