@@ -70,7 +70,7 @@ pub enum Trouble {
     NotCapture(Vec<u8>),
     /// A major version that is not known.
     #[error(
-        "format version {major}.{minor} is not known, only {known} is; capture again, or convert the file with editcap"
+        "format version {major}.{minor} is not known, only {known} is; the file is damaged, or of a kind that no current tool writes"
     )]
     Version {
         /// Of the file.
@@ -137,7 +137,7 @@ pub enum Trouble {
         known: usize,
     },
     /// More interfaces than are kept.
-    #[error("describes more than {0} interfaces; split the file with editcap")]
+    #[error("describes more than {0} interfaces; capture fewer of them into one file")]
     TooManyInterfaces(usize),
     /// A frame that is longer than its block.
     #[error("holds {} of a frame that claims {length}", Bytes(*room))]

@@ -21,15 +21,17 @@ const ENHANCED_PACKET: u32 = 6;
 const JOURNAL: u32 = 9;
 /// A custom block that may be copied, and one that may not.
 const CUSTOM: [u32; 2] = [0xbad, 0x4000_0bad];
+/// Events of sysdig: first and second version, and the second with large parameters. Wireshark does not number those with flags.
+const SYSDIG: [u32; 3] = [0x204, 0x216, 0x221];
 
 /// Bytes of a block around its body: type, and length twice.
 const FRAME: usize = 12;
 /// Interfaces that are kept of one file. A host with a tap for each of a thousand guests has 5,000 links.
 const MOST_INTERFACES: usize = 65_536;
 
-/// Whether a block that is no frame has a frame number all the same. Wireshark (4.0 and later) numbers these, and our numbers are to be its numbers.
+/// Whether a block that is no frame has a frame number all the same. Wireshark 4.0 numbers these, as trials with it showed, and our numbers are to be its numbers.
 pub(super) fn is_numbered(kind: u32) -> bool {
-    kind == JOURNAL || CUSTOM.contains(&kind)
+    kind == JOURNAL || CUSTOM.contains(&kind) || SYSDIG.contains(&kind)
 }
 
 /// What the blocks so far have said.
