@@ -131,7 +131,11 @@ pub(in crate::source) mod tests {
     fn a_packed_capture_is_read_and_a_twice_packed_one_refused_by_name() {
         let all = read(&[&gzip(EMPTY)]);
         assert_eq!(all.format, "pcap (gzip)");
-        assert!(all.error.unwrap().contains("checksum does not agree"));
+        let said = all.error.unwrap();
+        assert!(
+            said.starts_with("x: record 1 at byte 24: the gzip stream is damaged or cut off: its checksum"),
+            "{said}"
+        );
         let twice = read(&[&gzip(&gzip(EMPTY))]).error.unwrap();
         assert!(twice.starts_with("x: a gzip stream inside a gzip stream is not read; "), "{twice}");
     }

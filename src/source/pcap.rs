@@ -121,8 +121,8 @@ impl Pcap {
         self.window.skip(self.head.span);
         self.head.span = 0;
         let header = self.layout.header;
-        if self.window.fill(header) == 0 {
-            return self.window.take_trouble().map_or(Ok(false), Err);
+        if self.window.fill(header) == 0 && !self.window.has_trouble() {
+            return Ok(false);
         }
         self.number = self.number.saturating_add(1);
         let words = self.layout.order.words(self.window.bytes());

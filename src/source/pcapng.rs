@@ -71,8 +71,8 @@ impl Pcapng {
     fn block(&mut self) -> Result<Option<u32>, Trouble> {
         self.window.skip(self.span);
         self.span = 0;
-        if self.window.fill(LEAST) == 0 {
-            return self.window.take_trouble().map_or(Ok(None), Err);
+        if self.window.fill(LEAST) == 0 && !self.window.has_trouble() {
+            return Ok(None);
         }
         self.blocks = self.blocks.saturating_add(1);
         let Some([section, _, magic]) = Order::Big.words(self.window.bytes()) else {

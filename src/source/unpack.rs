@@ -182,6 +182,9 @@ impl Read for Limited {
             }
             // Trouble of the disk keeps its own words.
             Err(error) if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Trouble::Packed { packing, why: "it ends in the middle".to_owned() }.into())
+            }
             Err(error) => Err(Trouble::Packed { packing, why: error.to_string() }.into()),
         }
     }

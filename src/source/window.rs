@@ -59,6 +59,11 @@ impl Window {
         self.offset
     }
 
+    /// Whether the stream ended where it should not have.
+    pub(super) const fn has_trouble(&self) -> bool {
+        self.trouble.is_some()
+    }
+
     /// Why the stream ended, where it was not its end; told once.
     pub(super) fn take_trouble(&mut self) -> Option<Trouble> {
         self.trouble.take()
