@@ -14,16 +14,18 @@ mod case;
 mod error;
 mod hostlog;
 mod merge;
+mod open;
 mod pcap;
 mod pcapng;
 mod unpack;
 mod window;
 
 pub use case::{CASE_FILE, Case, CaseFile, CaseVantage, lane};
-pub use error::SourceError;
+pub use error::{Part, SourceError, Trouble};
 pub use hostlog::HostLog;
 pub use merge::{Item, Lane, Merge, Outcome};
-pub use unpack::{open, open_reader};
+pub use open::{open, open_reader};
+pub use unpack::Packing;
 
 use crate::event::Record;
 use crate::value::{Outside, Timestamp};

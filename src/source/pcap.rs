@@ -1,151 +1,180 @@
-//! The classic capture file (draft-ietf-opsawg-pcap): micro- and nanoseconds, both byte orders, and Kuznetzov's "modified" record header.
+//! pcap files (draft-ietf-opsawg-pcap): micro- and nanoseconds, both byte orders, versions 2.0 to 2.x, and the "modified" record header of Alexey Kuznetsov's patches.
+//! Not handled: the further variants that Wireshark guesses from the contents (AIX, Nokia, Red Hat's SS990915), and versions 1.x and 543.0.
 
-use super::error::Damage;
+use super::error::{Part, SourceError, Trouble};
+use super::unpack::{Packing, Position, format_name};
 use super::window::{Order, Window};
-use super::{Interface, Source, SourceError};
+use super::{Interface, Source};
 use crate::event::{Direction, Offload, Record};
 use crate::value::{Outside, Timestamp};
 use crate::wire::LinkType;
 
+/// Bytes of the file header.
 const FILE_HEADER: usize = 24;
-/// The most bytes of a frame that libpcap and Wireshark write: a longer record is damage.
-const LONGEST: u32 = 262_144;
+/// Bytes of a record header.
+const HEADER: usize = 16;
+/// Bytes of a record header in the modified format: an interface index, a protocol and a packet type more.
+const MODIFIED_HEADER: usize = 24;
+/// Longest record that is taken, whatever the file header says: tcpdump's and Wireshark's largest snap length.
+const MOST: u32 = 262_144;
 
-/// A classic capture file.
-pub struct Pcap {
+/// A pcap file that is being read.
+pub(super) struct Pcap {
     path: Outside,
     window: Window,
-    form: Form,
+    position: Position,
+    packing: Option<Packing>,
+    layout: Layout,
     interface: [Interface; 1],
     number: u64,
-    /// Bytes of the record at the window's beginning, its header included.
-    current: usize,
-    time: Timestamp,
-    wire_len: u32,
+    head: Head,
+    is_over: bool,
 }
 
-/// How the file is written, as its first four bytes tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Form {
+/// How the records of a file are laid out.
+#[derive(Clone, Copy)]
+struct Layout {
     order: Order,
-    /// Nanoseconds in one unit of the stamp's fraction.
-    unit: i64,
-    /// Bytes of a record's header.
     header: usize,
+    /// Nanoseconds in a unit of the fraction.
+    unit: i64,
+    swap: Swap,
 }
 
-impl Form {
-    fn from_magic(magic: [u8; 4]) -> Option<Self> {
-        let form = |order, unit, header| Some(Self { order, unit, header });
-        match magic {
-            [0xd4, 0xc3, 0xb2, 0xa1] => form(Order::Little, 1_000, 16),
-            [0xa1, 0xb2, 0xc3, 0xd4] => form(Order::Big, 1_000, 16),
-            [0x4d, 0x3c, 0xb2, 0xa1] => form(Order::Little, 1, 16),
-            [0xa1, 0xb2, 0x3c, 0x4d] => form(Order::Big, 1, 16),
-            [0x34, 0xcd, 0xb2, 0xa1] => form(Order::Little, 1_000, 24),
-            [0xa1, 0xb2, 0xcd, 0x34] => form(Order::Big, 1_000, 24),
-            _ => None,
-        }
-    }
+/// Which of the two lengths comes first.
+#[derive(Clone, Copy)]
+enum Swap {
+    /// The captured one.
+    No,
+    /// The captured one or the other; the captured one is never the larger.
+    Maybe,
+    /// The original one.
+    Yes,
 }
 
-/// Whether a file that begins so is a classic capture.
-pub fn is_magic(magic: [u8; 4]) -> bool {
-    Form::from_magic(magic).is_some()
+/// The record at the beginning of the window.
+#[derive(Clone, Copy, Default)]
+struct Head {
+    time: Timestamp,
+    captured: usize,
+    wire_len: u32,
+    /// Bytes with the header; 0 before the first record.
+    span: usize,
 }
 
 impl Pcap {
-    /// Reads the file header from `window`.
-    ///
-    /// # Errors
-    /// When the header is cut, or its version is not 2.
-    pub fn open(path: Outside, mut window: Window) -> Result<Self, SourceError> {
-        let whole = window.need(FILE_HEADER).map_err(|e| SourceError::unreadable(&path, &e))?;
-        let place = Damage { unit: "header", number: 1, offset: 0 };
-        let bytes = window.bytes();
-        let form = bytes.first_chunk().copied().and_then(Form::from_magic);
-        let (true, Some(form)) = (whole, form) else {
-            let why = format!("the file ends after {} bytes of a header of {FILE_HEADER}", bytes.len());
-            return Err(SourceError::damaged(&path, place, why));
+    /// Whether these are the first bytes of a pcap file.
+    pub(super) fn is_magic(first: &[u8]) -> bool {
+        Layout::from_magic(first).is_some()
+    }
+
+    /// Reads the file header at the beginning of `window`.
+    pub(super) fn new(
+        path: Outside,
+        mut window: Window,
+        packing: Option<Packing>,
+        position: Position,
+    ) -> Result<Self, SourceError> {
+        window.fill(FILE_HEADER);
+        let header = Layout::from_magic(window.bytes())
+            .and_then(|layout| Some((layout, layout.order.words::<6>(window.bytes())?)));
+        let Some((mut layout, [_, version, _, _, snap_len, link])) = header else {
+            let kind = window.cut("file header", FILE_HEADER);
+            return Err(SourceError::whole(path, kind));
         };
-        let (major, minor) = (form.order.u16(bytes, 4), form.order.u16(bytes, 6));
+        let (major, minor) = layout.order.halves(version);
         if major != 2 {
-            let why = format!("version {major}.{minor} of the format is unknown; 2.4 is what every tool writes");
-            return Err(SourceError::damaged(&path, place, why));
+            return Err(SourceError::whole(path, Trouble::Version { major, minor, known: 2 }));
         }
-        // The upper bits hold the length of a frame check sequence or are reserved, and readers must ignore what is reserved.
-        let link = LinkType::from_pcap(form.order.u32(bytes, 20) & 0xffff);
+        // libpcap: the lengths were the other way round before 2.3; in 2.3 some writers did so and some did not.
+        layout.swap = match minor {
+            0..=2 => Swap::Yes,
+            3 => Swap::Maybe,
+            _ => Swap::No,
+        };
+        window.skip(FILE_HEADER);
         let interface = Interface {
             name: None,
             description: None,
-            link,
-            snap_len: form.order.u32(bytes, 16),
+            // The upper half holds the length of a frame check sequence and reserved bits.
+            link: LinkType::from_pcap(link & 0xffff),
+            snap_len,
             filter: None,
             dropped: 0,
             end: None,
         };
-        window.skip(FILE_HEADER);
         Ok(Self {
             path,
             window,
-            form,
+            position,
+            packing,
+            layout,
             interface: [interface],
             number: 0,
-            current: 0,
-            time: Timestamp::MIN,
-            wire_len: 0,
+            head: Head::default(),
+            is_over: false,
         })
     }
 
-    fn damaged(&self, why: String) -> SourceError {
-        let place = Damage { unit: "record", number: self.number.saturating_add(1), offset: self.window.offset() };
-        SourceError::damaged(&self.path, place, why)
-    }
-
-    fn need(&mut self, bytes: usize) -> Result<bool, SourceError> {
-        self.window.need(bytes).map_err(|e| self.damaged(Outside::from(e.to_string().as_str()).to_string()))
+    /// Moves to the next record.
+    fn step(&mut self) -> Result<bool, Trouble> {
+        self.window.skip(self.head.span);
+        self.head.span = 0;
+        let header = self.layout.header;
+        if self.window.fill(header) == 0 && !self.window.has_trouble() {
+            return Ok(false);
+        }
+        self.number = self.number.saturating_add(1);
+        let words = self.layout.order.words(self.window.bytes());
+        let (true, Some([second, fraction, first, last])) = (self.window.bytes().len() >= header, words) else {
+            return Err(self.window.cut("record header", header));
+        };
+        let (captured, original) = match self.layout.swap {
+            Swap::Yes => (last, first),
+            Swap::Maybe if first > last => (last, first),
+            Swap::Maybe | Swap::No => (first, last),
+        };
+        if captured > MOST {
+            let (length, most) = (u64::from(captured), u64::from(MOST));
+            return Err(Trouble::TooLong { what: "record", length, most });
+        }
+        let wire_len = original.max(captured);
+        let captured = captured as usize;
+        let span = header.saturating_add(captured);
+        if self.window.fill(span) < span {
+            return Err(self.window.cut("record", span));
+        }
+        // A fraction of more than a second carries over by itself.
+        let time = Timestamp::from_parts(i64::from(second), i64::from(fraction).saturating_mul(self.layout.unit));
+        self.head = Head { time, captured, wire_len, span };
+        Ok(true)
     }
 }
 
 impl Source for Pcap {
     fn advance(&mut self) -> Result<bool, SourceError> {
-        self.window.skip(self.current);
-        self.current = 0;
-        let Form { order, unit, header } = self.form;
-        if !self.need(header)? {
-            return match self.window.bytes().len() {
-                0 => Ok(false),
-                have => Err(self.damaged(format!("the file ends {have} bytes into a record header of {header}"))),
-            };
+        if self.is_over {
+            return Ok(false);
         }
-        let bytes = self.window.bytes();
-        let (seconds, fraction) = (order.u32(bytes, 0), order.u32(bytes, 4));
-        let (captured, original) = (order.u32(bytes, 8), order.u32(bytes, 12));
-        if captured > LONGEST {
-            return Err(self
-                .damaged(format!("it claims {captured} bytes, and no capture keeps more than {LONGEST} of a frame")));
-        }
-        let whole = header.saturating_add(captured as usize);
-        if !self.need(whole)? {
-            let have = self.window.bytes().len();
-            return Err(self.damaged(format!("the file ends {have} bytes into a record of {whole}")));
-        }
-        self.number = self.number.saturating_add(1);
-        self.current = whole;
-        self.time = Timestamp::from_parts(i64::from(seconds), i64::from(fraction).saturating_mul(unit));
-        self.wire_len = original.max(captured);
-        Ok(true)
+        let step = self.step();
+        self.is_over = !matches!(step, Ok(true));
+        step.map_err(|kind| {
+            let (part, offset) = (Part::Record(self.number), self.window.offset());
+            SourceError { path: self.path.clone(), part, offset, kind }
+        })
     }
 
     fn record(&self) -> Record<'_> {
+        let span = self.window.bytes().get(..self.head.span).unwrap_or_default();
+        let start = self.head.span.saturating_sub(self.head.captured);
         Record {
             interface: 0,
             number: self.number,
-            time: self.time,
-            wire_len: self.wire_len,
+            time: self.head.time,
+            wire_len: self.head.wire_len,
             direction: Direction::Unknown,
             offload: Offload::Unknown,
-            bytes: self.window.bytes().get(self.form.header..self.current).unwrap_or(&[]),
+            bytes: span.get(start..).unwrap_or_default(),
         }
     }
 
@@ -154,74 +183,93 @@ impl Source for Pcap {
     }
 
     fn format(&self) -> String {
-        "pcap".to_owned()
+        format_name("pcap", self.packing)
     }
 
     fn position(&self) -> u64 {
-        self.window.offset()
+        self.position.bytes()
+    }
+}
+
+impl Layout {
+    fn from_magic(first: &[u8]) -> Option<Self> {
+        let magic = first.first_chunk::<4>()?;
+        [Order::Big, Order::Little].into_iter().find_map(|order| {
+            let (unit, header) = match order.u32(*magic) {
+                0xa1b2_c3d4 => (1_000, HEADER),
+                0xa1b2_3c4d => (1, HEADER),
+                0xa1b2_cd34 => (1_000, MODIFIED_HEADER),
+                _ => return None,
+            };
+            Some(Self { order, header, unit, swap: Swap::No })
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::open::tests::{Read, read};
     use super::*;
 
-    fn file(order: Order, magic: u32, records: &[(u32, u32, u32, u32, &[u8])]) -> Vec<u8> {
-        let n32 = |n: u32| if order == Order::Little { n.to_le_bytes() } else { n.to_be_bytes() };
-        let n16 = |n: u16| if order == Order::Little { n.to_le_bytes() } else { n.to_be_bytes() };
-        let mut out = n32(magic).to_vec();
-        out.extend([n16(2), n16(4)].concat());
-        out.extend([n32(0), n32(0), n32(65_535), n32(1)].concat());
-        for (seconds, fraction, captured, original, bytes) in records {
-            out.extend([n32(*seconds), n32(*fraction), n32(*captured), n32(*original)].concat());
-            out.extend(*bytes);
-        }
-        out
+    /// Little-endian, microseconds, version 2.4, snap length 65535, Ethernet (draft-ietf-opsawg-pcap, 4).
+    const LITTLE: &[u8] = b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x01\0\0\0";
+    /// Big-endian, nanoseconds, raw IP, with a frame check sequence of four bytes told in the upper bits.
+    const BIG: &[u8] = b"\xa1\xb2\x3c\x4d\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x10\x24\0\0\x65";
+    /// 1 s, 2,000,003 µs, three bytes of sixty.
+    const RECORD: &[u8] = b"\x01\0\0\0\x83\x84\x1e\0\x03\0\0\0\x3c\0\0\0abc";
+
+    #[test]
+    fn a_record_is_read_in_either_order_and_unit() {
+        let all = read(&[LITTLE, RECORD, RECORD]);
+        assert_eq!(all.frames.len(), 2);
+        assert_eq!(all.frames[1].number, 2);
+        assert_eq!(all.frames[0].time, Timestamp::from_parts(3, 3_000));
+        assert_eq!((all.frames[0].wire_len, all.frames[0].bytes.as_slice()), (60, &b"abc"[..]));
+        assert_eq!((all.interfaces[0].link, all.interfaces[0].snap_len), (LinkType::Ethernet, 65_535));
+        assert_eq!((all.format.as_str(), all.error), ("pcap", None));
+
+        // The record says more captured than there was on the wire; and it is longer than the snap length of 16.
+        let all = read(&[BIG, b"\0\0\0\x01\0\0\0\x09\0\0\0\x14\0\0\0\x02", &[7; 20]]);
+        assert_eq!(all.frames[0].time, Timestamp::from_nanos(1_000_000_009));
+        assert_eq!((all.frames[0].wire_len, all.frames[0].bytes.len()), (20, 20));
+        assert_eq!((all.interfaces[0].link, all.error), (LinkType::RawIp, None));
     }
 
-    fn read(bytes: Vec<u8>) -> (Vec<(i64, u32, usize)>, Option<String>) {
-        let window = Window::new(Box::new(std::io::Cursor::new(bytes)));
-        let mut source = match Pcap::open(Outside::from("f.pcap"), window) {
-            Ok(source) => source,
-            Err(error) => return (Vec::new(), Some(error.to_string())),
+    #[test]
+    fn the_modified_header_has_eight_bytes_more() {
+        let header = [b"\x34\xcd\xb2\xa1", &LITTLE[4..]].concat();
+        let all = read(&[&header, &RECORD[..16], b"\x02\0\0\0\x08\0\x04\0", b"abc"]);
+        assert_eq!((all.frames[0].bytes.as_slice(), all.error), (&b"abc"[..], None));
+    }
+
+    #[test]
+    fn old_versions_have_the_lengths_the_other_way_round() {
+        let swapped = b"\x01\0\0\0\0\0\0\0\x3c\0\0\0\x03\0\0\0abc";
+        for (minor, record) in [(1, &swapped[..]), (2, swapped), (3, swapped), (3, RECORD), (4, RECORD)] {
+            let mut header = LITTLE.to_vec();
+            header[6] = minor;
+            let all = read(&[&header, record]);
+            assert_eq!((all.frames[0].wire_len, all.frames[0].bytes.as_slice(), all.error), (60, &b"abc"[..], None));
+        }
+    }
+
+    #[test]
+    fn damage_comes_after_every_whole_frame() {
+        let error = |parts: &[&[u8]]| {
+            let Read { frames, error, .. } = read(parts);
+            (frames.len(), error.unwrap_or_default())
         };
-        let mut records = Vec::new();
-        loop {
-            match source.advance() {
-                Ok(true) => {
-                    let record = source.record();
-                    records.push((record.time.nanos(), record.wire_len, record.bytes.len()));
-                }
-                Ok(false) => return (records, None),
-                Err(error) => return (records, Some(error.to_string())),
-            }
-        }
-    }
-
-    #[test]
-    fn both_orders_and_both_resolutions() {
-        for order in [Order::Little, Order::Big] {
-            let micro = file(order, 0xa1b2_c3d4, &[(1, 2, 3, 60, b"abc")]);
-            assert_eq!(read(micro), (vec![(1_000_002_000, 60, 3)], None));
-            let nano = file(order, 0xa1b2_3c4d, &[(1, 2, 3, 3, b"abc")]);
-            assert_eq!(read(nano), (vec![(1_000_000_002, 3, 3)], None));
-        }
-    }
-
-    #[test]
-    fn whole_records_before_the_damage_are_read() {
-        let mut bytes = file(Order::Little, 0xa1b2_c3d4, &[(1, 0, 3, 3, b"abc"), (2, 0, 3, 3, b"abc")]);
-        bytes.pop();
-        let (records, error) = read(bytes);
-        assert_eq!(records.len(), 1);
-        assert_eq!(error.as_deref(), Some("f.pcap: record 2 at byte 43: the file ends 18 bytes into a record of 19"));
-        let (_, error) = read(file(Order::Big, 0xa1b2_c3d4, &[(1, 0, 1 << 30, 3, b"abc")]));
-        assert!(error.unwrap().contains("it claims 1073741824 bytes"));
-    }
-
-    #[test]
-    fn a_million_microseconds_are_a_second() {
-        let (records, _) = read(file(Order::Little, 0xa1b2_c3d4, &[(1, 1_500_000, 0, 0, b"")]));
-        assert_eq!(records, [(2_500_000_000, 0, 0)]);
+        let (count, said) = error(&[LITTLE, RECORD, &RECORD[..18]]);
+        assert_eq!((count, said.as_str()), (1, "x: record 2 at byte 43: the file ends 18 bytes into a record of 19"));
+        let (count, said) = error(&[LITTLE, RECORD, &RECORD[..1]]);
+        assert_eq!(
+            (count, said.as_str()),
+            (1, "x: record 2 at byte 43: the file ends 1 byte into a record header of 16")
+        );
+        let (count, said) = error(&[LITTLE, RECORD, b"\0\0\0\0\0\0\0\0\x01\0\x04\0\x01\0\x04\0", &[0; 300_000]]);
+        assert!(count == 1 && said.contains("record of 262145 bytes is over the limit of 262144"), "{said}");
+        assert_eq!(error(&[&LITTLE[..10]]), (0, "x: the file ends 10 bytes into a file header of 24".into()));
+        let old = [b"\xd4\xc3\xb2\xa1\x1f\x02\0\0", &LITTLE[8..]].concat();
+        assert!(error(&[&old]).1.starts_with("x: format version 543.0 is not known, only 2 is; "));
     }
 }

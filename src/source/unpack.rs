@@ -1,241 +1,285 @@
-//! Opens a capture by its first bytes: pcap or pcapng, plain or inside gzip, zstd or lz4. What is unpacked has a limit on its expansion.
+//! Unpacking of gzip (RFC 1952), zstd (RFC 8878) and lz4 frames, told by their first bytes, with a limit on what may come out.
+//! Not handled: bzip2, xz, lz4's legacy frames, dictionaries, a packed stream in a packed stream.
 
-use std::fs::File;
-use std::io::{self, Cursor, Read};
-use std::path::Path;
+mod gzip;
+mod lz4;
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::window::Window;
-use super::{Interface, Source, SourceError, pcap, pcapng};
-use crate::event::Record;
-use crate::value::Outside;
+use self::gzip::Gunzip;
+use self::lz4::Lz4;
+use super::error::Trouble;
 
-/// Bytes out past which unpacking stops whatever went in.
-const MOST_OUT: u64 = 4 << 30;
-/// Bytes out for each byte in past which unpacking stops; frames of zeros reach 1,000 at best.
-const MOST_RATIO: u64 = 1_000;
-/// Bytes out before the ratio counts.
+/// Never refuse an expansion before so much came out: 64 MiB.
 const FREE: u64 = 64 << 20;
+/// Refuse what became larger than this: 4 GiB.
+const MOST: u64 = 4 << 30;
+/// Refuse what became so many times larger. Deflate does not reach 1,032 to 1; captures of real traffic stay below 100.
+const TIMES: u64 = 1_000;
+/// Largest window of a zstd frame, as a power of two: 128 MiB, which is what the zstd tool takes unasked.
+const ZSTD_WINDOW: u32 = 27;
+/// Bytes asked of zstd at once; what it unpacked in a call that fails is lost, so little is asked.
+const ZSTD_PIECE: usize = 4_096;
 
-/// Opens the capture at `path`; `-` is standard input.
-///
-/// # Errors
-/// When it cannot be opened, or is not a capture.
-pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
-    let shown = Outside::from(path.to_string_lossy().as_ref());
-    if path.as_os_str() == "-" {
-        return open_reader(Outside::from("stdin"), Box::new(io::stdin()));
-    }
-    let file = File::open(path).map_err(|e| SourceError::unreadable(&shown, &e))?;
-    if file.metadata().is_ok_and(|about| about.is_dir()) {
-        return Err(SourceError::unreadable(&shown, &io::ErrorKind::IsADirectory.into()));
-    }
-    open_reader(shown, Box::new(file))
-}
-
-/// Opens the capture that `from` gives; errors call it `path`.
-///
-/// # Errors
-/// When it is not a capture, or breaks off in its header.
-pub fn open_reader(path: Outside, from: Box<dyn Read + Send>) -> Result<Box<dyn Source>, SourceError> {
-    let read = Arc::new(AtomicU64::new(0));
-    let counted = Counted { from, read: Arc::clone(&read) };
-    let (head, from) = peek(&path, Box::new(counted))?;
-    let Some(packing) = Packing::from_magic(head) else {
-        return plain(path, head, from);
-    };
-    let unpacked = packing.unpack(from).map_err(|e| SourceError::unreadable(&path, &e))?;
-    let limited = Limited { from: unpacked, read: Arc::clone(&read), out: 0 };
-    let (head, from) = peek(&path, Box::new(limited))?;
-    if let Some(inner) = Packing::from_magic(head) {
-        let why = format!(
-            "{} inside {}: it is packed twice; unpack it once and name what comes out",
-            inner.name(),
-            packing.name()
-        );
-        return Err(SourceError::nonsense(&path, &why));
-    }
-    let source = plain(path, head, from)?;
-    Ok(Box::new(Unpacked { source, packing, read }))
-}
-
-fn plain(path: Outside, head: [u8; 4], from: Box<dyn Read + Send>) -> Result<Box<dyn Source>, SourceError> {
-    let window = Window::new(from);
-    if pcap::is_magic(head) {
-        Ok(Box::new(pcap::Pcap::open(path, window)?))
-    } else if pcapng::is_magic(head) {
-        Ok(Box::new(pcapng::Pcapng::open(path, window)))
-    } else {
-        let [a, b, c, d] = head;
-        let why = format!(
-            "it begins with {a:02x} {b:02x} {c:02x} {d:02x}, which is not a capture; pcap and pcapng are read, plain or in gzip, zstd or lz4"
-        );
-        Err(SourceError::nonsense(&path, &why))
-    }
-}
-
-/// The first four bytes, and a reader that gives them again. A file with fewer has zeros behind.
-fn peek(path: &Outside, mut from: Box<dyn Read + Send>) -> Result<([u8; 4], Box<dyn Read + Send>), SourceError> {
-    let mut head = Vec::new();
-    let read = (&mut from).take(4).read_to_end(&mut head);
-    if let (Err(error), true) = (&read, head.len() < 4) {
-        return Err(SourceError::unreadable(path, error));
-    }
-    if head.is_empty() {
-        return Err(SourceError::nonsense(
-            path,
-            "the file is empty: it has 0 bytes, and a capture begins with a header of 24",
-        ));
-    }
-    let mut magic = [0; 4];
-    magic.iter_mut().zip(&head).for_each(|(to, byte)| *to = *byte);
-    Ok((magic, Box::new(Cursor::new(head).chain(from))))
-}
-
-/// How a file is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
+/// How a stream is packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Packing {
+    /// RFC 1952.
     Gzip,
+    /// RFC 8878.
     Zstd,
+    /// The frame format of lz4.
     Lz4,
 }
 
 impl Packing {
-    const fn from_magic(magic: [u8; 4]) -> Option<Self> {
-        match magic {
+    /// What the first four bytes of a stream tell.
+    pub(super) fn from_magic(first: &[u8]) -> Option<Self> {
+        match first {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            // RFC 8878 sections 3.1.1 and 3.1.2: a frame, or a frame to skip.
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Some(Self::Zstd),
-            [0x04, 0x22, 0x4d, 0x18] => Some(Self::Lz4),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Self::Lz4),
             _ => None,
         }
     }
+}
 
-    const fn name(self) -> &'static str {
-        match self {
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
             Self::Lz4 => "lz4",
-        }
-    }
-
-    fn unpack(self, from: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
-        Ok(match self {
-            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(from)),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::new(from)?),
-            Self::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(from)),
         })
     }
 }
 
-/// Counts what is read of a file.
+/// `pcap`, `pcapng (zstd)`.
+pub(super) fn format_name(format: &str, packing: Option<Packing>) -> String {
+    packing.map_or_else(|| format.to_owned(), |packing| format!("{format} ({packing})"))
+}
+
+/// How many bytes were read of a file; shared with who shows progress.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Position(Arc<AtomicU64>);
+
+impl Position {
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream that counts what is read of it.
 struct Counted {
     from: Box<dyn Read + Send>,
-    read: Arc<AtomicU64>,
+    position: Position,
 }
 
 impl Read for Counted {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(to)?;
-        self.read.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
+        let count = self.from.read(to)?;
+        self.position.0.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
     }
 }
 
-/// Stops when more came out than a capture can hold.
+/// What is known of a stream once its first bytes were seen.
+pub(super) struct Opened {
+    /// The stream, unpacked.
+    pub(super) stream: Box<dyn Read + Send>,
+    /// How it was packed.
+    pub(super) packing: Option<Packing>,
+    /// How much was read of it, packed.
+    pub(super) position: Position,
+}
+
+/// Looks at the first bytes of `from` and unpacks it where they say so.
+pub(super) fn unpack(from: Box<dyn Read + Send>) -> io::Result<Opened> {
+    let position = Position::default();
+    let mut from: Box<dyn BufRead + Send> = Box::new(BufReader::new(Counted { from, position: position.clone() }));
+    let mut skipped = Vec::new();
+    let mut first = take(&mut from, 4)?;
+    // A frame to be skipped may come first in zstd and in lz4 (RFC 8878, 3.1.2): what follows tells which of them it is.
+    while let [0x50..=0x5f, 0x2a, 0x4d, 0x18] = first.as_slice() {
+        skipped.extend_from_slice(&first);
+        let length = take(&mut from, 4)?;
+        let Some(length) = length.first_chunk() else { break };
+        let length = u64::from(u32::from_le_bytes(*length));
+        io::copy(&mut (&mut from).take(length), &mut io::sink())?;
+        skipped.clear();
+        first = take(&mut from, 4)?;
+    }
+    skipped.append(&mut first);
+    let packing = Packing::from_magic(&skipped);
+    let whole = Cursor::new(skipped).chain(from);
+    let Some(packing) = packing else {
+        return Ok(Opened { stream: Box::new(whole), packing, position });
+    };
+    let stream = match packing {
+        Packing::Gzip => Unpacker::Gzip(Box::new(Gunzip::new(Box::new(whole)))),
+        Packing::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(Box::new(whole) as Packed)?;
+            decoder.window_log_max(ZSTD_WINDOW)?;
+            Unpacker::Zstd(decoder)
+        }
+        Packing::Lz4 => Unpacker::Lz4(Box::new(Lz4::new(Box::new(whole)))),
+    };
+    let limited = Limited { from: stream, packing, position: position.clone(), output: 0 };
+    Ok(Opened { stream: Box::new(limited), packing: Some(packing), position })
+}
+
+/// At most `count` bytes; less at the end of the stream.
+fn take(from: &mut dyn BufRead, count: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(count).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+type Packed = Box<dyn BufRead + Send>;
+
+/// One of the three.
+enum Unpacker {
+    Gzip(Box<Gunzip>),
+    Zstd(zstd::stream::read::Decoder<'static, Packed>),
+    Lz4(Box<Lz4>),
+}
+
+impl Read for Unpacker {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Gzip(from) => from.read(to),
+            Self::Zstd(from) => {
+                let most = to.len().min(ZSTD_PIECE);
+                from.read(to.get_mut(..most).unwrap_or_default())
+            }
+            Self::Lz4(from) => from.read(to),
+        }
+    }
+}
+
+/// Stops at the expansion limit, and says of trouble that it came from unpacking.
 struct Limited {
-    from: Box<dyn Read + Send>,
-    read: Arc<AtomicU64>,
-    out: u64,
+    from: Unpacker,
+    packing: Packing,
+    position: Position,
+    output: u64,
 }
 
 impl Read for Limited {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let packed = self.read.load(Ordering::Relaxed);
-        if self.out > MOST_OUT || (self.out > FREE && self.out > packed.saturating_mul(MOST_RATIO)) {
-            let why = format!(
-                "stopped at the expansion limit: {packed} bytes unpacked to {} so far; unpack the file first if it is meant to be so large",
-                self.out
-            );
-            return Err(io::Error::other(why));
+        let (packing, input, output) = (self.packing, self.position.bytes(), self.output);
+        if is_over_limit(input, output) {
+            return Err(Trouble::Expansion { packing, input, output }.into());
         }
-        let read = self.from.read(to)?;
-        self.out = self.out.saturating_add(read as u64);
-        Ok(read)
+        match self.from.read(to) {
+            Ok(count) => {
+                self.output = self.output.saturating_add(count as u64);
+                Ok(count)
+            }
+            // Trouble of the disk keeps its own words.
+            Err(error) if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Trouble::Packed { packing, why: "it ends in the middle".to_owned() }.into())
+            }
+            Err(error) => Err(Trouble::Packed { packing, why: error.to_string() }.into()),
+        }
     }
 }
 
-/// A source that is packed.
-struct Unpacked {
-    source: Box<dyn Source>,
-    packing: Packing,
-    read: Arc<AtomicU64>,
-}
-
-impl Source for Unpacked {
-    fn advance(&mut self) -> Result<bool, SourceError> {
-        self.source.advance()
-    }
-
-    fn record(&self) -> Record<'_> {
-        self.source.record()
-    }
-
-    fn interfaces(&self) -> &[Interface] {
-        self.source.interfaces()
-    }
-
-    fn format(&self) -> String {
-        format!("{} ({})", self.source.format(), self.packing.name())
-    }
-
-    fn position(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
+/// Whether `input` bytes became more than is believed.
+const fn is_over_limit(input: u64, output: u64) -> bool {
+    output > FREE && (output > MOST || output > input.saturating_mul(TIMES))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
-    /// An empty classic capture, by its header.
-    const EMPTY: [u8; 24] = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+    /// `netdiag` as `zstd --no-check` packs it: one raw block of seven bytes.
+    const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd\x20\x07\x39\0\0netdiag";
+    /// A frame that zstd and lz4 skip: two bytes.
+    const SKIPPED: &[u8] = b"\x5a\x2a\x4d\x18\x02\0\0\0xx";
 
-    fn open_bytes(bytes: Vec<u8>) -> Result<String, String> {
-        let mut source = open_reader(Outside::from("f"), Box::new(Cursor::new(bytes))).map_err(|e| e.to_string())?;
-        while source.advance().map_err(|e| e.to_string())? {}
-        Ok(source.format())
+    /// `netdiag` as an lz4 frame.
+    fn lz4() -> Vec<u8> {
+        use std::io::Write;
+        let mut packer = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        packer.write_all(b"netdiag").unwrap();
+        packer.finish().unwrap()
     }
 
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        to.write_all(bytes).unwrap();
-        to.finish().unwrap()
-    }
-
-    #[test]
-    fn a_capture_is_known_by_its_first_bytes() {
-        assert_eq!(open_bytes(EMPTY.to_vec()).as_deref(), Ok("pcap"));
-        assert_eq!(open_bytes(gzip(&EMPTY)).as_deref(), Ok("pcap (gzip)"));
-        assert_eq!(open_bytes(zstd::encode_all(&EMPTY[..], 1).unwrap()).as_deref(), Ok("pcap (zstd)"));
-        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
-        lz4.write_all(&EMPTY).unwrap();
-        assert_eq!(open_bytes(lz4.finish().unwrap()).as_deref(), Ok("pcap (lz4)"));
+    fn read(parts: &[&[u8]]) -> (Option<Packing>, Vec<u8>, Option<Trouble>) {
+        let mut opened = unpack(Box::new(Cursor::new(parts.concat()))).unwrap();
+        let mut out = Vec::new();
+        let trouble = opened.stream.read_to_end(&mut out).err().map(Trouble::from);
+        assert!(trouble.is_some() || opened.position.bytes() == parts.concat().len() as u64);
+        (opened.packing, out, trouble)
     }
 
     #[test]
-    fn what_is_no_capture_is_refused_in_words() {
-        assert!(open_bytes(Vec::new()).unwrap_err().contains("the file is empty"));
-        assert!(open_bytes(b"#!/bin/sh\n".to_vec()).unwrap_err().contains("it begins with 23 21 2f 62"));
-        assert!(open_bytes(gzip(&gzip(&EMPTY))).unwrap_err().contains("packed twice"));
+    fn what_is_not_packed_passes_as_it_is() {
+        for plain in [&b""[..], b"a", b"abcdefgh", b"\x50\x2a\x4d"] {
+            let (packing, out, trouble) = read(&[plain]);
+            assert_eq!((packing, out.as_slice()), (None, plain));
+            assert!(trouble.is_none());
+        }
     }
 
     #[test]
-    fn a_bomb_stops_at_the_limit() {
-        let mut bomb = EMPTY.to_vec();
-        bomb.resize(80 << 20, 0);
-        assert!(open_bytes(gzip(&bomb)).unwrap_err().contains("stopped at the expansion limit"));
+    fn several_frames_are_one_stream_and_some_are_skipped() {
+        let lz4 = lz4();
+        for (packing, frame) in [(Packing::Zstd, ZSTD), (Packing::Lz4, lz4.as_slice())] {
+            let (told, out, trouble) = read(&[SKIPPED, SKIPPED, frame, SKIPPED, frame, SKIPPED]);
+            assert_eq!((told, out.as_slice()), (Some(packing), &b"netdiagnetdiag"[..]));
+            assert!(trouble.is_none(), "{packing}: {trouble:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_gives_what_came_before() {
+        let lz4 = lz4();
+        for (packing, frame) in [(Packing::Zstd, ZSTD), (Packing::Lz4, lz4.as_slice())] {
+            let (_, out, trouble) = read(&[frame, &frame[..frame.len() - 2]]);
+            assert!(out.starts_with(b"netdiag"), "{packing}: {out:?}");
+            assert!(matches!(trouble, Some(Trouble::Packed { packing: p, .. }) if p == packing), "{trouble:?}");
+        }
+        // Between two blocks, where a reader may take the end of the stream for that of the frame.
+        for length in 5..lz4.len() {
+            let (_, _, trouble) = read(&[&lz4, &lz4[..length]]);
+            assert!(matches!(trouble, Some(Trouble::Packed { .. })), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_window_of_more_than_128_mib_is_refused() {
+        // RFC 8878, 3.1.1.1.2: window descriptor 0x90 is 2^28 bytes.
+        let (_, _, trouble) = read(&[b"\x28\xb5\x2f\xfd\0\x90\x01\0\0"]);
+        assert!(matches!(trouble, Some(Trouble::Packed { .. })), "{trouble:?}");
+    }
+
+    #[test]
+    fn the_limit_lies_after_64_mib() {
+        assert!(!is_over_limit(1, FREE));
+        assert!(is_over_limit(1, FREE + 1));
+        assert!(!is_over_limit(FREE, MOST));
+        assert!(is_over_limit(FREE, MOST + 1));
+        assert!(is_over_limit(1 << 20, (1_000 << 20) + 1));
+    }
+
+    #[test]
+    fn a_bomb_is_stopped() {
+        // 256 MiB of zeros: every block of 128 KiB is four bytes (RFC 8878, 3.1.1.2: run-length, 2^17 of 0).
+        let mut bomb = b"\x28\xb5\x2f\xfd\0\x38".to_vec();
+        for _ in 0..2_048 {
+            bomb.extend_from_slice(&[0x02, 0x00, 0x10, 0x00]);
+        }
+        let mut opened = unpack(Box::new(Cursor::new(bomb))).unwrap();
+        let error = io::copy(&mut opened.stream, &mut io::sink()).unwrap_err();
+        let said = Trouble::from(error).to_string();
+        assert!(said.starts_with("stopped at the expansion limit: "), "{said}");
     }
 }

@@ -1,0 +1,166 @@
+//! Tests of the pcapng reader, with blocks built from the fields of draft-ietf-opsawg-pcapng, section 4.
+
+use super::super::open::tests::{Read, read};
+use super::*;
+use crate::value::Timestamp;
+use crate::wire::LinkType;
+
+/// A block, in either order: type, length, body padded to four, length.
+fn block(is_big: bool, kind: u32, body: &[u8]) -> Vec<u8> {
+    let word = |word: u32| if is_big { word.to_be_bytes() } else { word.to_le_bytes() };
+    let padded = body.len().next_multiple_of(4);
+    let length = word((padded + 12) as u32);
+    let padding = vec![0; padded - body.len()];
+    [&word(kind)[..], &length, body, &padding, &length].concat()
+}
+
+fn little(kind: u32, body: &[u8]) -> Vec<u8> {
+    block(false, kind, body)
+}
+
+/// 4.1: magic, version 1.0, length not told.
+fn section() -> Vec<u8> {
+    little(SECTION, b"\x4d\x3c\x2b\x1a\x01\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff")
+}
+
+fn big_section() -> Vec<u8> {
+    block(true, SECTION, b"\x1a\x2b\x3c\x4d\0\x01\0\0\0\0\0\0\0\0\0\x07")
+}
+
+/// 4.2: Ethernet, snap length 96.
+fn interface(options: &[u8]) -> Vec<u8> {
+    little(1, &[b"\x01\0\0\0\x60\0\0\0", options].concat())
+}
+
+/// 4.3: `abc` of sixty bytes, 5 ticks.
+fn packet(interface: u8, options: &[u8]) -> Vec<u8> {
+    little(6, &[&[interface], &b"\0\0\0\0\0\0\0\x05\0\0\0\x03\0\0\0\x3c\0\0\0abc\0"[..], options].concat())
+}
+
+fn error(parts: &[&[u8]]) -> (usize, String) {
+    let Read { frames, error, .. } = read(parts);
+    (frames.len(), error.unwrap_or_default())
+}
+
+#[test]
+fn interfaces_count_on_over_sections_in_either_order() {
+    // if_name, if_description, if_tsresol 9, if_filter as text, if_tsoffset 10 s.
+    let options = b"\x02\0\x05\0bond0\0\0\0\x03\0\x02\0up\0\0\x09\0\x01\0\x09\0\0\0\x0b\0\x04\0\0arp\x0e\0\x08\0\x0a\0\0\0\0\0\0\0\0\0\0\0";
+    let big_packet = b"\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\x01\0\0\0\x01z";
+    let all = read(&[
+        &section(),
+        &interface(&[]),
+        &interface(options),
+        &packet(1, &[]),
+        &big_section(),
+        &block(true, 1, b"\0\x65\0\0\0\0\0\0"),
+        &block(true, 6, big_packet),
+    ]);
+    assert_eq!((all.error, all.format.as_str()), (None, "pcapng"));
+    let seen: Vec<_> = all.frames.iter().map(|f| (f.interface, f.number, f.time.nanos(), f.wire_len)).collect();
+    assert_eq!(seen, [(1, 1, 10_000_000_005, 60), (2, 2, 7_000, 1)]);
+    assert_eq!((all.frames[0].bytes.as_slice(), all.frames[1].bytes.as_slice()), (&b"abc"[..], &b"z"[..]));
+    let [_, second, third] = all.interfaces.as_slice() else { panic!("three interfaces") };
+    let named = [&second.name, &second.description, &second.filter].map(|t| t.as_ref().unwrap().to_string());
+    assert_eq!(named, ["bond0", "up", "arp"]);
+    assert_eq!((second.snap_len, third.snap_len, third.link), (96, 0, LinkType::RawIp));
+}
+
+#[test]
+fn flags_tell_the_direction() {
+    for (flags, way) in [(0, Direction::Unknown), (1, Direction::In), (2, Direction::Out), (3, Direction::Unknown)] {
+        let all = read(&[&section(), &interface(&[]), &packet(0, &[2, 0, 4, 0, flags | 4, 0, 0, 0, 0, 0, 0, 0])]);
+        assert_eq!((all.frames[0].direction, all.error), (way, None));
+    }
+}
+
+#[test]
+fn losses_are_summed_from_frames_and_taken_from_statistics() {
+    // epb_dropcount 3, twice.
+    let dropped = packet(0, b"\x04\0\x08\0\x03\0\0\0\0\0\0\0");
+    // isb_endtime 9 s in microseconds, isb_ifdrop 4, isb_osdrop 1.
+    let statistics = little(
+        5,
+        b"\0\0\0\0\0\0\0\0\0\0\0\0\x03\0\x08\0\0\0\0\0\x40\x54\x89\0\x05\0\x08\0\x04\0\0\0\0\0\0\0\x07\0\x08\0\x01\0\0\0\0\0\0\0",
+    );
+    let start = [section(), interface(&[]), dropped.clone()].concat();
+    let one = |parts: &[&[u8]]| (read(parts).interfaces[0].dropped, read(parts).interfaces[0].end);
+    assert_eq!(one(&[&start]), (3, None));
+    assert_eq!(one(&[&start, &dropped]), (6, None));
+    assert_eq!(one(&[&start, &statistics]), (5, Some(Timestamp::from_parts(9, 0))));
+    assert_eq!(one(&[&start, &statistics, &dropped]), (6, Some(Timestamp::from_parts(9, 0))));
+    // Statistics of an interface that is not there are not damage.
+    let strange = little(5, b"\x09\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(error(&[&start, &strange, &dropped]), (2, String::new()));
+}
+
+#[test]
+fn a_simple_packet_has_the_time_before_and_the_snap_length() {
+    let simple = |original: u8, room: usize| little(3, &[&[original, 0, 0, 0][..], &vec![7; room]].concat());
+    let all = read(&[&section(), &interface(&[]), &packet(0, &[]), &simple(3, 3), &simple(200, 96), &simple(60, 8)]);
+    let seen: Vec<_> = all.frames.iter().map(|f| (f.time.nanos(), f.bytes.len(), f.wire_len)).collect();
+    assert_eq!(seen, [(5_000, 3, 60), (5_000, 3, 3), (5_000, 96, 200), (5_000, 8, 60)]);
+    assert!(error(&[&section(), &simple(3, 3)]).1.ends_with("names interface 0, but its section has described none"));
+}
+
+#[test]
+fn an_obsolete_packet_block_and_blocks_that_are_skipped() {
+    // Interface 0, two lost before it.
+    let old = little(2, b"\0\0\x02\0\0\0\0\0\x05\0\0\0\x03\0\0\0\x02\0\0\0abc\0\x02\0\x04\0\x02\0\0\0");
+    let skipped = [4, 10, 0xbad, 0x4000_0bad, 9, 0x8000_0001].map(|kind| little(kind, b"\xff\xff\xff\xff")).concat();
+    let all = read(&[&section(), &skipped, &interface(&[]), &skipped, &old, &skipped]);
+    assert_eq!((all.frames.len(), all.interfaces[0].dropped, all.error), (1, 2, None));
+    // Wireshark gives numbers to two custom blocks and a journal entry, twice before the frame.
+    assert_eq!(all.frames[0].number, 7);
+    // More was captured than there was: what is there counts.
+    assert_eq!((all.frames[0].wire_len, all.frames[0].direction), (3, Direction::Out));
+}
+
+#[test]
+fn damage_comes_after_every_whole_frame_and_names_the_block() {
+    let start = [section(), interface(&[]), packet(0, &[])].concat();
+    let at = start.len();
+    let after = |bytes: &[u8]| error(&[&start, bytes]);
+    let said = |rest: &str| (1, format!("x: block 4 at byte {at}: {rest}"));
+    assert_eq!(after(b"\x06\0\0\0\x07\0\0\0\0\0\0\0"), said("length 7 is not a multiple of 4"));
+    let short = "length 8 is too short for a block of type 0x6, which has at least 12";
+    assert_eq!(after(b"\x06\0\0\0\x08\0\0\0\x08\0\0\0"), said(short));
+    let short = "length 16 is too short for a block of type 0x6, which has at least 32";
+    assert_eq!(after(&little(6, &[0; 4])), said(short));
+    assert_eq!(after(&packet(0, &[])[..20]), said("the file ends 20 bytes into a block of 36"));
+    assert_eq!(after(b"\x06"), said("the file ends 1 byte into a block header of 12"));
+    assert_eq!(after(&packet(7, &[])), said("names interface 7, but its section has described only 1"));
+    assert_eq!(
+        after(&packet(0, b"\x02\0\x09\0\0\0\0\0")),
+        said("option 2 claims 9 bytes, but only 4 are left in the block")
+    );
+    assert!(
+        after(b"\x06\0\0\0\x04\0\0\x01\0\0\0\0").1.contains("block of 16777220 bytes is over the limit of 16777216")
+    );
+    let mut unaligned = packet(0, &[]);
+    unaligned[4] = 35;
+    assert_eq!(after(&unaligned), said("length 35 is not a multiple of 4"));
+    // The padding is there, but not in the lengths.
+    unaligned[32] = 35;
+    assert_eq!(after(&unaligned), (2, String::new()));
+    let mut unequal = packet(0, &[]);
+    *unequal.last_mut().unwrap() = 1;
+    assert!(after(&unequal).1.contains("length 36 at its start and 16777252 at its end differ"));
+    let mut long = packet(0, &[]);
+    long[20] = 5;
+    assert_eq!(after(&long), said("holds 4 bytes of a frame that claims 5"));
+    // An interface belongs to its section: the next one has none yet.
+    let (count, text) = error(&[&start, &section(), &packet(0, &[])]);
+    assert!(
+        count == 1 && text.ends_with("block 5 at byte 112: names interface 0, but its section has described none"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_section_of_another_version_or_order_is_refused() {
+    let newer = little(SECTION, b"\x4d\x3c\x2b\x1a\x02\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff");
+    assert!(error(&[&newer]).1.contains("format version 2.0 is not known, only 1 is"));
+    let strange = little(SECTION, b"abcd\x01\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(error(&[&strange]).1, "x: block 1 at byte 0: 0x61626364 is no byte-order magic of a section");
+}
