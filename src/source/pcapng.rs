@@ -35,6 +35,8 @@ pub(super) struct Pcapng {
     span: usize,
     number: u64,
     found: Option<Found>,
+    /// The first fault that spoiled no frame: it is told when all frames are read.
+    flaw: Option<SourceError>,
     is_over: bool,
 }
 
@@ -47,7 +49,19 @@ impl Pcapng {
     /// A file that begins at the beginning of `window`.
     pub(super) const fn new(path: Outside, window: Window, packing: Option<Packing>, position: Position) -> Self {
         let sections = Sections::new();
-        Self { path, window, position, packing, sections, blocks: 0, span: 0, number: 0, found: None, is_over: false }
+        Self {
+            path,
+            window,
+            position,
+            packing,
+            sections,
+            blocks: 0,
+            span: 0,
+            number: 0,
+            found: None,
+            flaw: None,
+            is_over: false,
+        }
     }
 
     /// Moves to the next frame.
@@ -57,6 +71,9 @@ impl Pcapng {
             let end = self.span.saturating_sub(LEAST.saturating_sub(BODY));
             let body = self.window.bytes().get(BODY..end).unwrap_or_default();
             self.found = self.sections.take(kind, body)?;
+            if let Some(flaw) = self.sections.flaw.take() {
+                self.forgive(flaw);
+            }
             if self.found.is_some() || is_numbered(kind) {
                 self.number = self.number.saturating_add(1);
             }
@@ -109,9 +126,22 @@ impl Pcapng {
             Some(last) if last != length => Err(Trouble::Unequal { first: length, last }),
             _ => {
                 self.span = span;
+                if length % 4 != 0 {
+                    self.forgive(Trouble::Unaligned(length));
+                }
                 Ok(Some(kind))
             }
         }
+    }
+
+    /// Goes on after a fault that spoils no frame, and remembers the first of them.
+    fn forgive(&mut self, kind: Trouble) {
+        let fault = self.fault(kind);
+        self.flaw.get_or_insert(fault);
+    }
+
+    fn fault(&self, kind: Trouble) -> SourceError {
+        SourceError { path: self.path.clone(), part: Part::Block(self.blocks), offset: self.window.offset(), kind }
     }
 }
 
@@ -122,10 +152,10 @@ impl Source for Pcapng {
         }
         let step = self.step();
         self.is_over = !matches!(step, Ok(true));
-        step.map_err(|kind| {
-            let (part, offset) = (Part::Block(self.blocks), self.window.offset());
-            SourceError { path: self.path.clone(), part, offset, kind }
-        })
+        match step {
+            Ok(false) => self.flaw.take().map_or(Ok(false), Err),
+            step => step.map_err(|kind| self.fault(kind)),
+        }
     }
 
     fn record(&self) -> Record<'_> {

@@ -19,6 +19,10 @@ const FREE: u64 = 64 << 20;
 const MOST: u64 = 4 << 30;
 /// Refuse what became so many times larger. Deflate does not reach 1,032 to 1; captures of real traffic stay below 100.
 const TIMES: u64 = 1_000;
+/// From here on, 1 GiB, less is believed: reading on would take longer than anybody waits for a file that is a bomb after all.
+const LATE: u64 = 1 << 30;
+/// Refuse what became so many times larger once it is past `LATE`.
+const LATE_TIMES: u64 = 200;
 /// Largest window of a zstd frame, as a power of two: 128 MiB, which is what the zstd tool takes unasked.
 const ZSTD_WINDOW: u32 = 27;
 /// Bytes asked of zstd at once; what it unpacked in a call that fails is lost, so little is asked.
@@ -192,7 +196,8 @@ impl Read for Limited {
 
 /// Whether `input` bytes became more than is believed.
 const fn is_over_limit(input: u64, output: u64) -> bool {
-    output > FREE && (output > MOST || output > input.saturating_mul(TIMES))
+    let times = if output > LATE { LATE_TIMES } else { TIMES };
+    output > FREE && (output > MOST || output > input.saturating_mul(times))
 }
 
 #[cfg(test)]

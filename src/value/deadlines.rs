@@ -17,9 +17,12 @@ impl<K: Ord + Clone> Deadlines<K> {
         Self { by_key: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 
-    /// Sets the deadline of `key`, in place of the one it had.
+    /// Sets the deadline of `key`, in place of the one it had; at the end of time it is never due, and none is kept.
     pub fn set(&mut self, key: K, at: Timestamp) {
         self.clear(&key);
+        if at == Timestamp::MAX {
+            return;
+        }
         self.by_time.insert((at, key.clone()));
         self.by_key.insert(key, at);
     }
@@ -89,5 +92,7 @@ mod tests {
         assert_eq!(d.pop(at(30)), Some("a"));
         d.clear(&"b");
         assert!(d.is_empty() && d.pop(Timestamp::MAX).is_none());
+        d.set("c", Timestamp::MAX);
+        assert!(d.is_empty());
     }
 }

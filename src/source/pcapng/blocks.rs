@@ -15,6 +15,10 @@ const INTERFACE: u32 = 1;
 /// The obsolete packet block.
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
+/// Name resolution, whose names are not used.
+const NAMES: u32 = 4;
+/// Decryption secrets, which are not used.
+const SECRETS: u32 = 10;
 const STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 /// An entry of systemd's journal.
@@ -46,6 +50,8 @@ pub(super) struct Sections {
     first: usize,
     /// The time of the latest frame.
     last: Timestamp,
+    /// A fault in the latest block that spoils no frame.
+    pub(super) flaw: Option<Trouble>,
 }
 
 /// What is remembered of an interface beside its description.
@@ -77,7 +83,7 @@ impl Sections {
     /// Before the first section.
     pub(super) const fn new() -> Self {
         let last = Timestamp::from_nanos(0);
-        Self { order: Order::Little, interfaces: Vec::new(), ledgers: Vec::new(), first: 0, last }
+        Self { order: Order::Little, interfaces: Vec::new(), ledgers: Vec::new(), first: 0, last, flaw: None }
     }
 
     /// Takes a block's body; gives the frame that it holds.
@@ -102,6 +108,14 @@ impl Sections {
                     self.lose(found.interface, u64::from(drops));
                 }
                 Ok(Some(found))
+            }
+            NAMES => {
+                self.flaw = names(self.order, body).err();
+                Ok(None)
+            }
+            SECRETS => {
+                self.flaw = secrets(self.order, body).err();
+                Ok(None)
             }
             _ => Ok(None),
         }
@@ -202,7 +216,13 @@ impl Sections {
     fn statistics(&mut self, body: &[u8]) -> Result<(), Trouble> {
         let ([number, _, _], rest) = fixed::<3>(self.order, STATISTICS, body)?;
         // A count for an interface that is not there spoils no frame.
-        let Ok(index) = self.index(number) else { return Ok(()) };
+        let index = match self.index(number) {
+            Ok(index) => index,
+            Err(flaw) => {
+                self.flaw = Some(flaw);
+                return Ok(());
+            }
+        };
         let (order, mut interface_drops, mut system_drops) = (self.order, None, None);
         for option in Options::new(order, rest) {
             match option? {
@@ -250,6 +270,31 @@ impl Sections {
     fn number(&self, value: &[u8]) -> Option<u64> {
         value.first_chunk().map(|bytes| self.order.u64(*bytes))
     }
+}
+
+/// Walks over name records (4.5), so that a lie about their length is told.
+fn names(order: Order, body: &[u8]) -> Result<(), Trouble> {
+    let mut rest = body;
+    while let Some((head, after)) = rest.split_first_chunk::<4>() {
+        let (code, length) = order.halves(order.u32(*head));
+        if code == 0 {
+            return Ok(());
+        }
+        let Some((_, after)) = after.split_at_checked(usize::from(length)) else {
+            return Err(Trouble::OptionOverBlock { code, length, room: after.len() });
+        };
+        rest = after.get(usize::from(length.wrapping_neg() & 3)..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Looks whether secrets (4.7) are as long as they say.
+fn secrets(order: Order, body: &[u8]) -> Result<(), Trouble> {
+    let ([_, length], rest) = fixed::<2>(order, SECRETS, body)?;
+    if length as usize > rest.len() {
+        return Err(Trouble::TooLong { what: "secret", length: u64::from(length), most: rest.len() as u64 });
+    }
+    Ok(())
 }
 
 /// `if_filter` (4.2): 0 and a text; 1 and a program, which nobody reads.

@@ -24,7 +24,12 @@ impl<'a> Iterator for Options<'a> {
     type Item = Result<(u16, &'a [u8]), Trouble>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (head, rest) = self.rest.split_first_chunk::<4>()?;
+        let Some((head, rest)) = self.rest.split_first_chunk::<4>() else {
+            let left = std::mem::take(&mut self.rest);
+            // Padding is zero; anything else is half of an option's header.
+            let is_padding = left.iter().all(|byte| *byte == 0);
+            return (!is_padding).then_some(Err(Trouble::OptionOverBlock { code: 0, length: 0, room: left.len() }));
+        };
         let (code, length) = self.order.halves(self.order.u32(*head));
         self.rest = &[];
         if code == 0 {

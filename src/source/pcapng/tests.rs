@@ -89,9 +89,11 @@ fn losses_are_summed_from_frames_and_taken_from_statistics() {
     assert_eq!(one(&[&start, &dropped]), (6, None));
     assert_eq!(one(&[&start, &statistics]), (5, Some(Timestamp::from_parts(9, 0))));
     assert_eq!(one(&[&start, &statistics, &dropped]), (6, Some(Timestamp::from_parts(9, 0))));
-    // Statistics of an interface that is not there are not damage.
+    // Statistics of an interface that is not there spoil no frame, and are told at the end.
     let strange = little(5, b"\x09\0\0\0\0\0\0\0\0\0\0\0");
-    assert_eq!(error(&[&start, &strange, &dropped]), (2, String::new()));
+    let (frames, flaw) = error(&[&start, &strange, &dropped]);
+    assert_eq!(frames, 2);
+    assert!(flaw.ends_with("names interface 9, but its section has described only 1"));
 }
 
 #[test]
@@ -107,7 +109,10 @@ fn a_simple_packet_has_the_time_before_and_the_snap_length() {
 fn an_obsolete_packet_block_and_blocks_that_are_skipped() {
     // Interface 0, two lost before it.
     let old = little(2, b"\0\0\x02\0\0\0\0\0\x05\0\0\0\x03\0\0\0\x02\0\0\0abc\0\x02\0\x04\0\x02\0\0\0");
-    let skipped = [4, 10, 0xbad, 0x4000_0bad, 9, 0x8000_0001].map(|kind| little(kind, b"\xff\xff\xff\xff")).concat();
+    let names = little(4, b"\x01\0\x04\0\x0a\0\0\x01\0\0\0\0");
+    let secrets = little(10, b"KLST\x02\0\0\0ab");
+    let unread = [0xbad, 0x4000_0bad, 9, 0x8000_0001].map(|kind| little(kind, b"\xff\xff\xff\xff")).concat();
+    let skipped = [names, secrets, unread].concat();
     let all = read(&[&section(), &skipped, &interface(&[]), &skipped, &old, &skipped]);
     assert_eq!((all.frames.len(), all.interfaces[0].dropped, all.error), (1, 2, None));
     // Wireshark gives numbers to two custom blocks and a journal entry, twice before the frame.
@@ -140,9 +145,11 @@ fn damage_comes_after_every_whole_frame_and_names_the_block() {
     let mut unaligned = packet(0, &[]);
     unaligned[4] = 35;
     assert_eq!(after(&unaligned), said("length 35 is not a multiple of 4"));
-    // The padding is there, but not in the lengths.
+    // The padding is there, but not in the lengths: the frame is whole, and the fault is told at the end.
     unaligned[32] = 35;
-    assert_eq!(after(&unaligned), (2, String::new()));
+    let (frames, flaw) = after(&unaligned);
+    assert_eq!(frames, 2);
+    assert!(flaw.ends_with("length 35 is not a multiple of 4"));
     let mut unequal = packet(0, &[]);
     *unequal.last_mut().unwrap() = 1;
     assert!(after(&unequal).1.contains("length 36 at its start and 16777252 at its end differ"));
