@@ -110,3 +110,28 @@ fn no_detector_fails_on_any_capture_we_have() {
         assert_eq!(report.lost.internal_errors, 0, "{}", file.display());
     }
 }
+
+/// The README's table of rules, as the list of rules makes it.
+fn table() -> String {
+    let mut table = String::from("| code | name | at worst | what it says |\n|---|---|---|---|\n");
+    for entry in entries() {
+        let rule = &entry.rule;
+        table.push_str(&format!("| {} | {} | {} | {} |\n", rule.code, rule.name, rule.worst(), rule.summary()));
+    }
+    table
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a person asks for a new table, not a capture")]
+fn the_readme_lists_every_rule() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&file).unwrap();
+    let (before, rest) = readme.split_once("<!-- rules:").unwrap();
+    let (mark, rest) = rest.split_once("-->\n").unwrap();
+    let (have, after) = rest.split_once("<!-- end of rules -->").unwrap();
+    if std::env::var("NETDIAG_BLESS").is_ok() {
+        fs::write(&file, format!("{before}<!-- rules:{mark}-->\n{}<!-- end of rules -->{after}", table())).unwrap();
+        return;
+    }
+    assert_eq!(have, table(), "NETDIAG_BLESS=1 writes it anew");
+}
