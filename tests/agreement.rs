@@ -1,10 +1,14 @@
-//! Our eyes against others': the tally against tshark's counts, the readers against `pcap-parser`, the decoder against `etherparse`.
+//! Our eyes against others': the tally against tshark's counts, the decoder against `etherparse` on every whole frame.
 
 mod support;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use netdiag::finding::Report;
+use netdiag::source::open;
+use netdiag::wire::{Layer, LinkType, decode};
 use serde_json::Value;
 
 /// Where tshark and we differ, and why we are right: file, what, reason.
@@ -99,4 +103,62 @@ fn the_tally_is_tsharks_or_ours_for_a_reason() {
         differences.extend(compare(file, &entry["truth"], &report));
     }
     assert!(differences.is_empty(), "{} differences\n{}", differences.len(), differences.join("\n"));
+}
+
+/// Tags, addresses and ports of a frame, as far as they were understood.
+type Seen = (Vec<u16>, Option<(IpAddr, IpAddr)>, Option<(u16, u16)>);
+
+/// A frame as `etherparse` sees it; `None` where it stopped early or does not go as far as we do.
+fn theirs(bytes: &[u8]) -> Option<Seen> {
+    let packet = LaxSlicedPacket::from_ethernet(bytes).ok()?;
+    // It ends without a word at a fourth tag, and has no 802.3 length fields.
+    let is_whole = packet.stop_err.is_none() && packet.link_exts.len() < 3;
+    let addresses = match packet.net.as_ref()? {
+        LaxNetSlice::Ipv4(ip) => (IpAddr::V4(ip.header().source_addr()), IpAddr::V4(ip.header().destination_addr())),
+        LaxNetSlice::Ipv6(ip) => (IpAddr::V6(ip.header().source_addr()), IpAddr::V6(ip.header().destination_addr())),
+        LaxNetSlice::Arp(_) => return None,
+    };
+    let ports = match packet.transport.as_ref() {
+        Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),
+        Some(TransportSlice::Tcp(tcp)) => Some((tcp.source_port(), tcp.destination_port())),
+        _ => None,
+    };
+    let tags = packet.vlan_ids().iter().map(|vid| vid.value()).collect();
+    is_whole.then_some((tags, Some(addresses), ports))
+}
+
+/// The same frame as we see it, by its outermost headers.
+fn ours(bytes: &[u8]) -> Seen {
+    let layers = decode(LinkType::Ethernet, bytes, u32::try_from(bytes.len()).unwrap());
+    let tags = layers.tags().as_slice().iter().map(|(_, vid)| vid.number()).collect();
+    let ports = layers.iter().find_map(|layer| match layer {
+        Layer::Udp(udp) => Some((udp.src_port(), udp.dst_port())),
+        Layer::Tcp(tcp) => Some((tcp.src_port(), tcp.dst_port())),
+        _ => None,
+    });
+    (tags, layers.ip().map(|ip| (ip.src(), ip.dst())), ports)
+}
+
+#[test]
+fn the_decoder_agrees_with_etherparse() {
+    let mut files = support::files_below(&support::captures());
+    files.extend(support::public_captures().map(|folder| support::files_below(&folder)).unwrap_or_default());
+    let (mut compared, mut differences) = (0, Vec::new());
+    for file in files {
+        let Ok(mut source) = open(&file) else { continue };
+        while source.advance() == Ok(true) {
+            let record = source.record();
+            let is_ethernet = source.interfaces()[record.interface as usize].link == LinkType::Ethernet;
+            let is_cut = record.bytes.len() < record.wire_len as usize;
+            let Some(theirs) = theirs(record.bytes).filter(|_| is_ethernet && !is_cut) else { continue };
+            compared += 1;
+            let ours = ours(record.bytes);
+            // Inside an IP in IP or a tunnel we go on, and they stop.
+            if ours.0 != theirs.0 || ours.1 != theirs.1 || (theirs.2.is_some() && ours.2 != theirs.2) {
+                differences.push(format!("{} frame {}: they {theirs:?}, we {ours:?}", file.display(), record.number));
+            }
+        }
+    }
+    assert!(compared > 1_000, "only {compared} frames were compared");
+    assert!(differences.is_empty(), "{} of {compared} differ\n{}", differences.len(), differences.join("\n"));
 }
