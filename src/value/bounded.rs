@@ -1,4 +1,5 @@
-//! A map that never grows past its limit: the entry untouched for longest goes out, and what went is counted.
+//! A map that never grows past its limit: the entry untouched for longest goes out, and what went is counted. The order of use is
+//! exact to a quarter of the limit: moving an entry to the front at every touch would cost three cache misses each time.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -10,6 +11,8 @@ const NONE: u32 = u32::MAX;
 pub struct BoundedMap<K, V> {
     limit: usize,
     forgotten: u64,
+    /// Touches so far.
+    clock: u64,
     index: HashTable<u32>,
     slots: Vec<Slot<K, V>>,
     oldest: u32,
@@ -22,6 +25,8 @@ struct Slot<K, V> {
     entry: Option<(K, V)>,
     older: u32,
     newer: u32,
+    /// The touch at which it was moved to the front.
+    moved: u64,
 }
 
 impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
@@ -30,6 +35,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         Self {
             limit: limit.clamp(1, NONE as usize),
             forgotten: 0,
+            clock: 0,
             index: HashTable::new(),
             slots: Vec::new(),
             oldest: NONE,
@@ -45,7 +51,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         self.slots.get(slot as usize)?.entry.as_ref().map(|(_, v)| v)
     }
 
-    /// The value of `key`, which becomes the last used.
+    /// The value of `key`, which counts as used now.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let slot = self.find(key)?;
         self.touch(slot);
@@ -137,7 +143,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
             self.forgotten = self.forgotten.saturating_add(1);
         }
         let hash = self.hash.hash_one(&key);
-        let fresh = Slot { entry: Some((key, value)), older: NONE, newer: NONE };
+        let fresh = Slot { entry: Some((key, value)), older: NONE, newer: NONE, moved: self.clock };
         let slot = match self.free.pop() {
             Some(slot) => {
                 if let Some(place) = self.slots.get_mut(slot as usize) {
@@ -169,7 +175,11 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     }
 
     fn touch(&mut self, slot: u32) {
-        if self.newest != slot {
+        self.clock = self.clock.wrapping_add(1);
+        let slack = (self.limit / 4) as u64;
+        let Some(touched) = self.slots.get_mut(slot as usize) else { return };
+        if self.newest != slot && self.clock.wrapping_sub(touched.moved) > slack {
+            touched.moved = self.clock;
             self.unlink(slot);
             self.link(slot);
         }

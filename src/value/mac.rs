@@ -1,12 +1,13 @@
 //! The 48-bit MAC address (IEEE 802-2014 clause 8). Prefix lists live in the settings, not here.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
 /// A 48-bit MAC address, in wire order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
@@ -34,6 +35,14 @@ impl Mac {
     pub const fn of_tap(self) -> Self {
         let [_, b, c, d, e, f] = self.0;
         Self([0xfe, b, c, d, e, f])
+    }
+}
+
+impl Hash for Mac {
+    /// As one number, which a hasher takes in one step.
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        let [a, b, c, d, e, f] = self.0;
+        to.write_u64(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
     }
 }
 

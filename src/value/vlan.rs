@@ -1,6 +1,7 @@
 //! VLAN words: tag protocol identifier, VLAN identifier, one tag, and a stack of tags, outermost first (IEEE 802.1Q-2018 clause 9).
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Serialize, Serializer};
 
@@ -29,7 +30,7 @@ pub struct Tag {
 }
 
 /// The tags of a frame, outermost first; TPID and VID only, since priority does not tell networks apart.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord, Default)]
 pub struct TagStack {
     len: u8,
     tags: [(Tpid, Vid); MOST],
@@ -130,6 +131,22 @@ impl TagStack {
     /// Bytes that the tags take on the wire.
     pub const fn bytes(&self) -> u32 {
         (self.len as u32).saturating_mul(4)
+    }
+}
+
+// Slots past the depth are always empty: nearly every stack has one tag, and only that one need be looked at.
+impl PartialEq for TagStack {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Hash for TagStack {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        to.write_u8(self.len);
+        for (tpid, vid) in self.as_slice() {
+            to.write_u32(u32::from(tpid.0) << 16 | u32::from(vid.0));
+        }
     }
 }
 
