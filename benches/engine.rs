@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use netdiag::cli::judge;
 use netdiag::settings::Settings;
-use netdiag::source::{Case, lane, open};
+use netdiag::source::{Case, Step, lane, open};
 use netdiag::wire::{LinkType, decode};
 
 /// Captures with many frames of bulk traffic, DHCP and spanning tree.
@@ -26,7 +26,7 @@ fn frames() -> Vec<(Vec<u8>, u32)> {
     let mut frames = Vec::new();
     for file in files() {
         let mut source = open(&file).expect("a capture of the project opens");
-        while source.advance() == Ok(true) {
+        while source.advance() == Ok(Step::Record) {
             let record = source.record();
             frames.push((record.bytes.to_vec(), record.wire_len));
         }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use netdiag::finding::Report;
-use netdiag::source::open;
+use netdiag::source::{Step, open};
 use netdiag::wire::{Layer, LinkType, decode};
 use serde_json::Value;
 
@@ -146,7 +146,7 @@ fn the_decoder_agrees_with_etherparse() {
     let (mut compared, mut differences) = (0, Vec::new());
     for file in files {
         let Ok(mut source) = open(&file) else { continue };
-        while source.advance() == Ok(true) {
+        while source.advance() == Ok(Step::Record) {
             let record = source.record();
             let is_ethernet = source.interfaces()[record.interface as usize].link == LinkType::Ethernet;
             let is_cut = record.bytes.len() < record.wire_len as usize;

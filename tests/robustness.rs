@@ -7,7 +7,7 @@ use std::io::Cursor;
 use netdiag::cli::judge;
 use netdiag::finding::Report;
 use netdiag::settings::Settings;
-use netdiag::source::{Case, Lane, open_reader};
+use netdiag::source::{Case, Lane, Step, open_reader};
 use netdiag::value::Outside;
 use netdiag::wire::{LinkType, decode};
 
@@ -65,7 +65,7 @@ fn flipped_bits_cost_no_more_than_themselves() {
 fn layers_lie_inside_the_frame_however_it_is_cut() {
     for (_, file) in samples() {
         let Ok(mut source) = open_reader(Outside::from("bytes"), Box::new(Cursor::new(file))) else { continue };
-        while source.advance() == Ok(true) {
+        while source.advance() == Ok(Step::Record) {
             let bytes = source.record().bytes;
             for cut in 0..=bytes.len() {
                 let part = &bytes[..cut];

@@ -47,6 +47,7 @@ pub fn judge(case: Case, settings: &Settings, is_final: bool, watch: &mut dyn Wa
             }
             Item::Fact(fact) => engine.fact(&fact),
             Item::Lost(drops) => engine.drops(&drops),
+            Item::Tick(time) => engine.tick(time),
         }
         if wants_changes {
             for (change, finding) in engine.changes() {

@@ -13,7 +13,7 @@ use crate::event::{FrameRef, VantageId};
 use crate::finding::{Change, Finding, Report};
 use crate::render;
 use crate::settings::Settings;
-use crate::source::{CASE_FILE, Case, lane, open};
+use crate::source::{CASE_FILE, Case, Step, lane, open};
 use crate::value::{Outside, Span, Timestamp};
 
 /// Files that follow each other within this span belong to one case.
@@ -126,7 +126,7 @@ fn groups(args: &Review) -> Vec<Vec<PathBuf>> {
 fn span(path: &Path) -> Option<(Timestamp, Timestamp)> {
     let mut source = open(path).ok()?;
     let mut span: Option<(Timestamp, Timestamp)> = None;
-    while source.advance() == Ok(true) {
+    while source.advance() == Ok(Step::Record) {
         let time = source.record().time;
         span = Some(span.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
     }

@@ -1,9 +1,12 @@
 //! Many lanes, one order: the smallest head comes first; ties go to the host log, then to lanes by name, then to the number.
 //! Inside a lane time never runs back: an earlier stamp is lifted to the lane's latest for ordering and keeps its own for display.
+//! A head is handed out only if it is older than what every live lane that is idle has settled; what comes later still is lifted too,
+//! and counted as late.
 
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 
-use super::{Interface, Source, SourceError};
+use super::{Interface, Source, SourceError, Step};
 use crate::event::{Drops, Fact, Place, Record, Stamped, Vantage, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
@@ -38,6 +41,8 @@ enum State {
     Spent,
     /// A record waits, at this place in the order.
     Waits(Timestamp),
+    /// Nothing is there now, and nothing earlier than this will come.
+    Idle(Timestamp),
     /// There is nothing more.
     Ended,
 }
@@ -47,6 +52,11 @@ pub struct Merge {
     lanes: Vec<Lane>,
     facts: VecDeque<Stamped<Fact>>,
     queued: VecDeque<Item<'static>>,
+    /// The latest place in the order that was handed out.
+    handed: Timestamp,
+    late: u64,
+    /// When live lanes are to end.
+    until: Option<Timestamp>,
 }
 
 /// What the merge hands out.
@@ -60,6 +70,8 @@ pub enum Item<'a> {
     Lost(Drops),
     /// A frame, with its vantage, link type and place in the order.
     Frame(Record<'a>, VantageId, LinkType, Timestamp),
+    /// Nothing is there now, and nothing earlier than this will come: time to wait, or to stop.
+    Tick(Timestamp),
 }
 
 /// What a lane came to.
@@ -120,20 +132,23 @@ impl Lane {
         self.source.position()
     }
 
-    fn fill(&mut self) {
-        if self.state != State::Spent {
-            return;
-        }
+    fn fill(&mut self, until: Option<Timestamp>) {
         match self.source.advance() {
-            Ok(true) => {
+            Ok(Step::Record) => {
                 let time = self.source.record().time.after(self.offset);
+                if until.is_some_and(|until| time > until) {
+                    self.state = State::Ended;
+                    return;
+                }
                 self.latest = self.latest.max(time);
                 self.frames = self.frames.saturating_add(1);
                 self.first = self.first.or(Some(time));
                 self.last = self.last.max(Some(time));
                 self.state = State::Waits(self.latest);
             }
-            Ok(false) => self.state = State::Ended,
+            Ok(Step::Idle(_)) if until.is_some() => self.state = State::Ended,
+            Ok(Step::Idle(settled)) => self.state = State::Idle(settled.max(self.latest)),
+            Ok(Step::End) => self.state = State::Ended,
             Err(damage) => {
                 self.damage = Some(damage);
                 self.state = State::Ended;
@@ -188,43 +203,103 @@ impl Merge {
     pub fn new(mut lanes: Vec<Lane>, mut facts: Vec<Stamped<Fact>>) -> Self {
         lanes.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
         facts.sort_by_key(|fact| fact.time);
-        Self { lanes, facts: facts.into(), queued: VecDeque::new() }
+        Self { lanes, facts: facts.into(), queued: VecDeque::new(), handed: Timestamp::MIN, late: 0, until: None }
+    }
+
+    /// A lane is there from now on, such as that of a link that was made.
+    pub fn add(&mut self, lane: Lane) {
+        self.lanes.push(lane);
+    }
+
+    /// The host said something just now.
+    pub fn tell(&mut self, fact: Stamped<Fact>) {
+        self.facts.push_back(fact);
+    }
+
+    /// Live lanes end with what was captured up to `until`.
+    pub const fn close(&mut self, until: Timestamp) {
+        self.until = Some(until);
+    }
+
+    /// What to wait on for more from the lanes that are idle, and whether a record of another waits for them.
+    pub fn waits_on(&self) -> (Vec<BorrowedFd<'_>>, bool) {
+        let idle = self.lanes.iter().filter(|lane| matches!(lane.state, State::Idle(_)));
+        let is_held = self.lanes.iter().any(|lane| matches!(lane.state, State::Waits(_)));
+        (idle.filter_map(|lane| lane.source.descriptor()).collect(), is_held)
     }
 
     /// The next thing in the order; `None` when every lane has ended.
     #[expect(clippy::should_implement_trait, reason = "it lends: an iterator could not")]
     pub fn next(&mut self) -> Option<Item<'_>> {
-        for (at, lane) in (0_u16..).zip(&mut self.lanes) {
-            if lane.state == State::Spent {
-                lane.fill();
-                lane.news(at, &mut self.queued);
-            }
+        self.fill(|state| state == State::Spent);
+        let mut head = self.head();
+        let mut settled = self.settled();
+        if settled.is_some_and(|settled| head.is_none_or(|(time, _)| time >= settled)) {
+            // Idle lanes may have something by now.
+            self.fill(|state| matches!(state, State::Idle(_)));
+            (head, settled) = (self.head(), self.settled());
         }
         if let Some(item) = self.queued.pop_front() {
             return Some(item);
         }
-        let heads = self.lanes.iter().enumerate().filter_map(|(at, lane)| match lane.state {
-            State::Waits(time) => Some((time, at)),
-            State::Spent | State::Ended => None,
-        });
-        let head = heads.min();
+        let ready = head.filter(|(time, _)| settled.is_none_or(|settled| *time < settled));
+        let until = ready.map(|(time, _)| time).or(settled);
         // A fact without a time holds from the beginning; a later one comes before frames of its moment.
-        let fact_is_due = self.facts.front().is_some_and(|fact| match (fact.time, head) {
+        let fact_is_due = self.facts.front().is_some_and(|fact| match (fact.time, until) {
             (None, _) | (Some(_), None) => true,
-            (Some(at), Some((time, _))) => at <= time,
+            (Some(at), Some(until)) => at <= until,
         });
         if fact_is_due {
             return self.facts.pop_front().map(Item::Fact);
         }
-        let (time, at) = head?;
+        let Some((time, at)) = ready else {
+            return settled.map(|settled| Item::Tick(head.map_or(settled, |(time, _)| time.min(settled))));
+        };
         let lane = self.lanes.get_mut(at)?;
         lane.state = State::Spent;
+        if time < self.handed {
+            self.late = self.late.saturating_add(1);
+        }
+        self.handed = self.handed.max(time);
         let mut record = lane.source.record();
         record.time = record.time.after(lane.offset);
         let vantage = VantageId { lane: u16::try_from(at).unwrap_or(u16::MAX), interface: record.interface };
         let link =
             lane.source.interfaces().get(record.interface as usize).map_or(LinkType::Other(u32::MAX), |i| i.link);
-        Some(Item::Frame(record, vantage, link, time))
+        Some(Item::Frame(record, vantage, link, self.handed))
+    }
+
+    /// Asks the lanes in such a state to move on.
+    fn fill(&mut self, is_asked: impl Fn(State) -> bool) {
+        for (at, lane) in (0_u16..).zip(&mut self.lanes) {
+            if is_asked(lane.state) {
+                lane.fill(self.until);
+                lane.news(at, &mut self.queued);
+            }
+        }
+    }
+
+    /// The earliest record that waits, with its lane.
+    fn head(&self) -> Option<(Timestamp, usize)> {
+        let heads = self.lanes.iter().enumerate().filter_map(|(at, lane)| match lane.state {
+            State::Waits(time) => Some((time, at)),
+            State::Spent | State::Idle(_) | State::Ended => None,
+        });
+        heads.min()
+    }
+
+    /// What every idle lane has settled; `None` where none is idle.
+    fn settled(&self) -> Option<Timestamp> {
+        let settled = self.lanes.iter().filter_map(|lane| match lane.state {
+            State::Idle(settled) => Some(settled),
+            State::Spent | State::Waits(_) | State::Ended => None,
+        });
+        settled.min()
+    }
+
+    /// Frames that came too late for their place in the order.
+    pub const fn late(&self) -> u64 {
+        self.late
     }
 
     /// Bytes of all files read so far.
@@ -234,6 +309,7 @@ impl Merge {
 
     /// What became of every lane, in the order of their names.
     pub fn outcomes(self) -> Vec<Outcome> {
+        let until = self.until;
         let outcome = |lane: Lane| {
             let mut links: Vec<_> = lane.source.interfaces().iter().map(|i| i.link).collect();
             links.sort_unstable();
@@ -241,7 +317,13 @@ impl Merge {
             Outcome {
                 format: lane.source.format(),
                 links,
-                end: lane.source.interfaces().iter().filter_map(|i| i.end).max().map(|end| end.after(lane.offset)),
+                end: until.or(lane
+                    .source
+                    .interfaces()
+                    .iter()
+                    .filter_map(|i| i.end)
+                    .max()
+                    .map(|end| end.after(lane.offset))),
                 name: lane.name,
                 path: lane.path,
                 frames: lane.frames,
@@ -258,8 +340,8 @@ impl Merge {
 struct Nothing;
 
 impl Source for Nothing {
-    fn advance(&mut self) -> Result<bool, SourceError> {
-        Ok(false)
+    fn advance(&mut self) -> Result<Step, SourceError> {
+        Ok(Step::End)
     }
 
     fn record(&self) -> Record<'_> {

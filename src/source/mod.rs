@@ -27,6 +27,8 @@ pub use merge::{Item, Lane, Merge, Outcome};
 pub use open::{open, open_reader};
 pub use unpack::Packing;
 
+use std::os::fd::BorrowedFd;
+
 use crate::event::Record;
 use crate::value::{Outside, Timestamp};
 use crate::wire::LinkType;
@@ -36,11 +38,11 @@ use crate::wire::LinkType;
 /// Two steps, because a merge must look at the heads of all lanes before it takes one: `advance` moves to the next
 /// record, `record` shows it for as long as nobody advances.
 pub trait Source: Send {
-    /// Moves to the next record; `false` at the end. After an error nothing more comes, and what came before it was whole.
+    /// Moves to the next record. After an error nothing more comes, and what came before it was whole.
     ///
     /// # Errors
     /// What is wrong with the source, with its path and offset.
-    fn advance(&mut self) -> Result<bool, SourceError>;
+    fn advance(&mut self) -> Result<Step, SourceError>;
 
     /// The record that `advance` moved to.
     fn record(&self) -> Record<'_>;
@@ -53,6 +55,22 @@ pub trait Source: Send {
 
     /// Bytes of the file that were read so far, for progress; before unpacking.
     fn position(&self) -> u64;
+
+    /// What becomes readable when an idle source has more; `None` for files, which are never idle.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// What a source came to when it was asked to move on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// To a record.
+    Record,
+    /// Nothing is there now, and whatever comes will not be earlier than this. Only live sources say so.
+    Idle(Timestamp),
+    /// To its end.
+    End,
 }
 
 /// One interface of a source.

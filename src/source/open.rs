@@ -58,7 +58,7 @@ pub fn open_reader(name: Outside, stream: Box<dyn Read + Send>) -> Result<Box<dy
 
 #[cfg(test)]
 pub(in crate::source) mod tests {
-    use super::super::Interface;
+    use super::super::{Interface, Step};
     use super::*;
     use crate::event::Direction;
     use crate::event::Record;
@@ -95,11 +95,11 @@ pub(in crate::source) mod tests {
         };
         loop {
             match source.advance() {
-                Ok(true) => {
+                Ok(Step::Record) => {
                     let Record { interface, number, time, wire_len, direction, bytes, .. } = source.record();
                     all.frames.push(Kept { interface, number, time, wire_len, direction, bytes: bytes.to_vec() });
                 }
-                Ok(false) => break,
+                Ok(_) => break,
                 Err(error) => {
                     assert!(all.error.is_none(), "an error is told once");
                     all.error = Some(error.to_string());

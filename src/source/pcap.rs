@@ -4,7 +4,7 @@
 use super::error::{Part, SourceError, Trouble};
 use super::unpack::{Packing, Position, format_name};
 use super::window::{Order, Window};
-use super::{Interface, Source};
+use super::{Interface, Source, Step};
 use crate::event::{Direction, Offload, Record};
 use crate::value::{Outside, Timestamp};
 use crate::wire::LinkType;
@@ -117,12 +117,12 @@ impl Pcap {
     }
 
     /// Moves to the next record.
-    fn step(&mut self) -> Result<bool, Trouble> {
+    fn step(&mut self) -> Result<Step, Trouble> {
         self.window.skip(self.head.span);
         self.head.span = 0;
         let header = self.layout.header;
         if self.window.fill(header) == 0 && !self.window.has_trouble() {
-            return Ok(false);
+            return Ok(Step::End);
         }
         self.number = self.number.saturating_add(1);
         let words = self.layout.order.words(self.window.bytes());
@@ -147,17 +147,17 @@ impl Pcap {
         // A fraction of more than a second carries over by itself.
         let time = Timestamp::from_parts(i64::from(second), i64::from(fraction).saturating_mul(self.layout.unit));
         self.head = Head { time, captured, wire_len, span };
-        Ok(true)
+        Ok(Step::Record)
     }
 }
 
 impl Source for Pcap {
-    fn advance(&mut self) -> Result<bool, SourceError> {
+    fn advance(&mut self) -> Result<Step, SourceError> {
         if self.is_over {
-            return Ok(false);
+            return Ok(Step::End);
         }
         let step = self.step();
-        self.is_over = !matches!(step, Ok(true));
+        self.is_over = !matches!(step, Ok(Step::Record));
         step.map_err(|kind| {
             let (part, offset) = (Part::Record(self.number), self.window.offset());
             SourceError { path: self.path.clone(), part, offset, kind }

@@ -10,7 +10,7 @@ use self::blocks::{Found, SECTION, Sections, is_numbered};
 use super::error::{Part, SourceError, Trouble};
 use super::unpack::{Packing, Position, format_name};
 use super::window::{Order, Window};
-use super::{Interface, Source};
+use super::{Interface, Source, Step};
 use crate::event::{Direction, Offload, Record};
 use crate::value::Outside;
 
@@ -65,7 +65,7 @@ impl Pcapng {
     }
 
     /// Moves to the next frame.
-    fn step(&mut self) -> Result<bool, Trouble> {
+    fn step(&mut self) -> Result<Step, Trouble> {
         self.found = None;
         while let Some(kind) = self.block()? {
             let end = self.span.saturating_sub(LEAST.saturating_sub(BODY));
@@ -78,10 +78,10 @@ impl Pcapng {
                 self.number = self.number.saturating_add(1);
             }
             if self.found.is_some() {
-                return Ok(true);
+                return Ok(Step::Record);
             }
         }
-        Ok(false)
+        Ok(Step::End)
     }
 
     /// Moves to the next block, and sees that it is whole; its type, or nothing at the end.
@@ -146,14 +146,14 @@ impl Pcapng {
 }
 
 impl Source for Pcapng {
-    fn advance(&mut self) -> Result<bool, SourceError> {
+    fn advance(&mut self) -> Result<Step, SourceError> {
         if self.is_over {
-            return Ok(false);
+            return Ok(Step::End);
         }
         let step = self.step();
-        self.is_over = !matches!(step, Ok(true));
+        self.is_over = !matches!(step, Ok(Step::Record));
         match step {
-            Ok(false) => self.flaw.take().map_or(Ok(false), Err),
+            Ok(Step::End) => self.flaw.take().map_or(Ok(Step::End), Err),
             step => step.map_err(|kind| self.fault(kind)),
         }
     }
