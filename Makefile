@@ -14,6 +14,6 @@ test: need-cargo need-cc
 need-cargo:
 	@command -v $(CARGO) >/dev/null || { echo "netdiag needs Rust 1.88 or newer: https://rustup.rs"; exit 1; }
 
-# zstd is C, and so is the linker's driver.
+# zstd is C, and so is the linker's driver; filters are libpcap's.
 need-cc:
-	@command -v cc >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq gcc libc6-dev; }
+	@{ command -v cc && ls /usr/include/pcap.h; } >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq gcc libc6-dev libpcap0.8-dev; }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::finding::Severity;
+use crate::value::Span;
 
 /// Reads the wire and says in one sentence what is wrong.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ pub struct Args {
 pub enum Command {
     /// Judge captures: pcap or pcapng, plain or in gzip, zstd or lz4; several files are one case seen from several places
     Review(Review),
+    /// Judge live interfaces until Ctrl-C: findings as they open, climb and resolve, and the report at the end
+    Live(Live),
     /// Judge every case below a folder and compare with its findings.toml
     Verify(Verify),
     /// Print the page of a finding, or the list of all
@@ -43,6 +46,9 @@ pub struct Review {
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Which frames to take, as pcap-filter(7) has it; the others are as if they had not been captured
+    #[arg(long, value_name = "EXPRESSION")]
+    pub filter: Option<String>,
     /// Write the frames that prove the findings to a commented pcapng file
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub write: Option<PathBuf>,
@@ -61,6 +67,98 @@ pub struct Review {
     /// Settings that differ from the defaults, as TOML
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
+}
+
+/// Judge live interfaces.
+#[derive(Debug, clap::Args)]
+pub struct Live {
+    #[command(flatten)]
+    pub capture: Capture,
+    /// Stop after this many frames
+    #[arg(short = 'c', long, value_name = "N")]
+    pub count: Option<u64>,
+    /// How to say it; `ndjson` prints one JSON line for each change, as it happens
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Write the frames that prove the findings to a commented pcapng file, at the end
+    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// The least severity that makes the exit code 1
+    #[arg(long, value_enum, default_value_t = Level::Error, value_name = "SEVERITY")]
+    pub fail_on: Level,
+    /// Settings that differ from the defaults, as TOML
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+}
+
+/// What is captured, how, and for how long.
+#[derive(Debug, clap::Args)]
+pub struct Capture {
+    /// Interfaces, or `all` for every one but the loopback
+    #[arg(required = true, value_name = "IFACE")]
+    pub interfaces: Vec<String>,
+    /// Who receives frames: a packet ring of netdiag's own, or libpcap
+    #[arg(long, value_enum, default_value_t = Backend::DEFAULT)]
+    pub backend: Backend,
+    /// Which frames to take, as pcap-filter(7) has it
+    #[arg(long, value_name = "EXPRESSION")]
+    pub filter: Option<String>,
+    /// Bytes kept of each frame, 0 for all; by default control traffic is kept whole, and the headers of the rest
+    #[arg(short = 's', long = "snapshot-length", value_name = "BYTES")]
+    pub snap_len: Option<u32>,
+    /// Size of the ring of each interface, such as 64M: what it holds is how long netdiag may be kept waiting
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    pub ring: usize,
+    /// Do not ask the interface for frames that are not for this host
+    #[arg(short = 'p', long)]
+    pub no_promiscuous_mode: bool,
+    /// Stop after this time, such as 90s, 15m or 8h
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub duration: Option<Span>,
+}
+
+/// Who receives frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// AF_PACKET with a ring in shared memory: tells direction, super-frames and open checksums (Linux)
+    Ring,
+    /// libpcap, as tcpdump captures
+    Pcap,
+}
+
+impl Backend {
+    const DEFAULT: Self = if cfg!(target_os = "linux") { Self::Ring } else { Self::Pcap };
+}
+
+/// A size in bytes: a number, with K, M or G for powers of 1024.
+fn size(text: &str) -> Result<usize, String> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let shift = match unit {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" | "m" => 20,
+        "G" | "g" => 30,
+        _ => return Err("a size is a number with K, M or G behind it, such as 64M".to_owned()),
+    };
+    let number: usize =
+        text.strip_suffix(unit).unwrap_or(text).parse().map_err(|_| "a size begins with a number, such as 64M")?;
+    let most = usize::MAX >> shift;
+    if number > most { Err("that is more than there is".to_owned()) } else { Ok(number << shift) }
+}
+
+/// A length of time: a number, with s, m, h or d; seconds without.
+fn span(text: &str) -> Result<Span, String> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err("a time is a number with s, m, h or d behind it, such as 15m".to_owned()),
+    };
+    let number: i64 =
+        text.strip_suffix(unit).unwrap_or(text).parse().map_err(|_| "a time begins with a number, such as 15m")?;
+    Ok(Span::secs(seconds).times(number))
 }
 
 /// Judge every case below a folder.

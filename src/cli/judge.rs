@@ -1,11 +1,11 @@
-//! From a case to a report: the merge feeds the engine until every lane has ended.
+//! From a case to a report: the merge feeds the engine until every lane has ended, or whoever asks has heard enough.
 
 use crate::engine::Engine;
 use crate::event::VantageId;
 use crate::finding::{Change, Finding, Input, Report};
 use crate::settings::Settings;
 use crate::source::{Case, Item, Merge, Outcome};
-use crate::value::Outside;
+use crate::value::{Outside, Timestamp};
 
 /// Who follows a judgement while it runs.
 pub trait Watch {
@@ -13,6 +13,9 @@ pub trait Watch {
     fn wants_changes(&self) -> bool {
         false
     }
+
+    /// The merge hands this out next.
+    fn item(&mut self, _item: &Item<'_>) {}
 
     /// A vantage appeared under this name.
     fn vantage(&mut self, _id: VantageId, _name: &Outside) {}
@@ -29,42 +32,96 @@ impl Watch for () {}
 /// Frames between two looks at the progress.
 const LOOK_EVERY: u32 = 16_384;
 
-/// Judges `case`. With `is_final` the captures are complete, and what still waits has waited in vain.
-pub fn judge(case: Case, settings: &Settings, is_final: bool, watch: &mut dyn Watch) -> Report {
-    let mut engine = Engine::new(settings.clone());
-    let wants_changes = watch.wants_changes();
-    if wants_changes {
-        engine.keep_changes();
+/// A judgement that runs.
+pub struct Judgement {
+    engine: Engine,
+    /// What is judged.
+    pub merge: Merge,
+    wants_changes: bool,
+}
+
+/// What a judgement came to when it was asked to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// To a frame.
+    Frame,
+    /// To something else.
+    Other,
+    /// Nothing is there now; nothing earlier than this will come.
+    Idle(Timestamp),
+    /// Every lane has ended.
+    Over,
+}
+
+impl Judgement {
+    /// A judgement of `case` that has not begun.
+    pub fn new(case: Case, settings: &Settings, watch: &dyn Watch) -> Self {
+        let mut engine = Engine::new(settings.clone());
+        let wants_changes = watch.wants_changes();
+        if wants_changes {
+            engine.keep_changes();
+        }
+        Self { engine, merge: Merge::new(case.lanes, case.facts), wants_changes }
     }
-    let mut merge = Merge::new(case.lanes, case.facts);
-    let mut until_look = LOOK_EVERY;
-    while let Some(item) = merge.next() {
-        match item {
-            Item::Frame(record, vantage, link, time) => engine.frame(record, vantage, link, time),
+
+    /// Judges the next thing in the order.
+    pub fn go_on(&mut self, watch: &mut dyn Watch) -> Progress {
+        let Some(item) = self.merge.next() else { return Progress::Over };
+        watch.item(&item);
+        let progress = match item {
+            Item::Frame(record, vantage, link, time) => {
+                self.engine.frame(record, vantage, link, time);
+                Progress::Frame
+            }
             Item::Vantage(id, vantage) => {
                 watch.vantage(id, &vantage.name);
-                engine.add_vantage(id, vantage);
+                self.engine.add_vantage(id, vantage);
+                Progress::Other
             }
-            Item::Fact(fact) => engine.fact(&fact),
-            Item::Lost(drops) => engine.drops(&drops),
-            Item::Tick(time) => engine.tick(time),
-        }
-        if wants_changes {
-            for (change, finding) in engine.changes() {
+            Item::Fact(fact) => {
+                self.engine.fact(&fact);
+                Progress::Other
+            }
+            Item::Lost(drops) => {
+                self.engine.drops(&drops);
+                Progress::Other
+            }
+            Item::Tick(time) => {
+                self.engine.tick(time);
+                Progress::Idle(time)
+            }
+        };
+        if self.wants_changes {
+            for (change, finding) in self.engine.changes() {
                 watch.change(change, &finding);
             }
         }
+        progress
+    }
+
+    /// The report. With `is_final` the captures are complete, and what still waits has waited in vain.
+    pub fn finish(mut self, is_final: bool) -> Report {
+        self.engine.count_late(self.merge.late());
+        let outcomes = self.merge.outcomes();
+        // Only where every capture tells its end is the end known; else the last frame is all there is.
+        let end = outcomes.iter().map(|o| o.end.max(o.last)).max().flatten();
+        let inputs = outcomes.into_iter().map(input).collect();
+        self.engine.finish(inputs, end, is_final)
+    }
+}
+
+/// Judges `case` to its end. With `is_final` the captures are complete, and what still waits has waited in vain.
+pub fn judge(case: Case, settings: &Settings, is_final: bool, watch: &mut dyn Watch) -> Report {
+    let mut judgement = Judgement::new(case, settings, watch);
+    let mut until_look = LOOK_EVERY;
+    while judgement.go_on(watch) != Progress::Over {
         until_look -= 1;
         if until_look == 0 {
             until_look = LOOK_EVERY;
-            watch.position(merge.position());
+            watch.position(judgement.merge.position());
         }
     }
-    let outcomes = merge.outcomes();
-    // Only where every capture tells its end is the end known; else the last frame is all there is.
-    let end = outcomes.iter().map(|o| o.end.max(o.last)).max().flatten();
-    let inputs = outcomes.into_iter().map(input).collect();
-    engine.finish(inputs, end, is_final)
+    judgement.finish(is_final)
 }
 
 fn input(outcome: Outcome) -> Input {
@@ -74,6 +131,7 @@ fn input(outcome: Outcome) -> Input {
         format: outcome.format,
         link_types: outcome.links.iter().map(ToString::to_string).collect(),
         frames: outcome.frames,
+        dropped: outcome.dropped,
         first: outcome.first,
         last: outcome.last,
         damage: outcome.damage.map(|damage| damage.to_string()),

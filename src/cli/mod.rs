@@ -4,11 +4,12 @@ mod args;
 mod case_check;
 mod explain;
 mod judge;
+mod live;
 mod review;
 mod verify;
 
 pub use case_check::{Truth, differences};
-pub use judge::{Watch, judge};
+pub use judge::{Judgement, Progress, Watch, judge};
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ pub fn run() -> ExitCode {
     start_log(args.verbose);
     let done = match args.command {
         Command::Review(review) => review::run(&review),
+        Command::Live(live) => live::run(&live),
         Command::Verify(verify) => verify::run(&verify),
         Command::Explain(explain) => explain::run(&explain),
         Command::Settings => explain::settings(),

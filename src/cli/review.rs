@@ -45,6 +45,9 @@ pub fn run(args: &Review) -> anyhow::Result<Exit> {
             is_troubled = true;
             anstream::eprintln!("netdiag: {refused}");
         }
+        if let Some(expression) = &args.filter {
+            case.filter(expression).map_err(anyhow::Error::msg)?;
+        }
         let mut watch = Watcher::new(args.format, &files);
         let report = judge(case, &settings, args.eof == End::Final, &mut watch);
         watch.progress.finish_and_clear();
@@ -71,7 +74,7 @@ pub fn run(args: &Review) -> anyhow::Result<Exit> {
     })
 }
 
-fn read_settings(path: Option<&Path>) -> anyhow::Result<Settings> {
+pub(super) fn read_settings(path: Option<&Path>) -> anyhow::Result<Settings> {
     let Some(path) = path else { return Ok(Settings::default()) };
     let text = fs::read_to_string(path).with_context(|| format!("reading settings from {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("reading settings from {}", path.display()))
@@ -133,7 +136,7 @@ fn span(path: &Path) -> Option<(Timestamp, Timestamp)> {
     span
 }
 
-fn say_text(reports: &[Report]) -> anyhow::Result<()> {
+pub(super) fn say_text(reports: &[Report]) -> anyhow::Result<()> {
     let width = terminal_size::terminal_size().map_or(WIDTH, |(w, _)| usize::from(w.0)).clamp(40, WIDEST);
     for (at, report) in reports.iter().enumerate() {
         if reports.len() > 1 {
@@ -146,7 +149,7 @@ fn say_text(reports: &[Report]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_evidence(path: &Path, reports: &[Report]) -> anyhow::Result<()> {
+pub(super) fn write_evidence(path: &Path, reports: &[Report]) -> anyhow::Result<()> {
     let bytes: Vec<u8> = reports.iter().flat_map(render::evidence).collect();
     fs::write(path, bytes).with_context(|| format!("writing the cited frames to {}", path.display()))
 }

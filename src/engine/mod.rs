@@ -103,6 +103,11 @@ impl Engine {
         self.hear(&Event::Lost(drops), drops.until);
     }
 
+    /// So many frames came too late for their place in the order, so that this run may differ from its replay.
+    pub const fn count_late(&mut self, frames: u64) {
+        self.lost.late = frames;
+    }
+
     /// Hears that nothing earlier than `time` will come.
     pub fn tick(&mut self, time: Timestamp) {
         self.hear(&Event::Tick(time), time);

@@ -38,6 +38,8 @@ pub enum Offload {
     Unknown,
     /// The frame is as it was on the wire.
     None,
+    /// One frame, whose checksum was still to be filled in.
+    Unsummed,
     /// A super-frame of segments with `segment` bytes of payload each; 0 where the kernel did not say.
     Segmented {
         /// Payload bytes of each segment.

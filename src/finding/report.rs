@@ -40,6 +40,8 @@ pub struct Input {
     pub link_types: Vec<String>,
     /// Frames read from it.
     pub frames: u64,
+    /// Frames that were lost before they could be read from it.
+    pub dropped: u64,
     /// Time of its first frame.
     pub first: Option<Timestamp>,
     /// Time of its last frame.

@@ -130,13 +130,9 @@ fn summary(out: &mut String, report: &Report, width: usize) {
     }
     out.push('\n');
     for input in &report.inputs {
-        wrap(
-            out,
-            "  ",
-            "    ",
-            &format!("{}: {} frames, {}, {}", input.path, input.frames, input.format, input.link_types.join(", ")),
-            width,
-        );
+        let lost = if input.dropped > 0 { format!(", {} more lost", input.dropped) } else { String::new() };
+        let (path, frames, format, links) = (&input.path, input.frames, &input.format, input.link_types.join(", "));
+        wrap(out, "  ", "    ", &format!("{path}: {frames} frames{lost}, {format}, {links}"), width);
     }
     let counted = counted(tally);
     if !counted.is_empty() {

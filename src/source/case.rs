@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::live::Filter;
 use super::{HostLog, Lane, SourceError, open};
 use crate::event::{Fact, Place, Stamped};
 use crate::value::{Outside, Span};
+use crate::wire::LinkType;
 
 /// What `case.toml` says.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -92,6 +94,19 @@ impl Case {
         let log = HostLog::open(path)?;
         self.facts.extend(log.facts);
         self.refused.extend(log.refused);
+        Ok(())
+    }
+
+    /// Takes only frames for which the expression `text` holds; numbers stay those of the files.
+    ///
+    /// # Errors
+    /// One sentence if the expression is none.
+    pub fn filter(&mut self, text: &str) -> Result<(), String> {
+        // An expression that is none is told once, before anything is read.
+        Filter::new(text, LinkType::Ethernet)?;
+        for lane in &mut self.lanes {
+            lane.filter(text);
+        }
         Ok(())
     }
 }

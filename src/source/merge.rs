@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 
+use super::filtered::Filtered;
 use super::{Interface, Source, SourceError, Step};
 use crate::event::{Drops, Fact, Place, Record, Stamped, Vantage, VantageId};
 use crate::value::{Outside, Span, Timestamp};
@@ -74,6 +75,15 @@ pub enum Item<'a> {
     Tick(Timestamp),
 }
 
+/// What to wait for when nothing is there.
+#[derive(Debug)]
+pub struct Idle<'a> {
+    /// They become readable when there is more.
+    pub descriptors: Vec<BorrowedFd<'a>>,
+    /// Whether something is held back only until time has passed, or a lane cannot be waited for.
+    pub must_look: bool,
+}
+
 /// What a lane came to.
 #[derive(Debug)]
 pub struct Outcome {
@@ -87,6 +97,8 @@ pub struct Outcome {
     pub links: Vec<LinkType>,
     /// Frames read.
     pub frames: u64,
+    /// Frames lost before they could be read.
+    pub dropped: u64,
     /// Stamp of the first frame.
     pub first: Option<Timestamp>,
     /// The latest stamp of a frame.
@@ -125,6 +137,12 @@ impl Lane {
         lane.damage = Some(damage);
         lane.state = State::Ended;
         lane
+    }
+
+    /// Takes only frames for which the expression `text` holds.
+    pub(super) fn filter(&mut self, text: &str) {
+        let source = std::mem::replace(&mut self.source, Box::new(Nothing));
+        self.source = Box::new(Filtered::new(source, text));
     }
 
     /// Bytes of the file read so far.
@@ -221,11 +239,17 @@ impl Merge {
         self.until = Some(until);
     }
 
-    /// What to wait on for more from the lanes that are idle, and whether a record of another waits for them.
-    pub fn waits_on(&self) -> (Vec<BorrowedFd<'_>>, bool) {
-        let idle = self.lanes.iter().filter(|lane| matches!(lane.state, State::Idle(_)));
-        let is_held = self.lanes.iter().any(|lane| matches!(lane.state, State::Waits(_)));
-        (idle.filter_map(|lane| lane.source.descriptor()).collect(), is_held)
+    /// What to wait for.
+    pub fn idle(&self) -> Idle<'_> {
+        let mut idle = Idle { descriptors: Vec::new(), must_look: !self.facts.is_empty() };
+        for lane in &self.lanes {
+            match (lane.state, lane.source.descriptor()) {
+                (State::Idle(_), Some(descriptor)) => idle.descriptors.push(descriptor),
+                (State::Idle(_), None) | (State::Waits(_), _) => idle.must_look = true,
+                (State::Spent | State::Ended, _) => {}
+            }
+        }
+        idle
     }
 
     /// The next thing in the order; `None` when every lane has ended.
@@ -327,6 +351,7 @@ impl Merge {
                 name: lane.name,
                 path: lane.path,
                 frames: lane.frames,
+                dropped: lane.dropped,
                 first: lane.first,
                 last: lane.last,
                 damage: lane.damage,

@@ -12,7 +12,9 @@
 
 mod case;
 mod error;
+mod filtered;
 mod hostlog;
+pub mod live;
 mod merge;
 mod open;
 mod pcap;
@@ -23,7 +25,7 @@ mod window;
 pub use case::{CASE_FILE, Case, CaseFile, CaseVantage, lane};
 pub use error::{Part, SourceError, Trouble};
 pub use hostlog::HostLog;
-pub use merge::{Item, Lane, Merge, Outcome};
+pub use merge::{Idle, Item, Lane, Merge, Outcome};
 pub use open::{open, open_reader};
 pub use unpack::Packing;
 

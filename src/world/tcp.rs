@@ -178,7 +178,7 @@ impl Flows {
         let most = agreed.map(|mss| u32::from(mss.saturating_sub(own.options)));
         let is_super = match frame.offload {
             Offload::Segmented { .. } => true,
-            Offload::None => false,
+            Offload::None | Offload::Unsummed => false,
             Offload::Unknown => {
                 let is_long = ip.packet_len() > self.assumed;
                 !ip.has_length()
