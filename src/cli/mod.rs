@@ -3,6 +3,7 @@
 mod args;
 mod case_check;
 mod explain;
+mod host;
 mod judge;
 mod review;
 mod verify;
@@ -36,6 +37,7 @@ pub fn run() -> ExitCode {
         Command::Review(review) => review::run(&review),
         Command::Verify(verify) => verify::run(&verify),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Host => host::run(),
         Command::Settings => explain::settings(),
     };
     match done {

@@ -13,6 +13,8 @@
 mod case;
 mod error;
 mod hostlog;
+#[cfg(target_os = "linux")]
+mod live;
 mod merge;
 mod open;
 mod pcap;
@@ -23,6 +25,8 @@ mod window;
 pub use case::{CASE_FILE, Case, CaseFile, CaseVantage, lane};
 pub use error::{Part, SourceError, Trouble};
 pub use hostlog::HostLog;
+#[cfg(target_os = "linux")]
+pub use live::{Device, HostFacts};
 pub use merge::{Item, Lane, Merge, Outcome};
 pub use open::{open, open_reader};
 pub use unpack::Packing;
