@@ -30,6 +30,8 @@ pub enum Command {
     Verify(Verify),
     /// Print the page of a finding, or the list of all
     Explain(Explain),
+    /// Print the facts of this machine, one a line: links, bridges, what lives behind which port; `review --host` reads them
+    Host,
     /// Print every setting with its default, as TOML
     Settings,
 }

@@ -3,6 +3,7 @@
 mod args;
 mod case_check;
 mod explain;
+mod host;
 mod judge;
 mod live;
 mod review;
@@ -38,6 +39,7 @@ pub fn run() -> ExitCode {
         Command::Live(live) => live::run(&live),
         Command::Verify(verify) => verify::run(&verify),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Host => host::run(),
         Command::Settings => explain::settings(),
     };
     match done {

@@ -23,7 +23,7 @@ pub struct Stamped<T> {
 pub enum Fact {
     /// A network device is there, or changed.
     Link(Link),
-    /// A network device is gone.
+    /// A network device is gone, and with it all that hung on it: its addresses, its place in a bridge, what lived behind it.
     LinkGone {
         /// Its name.
         name: Outside,
@@ -38,6 +38,13 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<Outside>,
     },
+    /// A device has left its bridge.
+    BridgePortGone {
+        /// The port's device.
+        port: Outside,
+        /// The bridge.
+        bridge: Outside,
+    },
     /// A bridge has learned, or was told, where an address lives.
     Fdb {
         /// The address.
@@ -48,10 +55,27 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         vlan: Option<u16>,
     },
+    /// A bridge has forgotten where an address lives.
+    FdbGone {
+        /// The address.
+        mac: Mac,
+        /// The port behind which it lived.
+        port: Outside,
+        /// The VLAN, where the bridge filters by VLAN.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vlan: Option<u16>,
+    },
     /// A tap belongs to a guest.
     Guest(Guest),
     /// A device has an address.
     Address {
+        /// The device.
+        link: Outside,
+        /// The address.
+        address: IpAddr,
+    },
+    /// A device no longer has an address.
+    AddressGone {
         /// The device.
         link: Outside,
         /// The address.
@@ -82,7 +106,7 @@ pub struct Link {
     /// The bond or bridge it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master: Option<Outside>,
-    /// For a VLAN device, the device that carries it.
+    /// For a device that stands on another (VLAN, macvlan), the one that carries it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lower: Option<Outside>,
     /// For a VLAN device, its VLAN identifier.
@@ -94,9 +118,24 @@ pub struct Link {
     /// For a bridge, whether it takes part in spanning tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stp: Option<bool>,
+    /// For a bridge, whether it tells VLANs apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan_filtering: Option<bool>,
+    /// For a bond, its mode as the kernel names it: `active-backup`, `802.3ad`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Outside>,
+    /// For a bond, the member that carries its traffic, where only one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<Outside>,
+    /// Whether it is switched on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up: Option<bool>,
     /// Whether there is a carrier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier: Option<bool>,
+    /// What an operator wrote on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Outside>,
 }
 
 /// What a network device is.

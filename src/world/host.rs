@@ -44,11 +44,20 @@ impl Host {
                 self.links.insert(link.name.raw().to_owned(), link.clone());
             }
             Fact::LinkGone { name } => {
-                self.links.remove(name.raw());
-                self.ports.remove(name.raw());
+                let name = name.raw();
+                self.links.remove(name);
+                self.ports.remove(name);
+                self.fdb.retain(|_, port| port != name);
+                self.guests.retain(|_, guest| guest.tap.as_ref().is_none_or(|tap| tap.raw() != name));
             }
             Fact::BridgePort { port, bridge, .. } if self.ports.len() < MOST => {
                 self.ports.insert(port.raw().to_owned(), bridge.raw().to_owned());
+            }
+            Fact::BridgePortGone { port, .. } => {
+                self.ports.remove(port.raw());
+            }
+            Fact::FdbGone { mac, port, .. } if self.fdb.get(mac).is_some_and(|told| told == port.raw()) => {
+                self.fdb.remove(mac);
             }
             Fact::Fdb { mac, port, .. } if self.fdb.len() < MOST => {
                 self.fdb.insert(*mac, port.raw().to_owned());
@@ -191,6 +200,32 @@ mod tests {
             r#"{"fact":"link","name":"b","kind":"vlan","vid":2,"lower":"a"}"#,
         ]);
         assert_eq!(host.below("a").map(|(tags, _)| tags.depth()), Some(DEEPEST));
+    }
+
+    #[test]
+    fn what_hung_on_a_device_goes_with_it() {
+        let mut host = host(&[
+            r#"{"fact":"link","name":"tap7","kind":"tap"}"#,
+            r#"{"fact":"link","name":"br0","kind":"bridge","stp":true}"#,
+            r#"{"fact":"bridge-port","port":"tap7","bridge":"br0","state":"forwarding"}"#,
+            r#"{"fact":"fdb","mac":"fa:16:3e:00:00:07","port":"tap7"}"#,
+            r#"{"fact":"guest","mac":"fa:16:3e:00:00:08","tap":"tap7"}"#,
+        ]);
+        let (learned, told) = ("fa:16:3e:00:00:07".parse().unwrap(), "fa:16:3e:00:00:08".parse().unwrap());
+        assert_eq!((host.guest_port(learned), host.guest_port(told)), (Some("tap7".into()), Some("tap7".into())));
+        assert_eq!(host.bridge_speaks_stp("tap7"), Some(true));
+        let mut hear = |line: &str| {
+            host.learn(&serde_json::from_str(line).unwrap());
+            (host.guest_port(learned), host.guest_port(told), host.bridge_speaks_stp("tap7"))
+        };
+        hear(r#"{"fact":"fdb-gone","mac":"fa:16:3e:00:00:07","port":"tap8"}"#);
+        let (port, ..) = hear(r#"{"fact":"bridge-port-gone","port":"tap7","bridge":"br0"}"#);
+        assert_eq!(port.as_deref(), Some("tap7"), "another port has forgotten the address");
+        assert_eq!(
+            hear(r#"{"fact":"fdb-gone","mac":"fa:16:3e:00:00:07","port":"tap7"}"#),
+            (None, Some("tap7".into()), None)
+        );
+        assert_eq!(hear(r#"{"fact":"link-gone","name":"tap7"}"#), (None, None, None));
     }
 
     #[test]

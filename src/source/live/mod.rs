@@ -1,4 +1,4 @@
-//! Live interfaces as sources. A receiver's ring is its queue: the kernel fills it while the engine thinks, nothing is copied on the way,
+//! What a machine says while it runs: its interfaces as sources, and the kernel's word about links, bridges and addresses. A receiver's ring is its queue: the kernel fills it while the engine thinks, nothing is copied on the way,
 //! and what finds no room is counted. Each link is an Ethernet capture of its own; the kernel's `any` is never used, since it loses tags.
 
 #[cfg(target_os = "linux")]
@@ -7,9 +7,13 @@ mod afpacket;
 mod kept;
 mod libpcap;
 #[cfg(target_os = "linux")]
+mod netlink;
+#[cfg(target_os = "linux")]
 mod ring;
 
 pub use libpcap::Filter;
+#[cfg(target_os = "linux")]
+pub use netlink::{Device, HostFacts};
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
