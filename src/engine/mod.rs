@@ -81,7 +81,7 @@ impl Engine {
     /// Hears a frame that was read at `vantage`; `time` is its place in the order, which may be later than its stamp.
     pub fn frame(&mut self, record: Record<'_>, vantage: VantageId, link: LinkType, time: Timestamp) {
         let judged = catch_unwind(AssertUnwindSafe(|| {
-            let frame = Frame::decode(record, vantage, link);
+            let frame = Frame::decode(record, vantage, link, time);
             self.hear(&Event::Frame(&frame), time);
         }));
         if judged.is_err() {
@@ -100,7 +100,8 @@ impl Engine {
     /// Hears that a vantage lost frames.
     pub fn drops(&mut self, drops: &Drops) {
         self.lost.kernel = self.lost.kernel.saturating_add(drops.frames);
-        self.hear(&Event::Lost(drops), drops.until);
+        // A loss is told out of turn, as soon as it is read: it moves no clock.
+        self.hear(&Event::Lost(drops), self.now);
     }
 
     /// So many frames came too late for their place in the order, so that this run may differ from its replay.

@@ -71,8 +71,10 @@ pub struct Record<'a> {
 pub struct Frame<'a> {
     /// Which vantage, which number.
     pub at: FrameRef,
-    /// As captured, plus the vantage's clock offset.
+    /// As captured, plus the vantage's clock offset: what is shown.
     pub time: Timestamp,
+    /// Its place in the order: `time`, or the latest of its lane where `time` runs back. What waits is timed by this.
+    pub order: Timestamp,
     /// How it begins.
     pub link: LinkType,
     /// Bytes on the wire; `bytes.len()` may be less where the snap length cut it.
@@ -88,8 +90,8 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Decodes what a source read at `vantage`, whose link type is `link`.
-    pub fn decode(record: Record<'a>, vantage: VantageId, link: LinkType) -> Self {
+    /// Decodes what a source read at `vantage`, whose link type is `link`; `order` is its place in the order.
+    pub fn decode(record: Record<'a>, vantage: VantageId, link: LinkType, order: Timestamp) -> Self {
         let layers = wire::decode(link, record.bytes, record.wire_len);
         let direction = match record.direction {
             Direction::Unknown => Direction::from_cooked(&layers),
@@ -98,6 +100,7 @@ impl<'a> Frame<'a> {
         Self {
             at: FrameRef { vantage, number: record.number },
             time: record.time,
+            order,
             link,
             wire_len: record.wire_len,
             direction,

@@ -166,7 +166,7 @@ impl Finding {
             key: claim.key.clone(),
             headline: String::new(),
             first: claim.first.unwrap_or(now),
-            last: now,
+            last: claim.first.map_or(now, |first| first.max(now)),
             resolved: None,
             count: 0,
             episodes: 1,

@@ -1,4 +1,5 @@
-//! The order of stamps at each vantage: the latest, how many ran back, and jumps worth telling. A few words a vantage.
+//! The order of stamps at each vantage: the one before, how many ran back, and jumps worth telling. A few words a vantage.
+//! A jump ahead is not told: after a quiet hour an honest stamp looks the same.
 
 use super::Derived;
 use crate::event::{Frame, VantageId};
@@ -9,11 +10,12 @@ use crate::value::{Span, Timestamp};
 /// Jumps that are quoted of each vantage; further ones are only counted.
 const QUOTED: u64 = 3;
 
-/// The latest stamp of each vantage.
+/// The stamps of each vantage so far.
 #[derive(Debug)]
 pub struct Clocks {
     disorder: Span,
-    latest: Vec<(VantageId, Timestamp)>,
+    /// The stamp before, and the latest of all.
+    stamps: Vec<(VantageId, Timestamp, Timestamp)>,
     jumps: Vec<(VantageId, u64)>,
     at: usize,
     disordered: u64,
@@ -24,7 +26,7 @@ pub struct Clocks {
 pub struct Jump {
     /// The frame with the stamp.
     pub cited: Cited,
-    /// How far back it lies.
+    /// How far it lies before the stamp before it, or before the latest where small steps add up.
     pub back: Span,
 }
 
@@ -33,14 +35,14 @@ impl Clocks {
     pub fn new(settings: &Settings) -> Self {
         Self {
             disorder: Span::millis(settings.capture.disorder_ms),
-            latest: Vec::new(),
+            stamps: Vec::new(),
             jumps: Vec::new(),
             at: 0,
             disordered: 0,
         }
     }
 
-    /// Frames whose stamp lies before the one before it at the same vantage.
+    /// Frames whose stamp lies before the latest of the same vantage.
     pub const fn disordered(&self) -> u64 {
         self.disordered
     }
@@ -48,20 +50,25 @@ impl Clocks {
     /// Takes the stamp of `frame`; a jump back past the setting is said.
     pub fn note(&mut self, frame: &Frame<'_>, out: &mut Vec<Derived>) {
         let vantage = frame.at.vantage;
-        if self.latest.get(self.at).is_none_or(|(v, _)| *v != vantage) {
-            self.at = self.latest.iter().position(|(v, _)| *v == vantage).unwrap_or(self.latest.len());
+        if self.stamps.get(self.at).is_none_or(|(v, ..)| *v != vantage) {
+            self.at = self.stamps.iter().position(|(v, ..)| *v == vantage).unwrap_or(self.stamps.len());
         }
-        let Some((_, latest)) = self.latest.get_mut(self.at) else {
-            self.latest.push((vantage, frame.time));
+        let Some((_, before, latest)) = self.stamps.get_mut(self.at) else {
+            self.stamps.push((vantage, frame.time, frame.time));
             return;
         };
+        let (step, was_behind) = (before.since(frame.time), latest.since(*before));
+        *before = frame.time;
         if frame.time >= *latest {
             *latest = frame.time;
             return;
         }
         self.disordered = self.disordered.saturating_add(1);
-        let back = latest.since(frame.time);
-        if back > self.disorder && self.counts(vantage) {
+        let behind = latest.since(frame.time);
+        // In one step, or in many small ones that add up.
+        let back = if step > self.disorder { step } else { behind };
+        let is_jump = step > self.disorder || (behind > self.disorder && was_behind <= self.disorder);
+        if is_jump && self.counts(vantage) {
             out.push(Derived::ClockJumped(Jump { cited: Cited::of(frame), back }));
         }
     }
@@ -83,5 +90,37 @@ impl Clocks {
                 true
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Direction, Offload, Record};
+    use crate::wire::LinkType;
+
+    /// How far back each jump lies that these stamps, in milliseconds, are told for.
+    fn jumps(stamps: &[i64]) -> Vec<Span> {
+        let mut clocks = Clocks::new(&Settings::default());
+        let mut out = Vec::new();
+        for ms in stamps {
+            let time = Timestamp::from_parts(1_000, 0).after(Span::millis(*ms));
+            let (direction, offload) = (Direction::Unknown, Offload::Unknown);
+            let record = Record { interface: 0, number: 1, time, wire_len: 0, direction, offload, bytes: &[] };
+            clocks.note(&Frame::decode(record, VantageId::default(), LinkType::Ethernet, time), &mut out);
+        }
+        out.iter()
+            .map(|derived| match derived {
+                Derived::ClockJumped(jump) => jump.back,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_jump_is_told_once_and_small_steps_when_they_add_up() {
+        assert_eq!(jumps(&[0, 5_000, 1_000, 1_001, 6_000]), [Span::millis(4_000)]);
+        assert_eq!(jumps(&[0, 5_000, 4_400, 3_800, 3_200]), [Span::millis(1_200)]);
+        assert_eq!(jumps(&[0, 1_000, 0, 900]), []);
     }
 }

@@ -55,7 +55,7 @@ pub struct DhcpStep {
     pub server: Option<Ipv4Addr>,
     /// The network in which the conversation began.
     pub domain: DomainId,
-    /// When.
+    /// When, in the order of all frames; the stamp to be shown is that of `cited`.
     pub time: Timestamp,
     /// Transaction.
     pub xid: u32,
@@ -206,13 +206,13 @@ impl Talk {
             client: dhcp.chaddr(),
             server,
             domain: self.domain,
-            time: frame.time,
+            time: frame.order,
             xid: dhcp.xid(),
             secs: dhcp.secs(),
             yiaddr: dhcp.yiaddr(),
             wanted: self.wanted,
             asking: self.asking,
-            is_copy: self.is_copy((kind, dhcp.xid(), server, dhcp.yiaddr(), frame.time)),
+            is_copy: self.is_copy((kind, dhcp.xid(), server, dhcp.yiaddr(), frame.order)),
             is_relayed: !dhcp.giaddr().is_unspecified(),
             is_pxe: self.is_pxe,
             is_broadcast: dhcp.is_broadcast(),

@@ -48,7 +48,7 @@ impl Domains {
         self.last = Some((place, id));
         if let Some(node) = self.nodes.get_mut(id as usize) {
             node.frames = node.frames.saturating_add(1);
-            node.latest = node.latest.max(frame.time);
+            node.latest = node.latest.max(frame.order);
         }
         DomainId(id)
     }

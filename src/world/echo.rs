@@ -56,7 +56,7 @@ impl Echoes {
             let passed =
                 Passed { at: frame.at, direction: frame.direction, tags: layers.tags(), packet_len: ip.packet_len() };
             self.waiting.insert(key.clone(), passed);
-            self.deadlines.set(key, frame.time.after(PATIENCE));
+            self.deadlines.set(key, frame.order.after(PATIENCE));
         } else if is_reply {
             let key = EchoKey { vantage, from: ip.dst(), to: ip.src(), id, seq };
             if let Some(passed) = self.waiting.remove(&key) {

@@ -125,7 +125,7 @@ impl Stations {
             return;
         }
         self.note_sender(seen.frame.at.vantage, src);
-        let time = seen.frame.time;
+        let time = seen.frame.order;
         let fresh = || Station { first: time, last: time, frames: 0, is_unicast: false, roles: 0 };
         let domain = domains.root(seen.domain);
         let station = self.table.entry(&(src, domain), fresh);

@@ -143,7 +143,7 @@ impl Flows {
         let flow = self.table.entry(&FlowKey { vantage: frame.at.vantage, low, high }, Flow::default);
         let [a, b] = &mut flow.ends;
         let (own, peer) = if is_low { (a, b) } else { (b, a) };
-        own.heard = Some(frame.time);
+        own.heard = Some(frame.order);
         let view = match self.views.iter().position(|view| view.vantage == frame.at.vantage) {
             Some(at) => self.views.get_mut(at),
             None => {
@@ -222,7 +222,7 @@ impl End {
         let tags = frame.layers.tags();
         if tags.depth() < 2 {
             self.small = Some((end, packet_len));
-            return (1, frame.time);
+            return (1, frame.order);
         }
         // A super-frame is sent again piece by piece, so that a segment is known by where it begins.
         if let Some(waiting) = self.waiting.iter_mut().find(|w| w.seq == seq) {
@@ -230,9 +230,9 @@ impl End {
             return (waiting.sends, waiting.first);
         }
         if self.waiting.len() < MOST_WAITING {
-            self.waiting.push(Waiting { seq, end, packet_len, tags, first: frame.time, sends: 1 });
+            self.waiting.push(Waiting { seq, end, packet_len, tags, first: frame.order, sends: 1 });
         }
-        (1, frame.time)
+        (1, frame.order)
     }
 
     /// The other end acknowledged everything before `ack`.

@@ -68,8 +68,8 @@ struct Net {
     answered: Option<Timestamp>,
     /// Clients that waited too long, and when that was so first.
     silent: BTreeMap<TalkId, Timestamp>,
-    /// The claim about the network as a whole, if it stands, and its beginning.
-    claimed: Option<(Key, Timestamp)>,
+    /// The claim about the network as a whole, if it stands, and the first question in vain.
+    claimed: Option<(Key, Arc<DhcpStep>)>,
 }
 
 impl DiscoverUnanswered {
@@ -148,11 +148,11 @@ impl DiscoverUnanswered {
         let headline = format!(
             "{client} ({}) asks for an address since {}: {} DISCOVERs in {waited}, no server offers one.",
             network(wait.asked.domain, cx),
-            first.clock(),
+            wait.asked.cited.time.clock(),
             wait.tries,
         );
         let mut claim = Claim::new(key, level.0, level.1, headline)
-            .seen(first, wait.tries)
+            .seen(wait.asked.cited.time, wait.tries)
             .at(wait.asked.cited.at.vantage)
             .number("discovers", wait.tries)
             .number("waited_s", waited.as_secs())
@@ -184,9 +184,10 @@ impl DiscoverUnanswered {
             Some(_) => vec![talk],
             None => net.silent.keys().copied().collect(),
         };
-        let begun =
-            waiting.iter().filter_map(|id| self.waits.get(id)).map(|w| w.asked.time).min().unwrap_or(asked.time);
-        let (key, first) = net.claimed.get_or_insert_with(|| (Key::new().with("domain", &name), begun)).clone();
+        let begun = waiting.iter().filter_map(|id| self.waits.get(id)).map(|w| &w.asked).min_by_key(|step| step.time);
+        let begun = begun.unwrap_or(&asked);
+        let fresh = || (Key::new().with("domain", &name), Arc::clone(begun));
+        let (key, first) = net.claimed.get_or_insert_with(fresh).clone();
         let mut evidence = Vec::new();
         for id in &waiting {
             let Some(wait) = self.waits.get_mut(id) else { continue };
@@ -210,13 +211,13 @@ impl DiscoverUnanswered {
         let headline = format!(
             "No DHCP server answers in {} since {}: {clients} clients ask for an address, and none is offered one.",
             spoken(&name),
-            first.clock(),
+            first.cited.time.clock(),
         );
         let claim = Claim::new(key, Confidence::Confirmed, Severity::Error, headline)
-            .seen(first, clients as u64)
+            .seen(first.cited.time, clients as u64)
             .at(asked.cited.at.vantage)
             .number("clients", clients)
-            .number("waited_s", cx.now.since(first).as_secs())
+            .number("waited_s", cx.now.since(first.time).as_secs())
             .proved_by(evidence)
             .filter("dhcp.option.dhcp == 1")
             .assuming(why);
@@ -286,7 +287,7 @@ impl Detector for DiscoverUnanswered {
         for wait in self.waits.values().filter(|w| w.claimed.is_none() && !w.is_together) {
             if visibility(&wait.asked, cx).is_some() {
                 let tries = if wait.tries == 1 { "1 DISCOVER".to_owned() } else { format!("{} DISCOVERs", wait.tries) };
-                cx.pending(format!("{} waits for an offer, {tries} so far", wait.asked.client), wait.asked.time);
+                cx.pending(format!("{} waits for an offer, {tries} so far", wait.asked.client), wait.asked.cited.time);
             }
         }
     }

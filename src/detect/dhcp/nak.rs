@@ -178,7 +178,7 @@ impl Detector for Nak {
             let Some(refused) = self.refused.get(pair) else { continue };
             cx.pending(
                 format!("{} was refused an address and may yet get another", refused.last.client),
-                refused.last.time,
+                refused.last.cited.time,
             );
         }
     }
@@ -186,13 +186,20 @@ impl Detector for Nak {
 
 impl Refused {
     fn new(step: &Arc<DhcpStep>) -> Self {
-        Self { last: Arc::clone(step), first: step.time, count: 0, times: Vec::new(), fresh: Vec::new(), claimed: None }
+        Self {
+            last: Arc::clone(step),
+            first: step.cited.time,
+            count: 0,
+            times: Vec::new(),
+            fresh: Vec::new(),
+            claimed: None,
+        }
     }
 
     fn note(&mut self, step: &Arc<DhcpStep>, many: usize) {
         self.times.retain(|at| step.time.since(*at) <= TOGETHER);
         if self.times.is_empty() && self.claimed.is_none() {
-            (self.first, self.count) = (step.time, 0);
+            (self.first, self.count) = (step.cited.time, 0);
             self.fresh.clear();
         }
         if self.times.len() >= many {

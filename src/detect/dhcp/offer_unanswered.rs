@@ -191,7 +191,7 @@ impl Detector for OfferUnanswered {
         for (_, talk) in self.due.waiting() {
             for offers in self.talks.get(talk).into_iter().flat_map(|t| &t.offers).filter(|o| o.claimed.is_none()) {
                 let what = format!("{} has not yet asked for what {} offered", offers.last.client, offers.server);
-                cx.pending(what, offers.last.time);
+                cx.pending(what, offers.last.cited.time);
             }
         }
     }
@@ -202,7 +202,7 @@ impl Offers {
         Self {
             server,
             last: Arc::clone(step),
-            first: step.time,
+            first: step.cited.time,
             count: 0,
             unheard: 0,
             is_unheard: false,

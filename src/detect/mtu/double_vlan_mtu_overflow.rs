@@ -127,7 +127,7 @@ impl DoubleVlanMtuOverflow {
         }
         let is_stuck = segment.is_some_and(|s| {
             s.sends >= cx.settings.mtu.lost_sends
-                && frame.time.since(s.first) >= STUCK_FOR
+                && cx.now.since(s.first) >= STUCK_FOR
                 && s.is_peer_alive
                 && s.delivered > 0
                 && s.delivered < packet_len
@@ -139,7 +139,7 @@ impl DoubleVlanMtuOverflow {
             self.judge(&key, cx);
         } else if self.deadlines.of(&key).is_none() && !self.links.get(&key).is_some_and(|o| o.is_raised) {
             let settle = cx.world.sightings.settle().max(PATIENCE);
-            self.deadlines.set(key, frame.time.after(settle));
+            self.deadlines.set(key, cx.now.after(settle));
         }
     }
 

@@ -105,7 +105,7 @@ impl GuestOriginatedBpdu {
         let key = (mac, seen.domain, stp.family() == StpFamily::Pvst);
         let fresh = || Sender {
             first: frame.time,
-            last: frame.time,
+            last: cx.now,
             count: 0,
             sighting: Sighting::of(frame),
             packet: seen.packet,
@@ -117,14 +117,14 @@ impl GuestOriginatedBpdu {
         };
         let sender = self.senders.entry(&key, fresh);
         sender.count = sender.count.saturating_add(1);
-        (sender.last, sender.sighting, sender.packet) = (frame.time, Sighting::of(frame), seen.packet);
+        (sender.last, sender.sighting, sender.packet) = (cx.now, Sighting::of(frame), seen.packet);
         sender.cite(seen);
         let settle = cx.world.sightings.settle();
         if settle == Span::ZERO {
             self.judge(key, cx);
         } else if !sender.waits {
             sender.waits = true;
-            self.deadlines.set(key, frame.time.after(settle));
+            self.deadlines.set(key, cx.now.after(settle));
         }
     }
 

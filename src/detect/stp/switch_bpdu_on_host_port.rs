@@ -92,7 +92,7 @@ impl SwitchBpduOnHostPort {
         let fresh = || Bridge {
             mac,
             first: frame.time,
-            last: frame.time,
+            last: cx.now,
             count: 0,
             sighting: Sighting::of(frame),
             root: root.to_string(),
@@ -102,12 +102,12 @@ impl SwitchBpduOnHostPort {
         };
         let known = self.bridges.entry(key.clone()).or_insert_with(fresh);
         known.count = known.count.saturating_add(1);
-        known.last = frame.time;
+        known.last = cx.now;
         if known.cited.len() < CITED {
             known.cited.push(Cited::of(frame));
         }
         if is_new {
-            self.deadlines.set(key, frame.time.after(cx.world.sightings.settle()));
+            self.deadlines.set(key, cx.now.after(cx.world.sightings.settle()));
         }
     }
 

@@ -89,15 +89,15 @@ impl TaggedBpdu {
             return;
         }
         let key = (vantage, stack, mac);
-        let fresh = || Sender { first: frame.time, last: frame.time, count: 0, is_raised: false, fresh: Vec::new() };
+        let fresh = || Sender { first: frame.time, last: cx.now, count: 0, is_raised: false, fresh: Vec::new() };
         let sender = self.senders.entry(&key, fresh);
         sender.count = sender.count.saturating_add(1);
-        sender.last = frame.time;
+        sender.last = cx.now;
         if sender.count <= CITED {
             sender.fresh.push(Cited::of(frame));
         }
         if sender.count == 1 {
-            self.deadlines.set(key, frame.time.after(cx.world.sightings.settle()));
+            self.deadlines.set(key, cx.now.after(cx.world.sightings.settle()));
         }
     }
 

@@ -80,10 +80,10 @@ impl InvalidVlanTag {
         let key = (frame.at.vantage, reason, mac);
         let patience = Span::secs(cx.settings.vlan.resolve_s);
         if self.seen.peek(&key).is_none() {
-            self.quiet.entry(frame.time.after(patience)).or_default().push(key);
+            self.quiet.entry(cx.now.after(patience)).or_default().push(key);
         }
-        let (last, frames) = self.seen.entry(&key, || (frame.time, 0));
-        (*last, *frames) = (frame.time, frames.saturating_add(1));
+        let (last, frames) = self.seen.entry(&key, || (cx.now, 0));
+        (*last, *frames) = (cx.now, frames.saturating_add(1));
         let frames = *frames;
         if frames > CITED {
             return;

@@ -113,7 +113,7 @@ impl PriorityTag {
             if let (true, Some(sender)) = (in_vain, self.senders.get_mut(&mac)) {
                 sender.unanswered = sender.unanswered.saturating_add(1);
             }
-            self.deadlines.set(key, frame.time.after(PATIENCE));
+            self.deadlines.set(key, cx.now.after(PATIENCE));
         } else if arp.is_reply() {
             self.answered((arp.target_mac(), arp.sender_ip()), cx);
         }

@@ -89,7 +89,7 @@ impl ProviderBridging {
             entry.cited.push(Cited::of(frame));
         }
         if is_new {
-            self.deadlines.set(key, frame.time.after(cx.world.sightings.settle()));
+            self.deadlines.set(key, cx.now.after(cx.world.sightings.settle()));
         }
     }
 

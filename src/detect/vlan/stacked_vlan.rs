@@ -102,7 +102,7 @@ impl StackedVlan {
         let fresh = || Stack::new(frame.time);
         let stack = self.links.entry(key).or_insert_with(fresh);
         stack.frames = stack.frames.saturating_add(1);
-        stack.last = frame.time;
+        stack.last = cx.now;
         stack.inner.insert(inner.number());
         stack.largest = stack.largest.max(frame.layers.ip().map_or(0, |ip| ip.packet_len()));
         stack.is_believed |= frame.layers.has(Kind::Ipv4)
@@ -113,16 +113,16 @@ impl StackedVlan {
             stack.cited = stack.cited.saturating_add(1);
             stack.fresh.push(Cited::of(frame));
         }
-        if frame.time.since(stack.single.0) >= LOOK_EVERY {
-            stack.single = (frame.time, stack.single_frames(outer, vantage, cx));
+        if cx.now.since(stack.single.0) >= LOOK_EVERY {
+            stack.single = (cx.now, stack.single_frames(outer, vantage, cx));
         }
         let settle = cx.world.sightings.settle();
         if stack.is_raised {
-            self.deadlines.set(key, frame.time.after(Span::secs(cx.settings.vlan.resolve_s)));
+            self.deadlines.set(key, cx.now.after(Span::secs(cx.settings.vlan.resolve_s)));
         } else if stack.is_believed && settle == Span::ZERO {
             self.raise(key, cx);
         } else if stack.is_believed && self.deadlines.of(&key).is_none() {
-            self.deadlines.set(key, frame.time.after(settle));
+            self.deadlines.set(key, cx.now.after(settle));
         }
     }
 

@@ -83,15 +83,15 @@ impl VlanStackTooDeep {
         if tags.depth() < DEEP || is_cooked || (self.stacks.len() >= MOST && !self.stacks.contains_key(&key)) {
             return;
         }
-        let fresh = || Deep { first: frame.time, last: frame.time, frames: 0, is_raised: false, fresh: Vec::new() };
+        let fresh = || Deep { first: frame.time, last: cx.now, frames: 0, is_raised: false, fresh: Vec::new() };
         let deep = self.stacks.entry(key).or_insert_with(fresh);
         deep.frames = deep.frames.saturating_add(1);
-        deep.last = frame.time;
+        deep.last = cx.now;
         if deep.frames <= ENOUGH {
             deep.fresh.push(Cited::of(frame));
         }
         if deep.frames == ENOUGH {
-            self.deadlines.set(key, frame.time.after(cx.world.sightings.settle()));
+            self.deadlines.set(key, cx.now.after(cx.world.sightings.settle()));
         }
     }
 

@@ -3,6 +3,7 @@
 use super::super::dhcp::discover;
 use super::super::tcp::{End, Talk, Who};
 use super::super::{GUEST, GUEST_IP, Pcapng, SERVER, SERVER_IP, Shot, at, pcap, pcap_cut};
+use super::dhcp::leased;
 use super::{Case, c_tags, case, echo};
 
 const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
@@ -16,6 +17,7 @@ pub fn cases() -> Vec<Case> {
         case("cap/one-direction", "bond0.pcap", pcap(one_direction())),
         case("cap/super-frames", "bond0.pcap", pcap(download(1_460))),
         case("cap/clock-jumps-back", "bond0.pcap", pcap(jump_back())),
+        case("cap/clock-leaps-ahead-and-back", "bond0.pcap", pcap(leap())),
     ]
 }
 
@@ -68,4 +70,13 @@ fn jump_back() -> Vec<Shot> {
     // Frame 7 is the request at 3.0 s; its answer comes 1 ms later by a clock that now runs 3.201 s behind.
     let after = pings(0.0).skip(7).chain(pings(4.0)).map(|s| s.later(-3_201_000));
     before.into_iter().chain(after).collect()
+}
+
+/// One question and its answer are stamped an hour ahead; then a client gets its lease within 30 ms.
+fn leap() -> Vec<Shot> {
+    let mut shots = echo(0.0, &c_tags(&[100]), 1, 100);
+    shots.extend(echo(1.0, &c_tags(&[100]), 2, 100).into_iter().map(|s| s.later(3_600_000_000)));
+    shots.extend(leased(2.0, 0x3903_f326));
+    shots.extend((3..6).flat_map(|i| echo(f64::from(i), &c_tags(&[100]), i, 100)));
+    shots
 }

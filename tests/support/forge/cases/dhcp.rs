@@ -72,7 +72,7 @@ fn refusal(t: f64, xid: u32, why: &str) -> Shot {
 }
 
 /// A whole exchange in 30 ms.
-fn leased(t: f64, xid: u32) -> Vec<Shot> {
+pub fn leased(t: f64, xid: u32) -> Vec<Shot> {
     vec![
         at(t, discover(xid, GUEST).asked(VLAN)),
         offered(t + 0.01, xid),
