@@ -148,7 +148,9 @@ fn summary(out: &mut String, report: &Report, width: usize) {
             width,
         );
     }
-    wrap(out, "checked: ", "  ", &report.checked.join(" "), width);
+    let mut families: Vec<&str> = report.checked.iter().map(|code| family(code)).collect();
+    families.dedup();
+    wrap(out, "checked: ", "  ", &format!("{}  (netdiag explain lists their rules)", families.join(" ")), width);
     for not in &report.not_checked {
         wrap(out, "not checked: ", "  ", &format!("{}: {}", not.code, not.why), width);
     }
@@ -159,6 +161,11 @@ fn summary(out: &mut String, report: &Report, width: usize) {
     for damage in report.inputs.iter().filter_map(|input| input.damage.as_ref()) {
         wrap(out, "damaged: ", "  ", &format!("{damage}; what stood before it was used"), width);
     }
+}
+
+/// The letters before the three digits of a code.
+fn family(code: &str) -> &str {
+    code.len().checked_sub(3).and_then(|at| code.get(..at)).unwrap_or(code)
 }
 
 fn verdict(report: &Report) -> String {
