@@ -18,6 +18,7 @@
 //! | [`settings`] | every default, with its clause |
 //! | [`wire`] | bytes to typed layers; never panics, never allocates, never fails as a whole |
 //! | [`event`] | what the world may hear: frames, facts about the host, losses |
+//! | [`pcapng`] | the file format that recordings and evidence are written in |
 //! | [`finding`] | what a person reads, and the books kept of it |
 //! | [`world`] | memory that detectors share; one tracker a file |
 //! | [`detect`] | one judgement a file, its page beside it |
@@ -33,6 +34,7 @@ pub mod detect;
 pub mod engine;
 pub mod event;
 pub mod finding;
+pub mod pcapng;
 pub mod render;
 pub mod settings;
 pub mod source;
@@ -46,11 +48,15 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("settings", &["value"]),
     ("wire", &["value"]),
     ("event", &["value", "wire"]),
+    ("pcapng", &["value", "wire", "event"]),
     ("finding", &["value", "event"]),
     ("world", &["value", "settings", "wire", "event", "finding"]),
     ("detect", &["value", "settings", "wire", "event", "finding", "world"]),
     ("engine", &["value", "settings", "wire", "event", "finding", "world", "detect"]),
-    ("source", &["value", "wire", "event"]),
-    ("render", &["value", "event", "finding"]),
-    ("cli", &["value", "settings", "wire", "event", "finding", "world", "detect", "engine", "source", "render"]),
+    ("source", &["value", "wire", "event", "pcapng"]),
+    ("render", &["value", "event", "pcapng", "finding"]),
+    (
+        "cli",
+        &["value", "settings", "wire", "event", "pcapng", "finding", "world", "detect", "engine", "source", "render"],
+    ),
 ];

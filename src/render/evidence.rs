@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{FrameRef, VantageId};
+use crate::event::{Direction, FrameRef, Offload, VantageId};
 use crate::finding::{Cited, Report};
+use crate::pcapng::{self, Described, Packet};
 
 /// The file, whole.
 pub fn evidence(report: &Report) -> Vec<u8> {
@@ -16,57 +17,30 @@ pub fn evidence(report: &Report) -> Vec<u8> {
         }
     }
     let mut out = Vec::new();
-    let application = option(4, concat!("netdiag ", env!("CARGO_PKG_VERSION")).as_bytes());
-    let mut section = 0x1a2b_3c4d_u32.to_le_bytes().to_vec();
-    section.extend([1, 0, 0, 0]);
-    section.extend(u64::MAX.to_le_bytes());
-    block(&mut out, 0x0a0d_0d0a, &[section, application, option(0, &[])].concat());
+    pcapng::section(&mut out, "");
     let mut interfaces: BTreeMap<VantageId, u32> = BTreeMap::new();
     for (at, (id, vantage)) in (0..).zip(&report.vantages) {
         interfaces.insert(*id, at);
-        let mut body = u16::try_from(vantage.link.number()).unwrap_or(u16::MAX).to_le_bytes().to_vec();
-        body.extend([0; 6]);
-        body.extend(option(2, vantage.name.to_string().as_bytes()));
-        // Nanoseconds: ten to the power of -9.
-        body.extend(option(9, &[9]));
-        body.extend(option(0, &[]));
-        block(&mut out, 1, &body);
+        let name = vantage.name.to_string();
+        let filter = vantage.filter.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (link, snap_len) = (vantage.link, vantage.snap_len);
+        let about = Described { name: &name, description: "", link, snap_len, filter: &filter, tells_offload: false };
+        pcapng::interface(&mut out, &about);
     }
-    for ((nanos, at), (cited, comments)) in frames {
+    for ((_, at), (cited, mut comments)) in frames {
         let Some(interface) = interfaces.get(&at.vantage) else { continue };
-        let ticks = nanos.max(0).cast_unsigned().to_le_bytes();
-        let (low, high) = ticks.split_at(4);
-        let mut body = interface.to_le_bytes().to_vec();
-        body.extend(high);
-        body.extend(low);
-        body.extend(u32::try_from(cited.bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-        body.extend(cited.wire_len.to_le_bytes());
-        body.extend(cited.bytes.iter());
-        body.resize(body.len().next_multiple_of(4), 0);
-        body.extend(option(1, format!("frame {} of its capture", at.number).as_bytes()));
-        for comment in comments {
-            body.extend(option(1, comment.as_bytes()));
-        }
-        body.extend(option(0, &[]));
-        block(&mut out, 6, &body);
+        comments.insert(0, format!("frame {} of its capture", at.number));
+        let frame = Packet {
+            interface: *interface,
+            time: cited.time,
+            wire_len: cited.wire_len,
+            direction: Direction::Unknown,
+            offload: Offload::Unknown,
+            tells_offload: false,
+            bytes: &cited.bytes,
+            comments: &comments,
+        };
+        pcapng::packet(&mut out, &frame);
     }
     out
-}
-
-/// One option, padded to four bytes; a value longer than the format's 65,535 bytes is cut.
-fn option(code: u16, value: &[u8]) -> Vec<u8> {
-    let value = value.get(..usize::from(u16::MAX)).unwrap_or(value);
-    let mut out = code.to_le_bytes().to_vec();
-    out.extend(u16::try_from(value.len()).unwrap_or(u16::MAX).to_le_bytes());
-    out.extend(value);
-    out.resize(out.len().next_multiple_of(4), 0);
-    out
-}
-
-fn block(out: &mut Vec<u8>, kind: u32, body: &[u8]) {
-    let length = u32::try_from(body.len() + 12).unwrap_or(u32::MAX).to_le_bytes();
-    out.extend(kind.to_le_bytes());
-    out.extend(length);
-    out.extend(body);
-    out.extend(length);
 }

@@ -6,16 +6,15 @@ mod options;
 #[cfg(test)]
 mod tests;
 
-use self::blocks::{Found, SECTION, Sections, is_numbered};
+use self::blocks::{Found, Sections, is_numbered};
 use super::error::{Part, SourceError, Trouble};
 use super::unpack::{Packing, Position, format_name};
 use super::window::{Order, Window};
 use super::{Interface, Source, Step};
 use crate::event::{Direction, Offload, Record};
+use crate::pcapng::{ORDER_MAGIC, SECTION};
 use crate::value::Outside;
 
-/// 4.1: tells the byte order of a section.
-const ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 /// Type, length, and the length again (3.1).
 const LEAST: usize = 12;
 /// Bytes between the beginning of a block and its body.
@@ -168,7 +167,7 @@ impl Source for Pcapng {
             time: found.map(|found| found.time).unwrap_or_default(),
             wire_len: found.map_or(0, |found| found.wire_len),
             direction: found.map_or(Direction::Unknown, |found| found.direction),
-            offload: Offload::Unknown,
+            offload: found.map_or(Offload::Unknown, |found| found.offload),
             bytes: bytes.unwrap_or_default(),
         }
     }

@@ -99,6 +99,14 @@ pub(super) enum Order {
 }
 
 impl Order {
+    /// A 16-bit number.
+    pub(super) const fn u16(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::Big => u16::from_be_bytes(bytes),
+            Self::Little => u16::from_le_bytes(bytes),
+        }
+    }
+
     /// A 32-bit number.
     pub(super) const fn u32(self, bytes: [u8; 4]) -> u32 {
         match self {

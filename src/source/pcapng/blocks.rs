@@ -5,13 +5,14 @@ use super::super::Interface;
 use super::super::error::Trouble;
 use super::super::window::Order;
 use super::options::{Clock, Options, text};
-use crate::event::Direction;
+use crate::event::{Direction, Offload};
+use crate::pcapng::{
+    CUSTOM_BYTES, ENHANCED_PACKET, FLAGS_IN, FLAGS_OUT, FLAGS_SEGMENTED, FLAGS_UNSUMMED, FLAGS_WAY, INTERFACE, Own,
+    SECTION, STATISTICS,
+};
 use crate::value::{Outside, Timestamp};
 use crate::wire::LinkType;
 
-/// Section header: the same in both byte orders.
-pub(super) const SECTION: u32 = 0x0a0d_0d0a;
-const INTERFACE: u32 = 1;
 /// The obsolete packet block.
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
@@ -19,8 +20,6 @@ const SIMPLE_PACKET: u32 = 3;
 const NAMES: u32 = 4;
 /// Decryption secrets, which are not used.
 const SECRETS: u32 = 10;
-const STATISTICS: u32 = 5;
-const ENHANCED_PACKET: u32 = 6;
 /// An entry of systemd's journal.
 const JOURNAL: u32 = 9;
 /// A custom block that may be copied, and one that may not.
@@ -60,6 +59,8 @@ struct Ledger {
     clock: Clock,
     /// Frames lost, summed over `epb_dropcount`, which tells only those since the frame before.
     missed: u64,
+    /// Whether the kernel told of the offloads of its frames.
+    tells_offload: bool,
 }
 
 /// A frame in the body of a block.
@@ -73,6 +74,8 @@ pub(super) struct Found {
     pub(super) wire_len: u32,
     /// Which way it went.
     pub(super) direction: Direction,
+    /// What the kernel told about offloads.
+    pub(super) offload: Offload,
     /// Where it begins in the body.
     pub(super) start: usize,
     /// Its bytes that are there.
@@ -139,19 +142,20 @@ impl Sections {
         let link = LinkType::from_pcap(u32::from(self.order.halves(link).0));
         let mut described =
             Interface { name: None, description: None, link, snap_len, filter: None, dropped: 0, end: None };
-        let mut clock = Clock::default();
+        let mut ledger = Ledger::default();
         for option in Options::new(self.order, rest) {
             match option? {
                 (2, value) => described.name = text(value),
                 (3, value) => described.description = text(value),
-                (9, [resolution, ..]) => clock.resolution = *resolution,
+                (9, [resolution, ..]) => ledger.clock.resolution = *resolution,
                 (11, value) => described.filter = filter(value),
-                (14, value) => clock.offset = self.number(value).unwrap_or_default().cast_signed(),
+                (14, value) => ledger.clock.offset = self.number(value).unwrap_or_default().cast_signed(),
+                (CUSTOM_BYTES, value) => ledger.tells_offload |= self.own(value) == Some(Own::Told(true)),
                 _ => {}
             }
         }
         self.interfaces.push(described);
-        self.ledgers.push(Ledger { clock, missed: 0 });
+        self.ledgers.push(ledger);
         Ok(())
     }
 
@@ -168,32 +172,44 @@ impl Sections {
         if length > rest.len() {
             return Err(Trouble::FrameOverBlock { room: rest.len() as u64, length: captured });
         }
-        let clock = self.ledgers.get(interface).map(|ledger| ledger.clock).unwrap_or_default();
+        let Ledger { clock, tells_offload, .. } = self.ledgers.get(interface).copied().unwrap_or_default();
         let interface = u32::try_from(interface).unwrap_or(u32::MAX);
         let padded = length.checked_next_multiple_of(4).unwrap_or(length);
-        let mut direction = Direction::Unknown;
+        let (mut flags, mut is_told, mut segment) = (0, None, 0);
         for option in Options::new(self.order, rest.get(padded..).unwrap_or_default()) {
             match option? {
-                // epb_flags and pack_flags, bits 0 and 1 (4.3.1); 3 means nothing.
-                (2, value) => {
-                    direction = match self.order.words(value) {
-                        Some([flags]) if flags & 3 == 1 => Direction::In,
-                        Some([flags]) if flags & 3 == 2 => Direction::Out,
-                        _ => Direction::Unknown,
-                    }
-                }
+                // epb_flags and pack_flags (4.3.1).
+                (2, value) => [flags] = self.order.words(value).unwrap_or_default(),
                 // epb_dropcount.
                 (4, value) => self.lose(interface, self.number(value).unwrap_or_default()),
+                (CUSTOM_BYTES, value) => match self.own(value) {
+                    Some(Own::Told(told)) => is_told = Some(told),
+                    Some(Own::Segment(bytes)) => segment = bytes,
+                    None => {}
+                },
                 _ => {}
             }
         }
+        let direction = match flags & FLAGS_WAY {
+            FLAGS_IN => Direction::In,
+            FLAGS_OUT => Direction::Out,
+            _ => Direction::Unknown,
+        };
+        let offload = match is_told.unwrap_or(tells_offload) {
+            _ if flags & FLAGS_SEGMENTED != 0 => Offload::Segmented { segment },
+            _ if flags & FLAGS_UNSUMMED != 0 => Offload::Unsummed,
+            true => Offload::None,
+            false => Offload::Unknown,
+        };
         self.last = clock.time(high, low);
+        self.go_on(interface);
         // The fixed fields of both kinds of packet are five words.
         Ok(Found {
             interface,
             time: self.last,
             wire_len: original.max(captured),
             direction,
+            offload,
             start: 20,
             captured: length,
         })
@@ -209,8 +225,8 @@ impl Sections {
         };
         let captured = (original.min(limit) as usize).min(rest.len());
         let interface = u32::try_from(index).unwrap_or(u32::MAX);
-        let direction = Direction::Unknown;
-        Ok(Found { interface, time: self.last, wire_len: original, direction, start: 4, captured })
+        let (direction, offload) = (Direction::Unknown, Offload::Unknown);
+        Ok(Found { interface, time: self.last, wire_len: original, direction, offload, start: 4, captured })
     }
 
     fn statistics(&mut self, body: &[u8]) -> Result<(), Trouble> {
@@ -255,6 +271,20 @@ impl Sections {
             ledger.missed = ledger.missed.saturating_add(count);
             described.dropped = described.dropped.max(ledger.missed);
         }
+    }
+
+    /// A frame that is later than the end its interface told: the statistics stood in the middle, and the capture went on.
+    fn go_on(&mut self, interface: u32) {
+        if let Some(described) = self.interfaces.get_mut(interface as usize)
+            && described.end.is_some_and(|end| self.last > end)
+        {
+            described.end = None;
+        }
+    }
+
+    /// What a custom option says, where it is one of ours.
+    fn own(&self, value: &[u8]) -> Option<Own> {
+        Own::read(value, |bytes| self.order.u16(bytes), |bytes| self.order.u32(bytes))
     }
 
     /// Where an interface of the present section stands among those of the file.

@@ -1,5 +1,6 @@
 //! Tests of the pcapng reader, with blocks built from the fields of draft-ietf-opsawg-pcapng, section 4.
 
+use super::super::open::open_reader;
 use super::super::open::tests::{Read, read};
 use super::*;
 use crate::value::Timestamp;
@@ -71,6 +72,72 @@ fn flags_tell_the_direction() {
     for (flags, way) in [(0, Direction::Unknown), (1, Direction::In), (2, Direction::Out), (3, Direction::Unknown)] {
         let all = read(&[&section(), &interface(&[]), &packet(0, &[2, 0, 4, 0, flags | 4, 0, 0, 0, 0, 0, 0, 0])]);
         assert_eq!((all.frames[0].direction, all.error), (way, None));
+    }
+}
+
+#[test]
+fn what_netdiag_wrote_tells_offloads_and_an_end_in_the_middle_is_none() {
+    use crate::pcapng::{self, Counted, Described, Packet};
+
+    let offloads = [Offload::None, Offload::Unsummed, Offload::Segmented { segment: 1_448 }, Offload::Unknown];
+    for tells_offload in [false, true] {
+        let mut file = Vec::new();
+        pcapng::section(&mut file, "");
+        let (link, name) = (LinkType::Ethernet, "bond0");
+        let about = Described { name, description: "", link, snap_len: 96, filter: "arp", tells_offload };
+        pcapng::interface(&mut file, &about);
+        for (at, offload) in (1..).zip(offloads) {
+            let frame = Packet {
+                interface: 0,
+                time: Timestamp::from_nanos(at),
+                wire_len: 60,
+                direction: Direction::Out,
+                offload,
+                tells_offload,
+                bytes: b"abc",
+                comments: &["why".to_owned()],
+            };
+            pcapng::packet(&mut file, &frame);
+        }
+        let mut source = open_reader(Outside::from("x"), Box::new(std::io::Cursor::new(file.clone()))).unwrap();
+        let mut told = Vec::new();
+        while source.advance() == Ok(Step::Record) {
+            let record = source.record();
+            assert_eq!((record.direction, record.wire_len, record.bytes), (Direction::Out, 60, &b"abc"[..]));
+            told.push(record.offload);
+        }
+        assert_eq!(told, offloads);
+        let described = &source.interfaces()[0];
+        assert_eq!((described.snap_len, described.filter.as_ref().unwrap().raw()), (96, "arp"));
+        // Statistics with an end, and a frame that is later than it.
+        let time = Timestamp::from_nanos;
+        let counted = Counted {
+            interface: 0,
+            time: time(5),
+            start: time(1),
+            end: Some(time(5)),
+            received: 7,
+            lost_in_kernel: 2,
+            lost_by_us: 1,
+        };
+        pcapng::statistics(&mut file, &counted);
+        let ended = |file: &[u8]| (read(&[file]).interfaces[0].end, read(&[file]).interfaces[0].dropped);
+        assert_eq!(ended(&file), (Some(time(5)), 3));
+        file.extend(packet(0, &[]));
+        // 5 ticks of the frame are nanoseconds here: not later than the end.
+        assert_eq!(ended(&file), (Some(time(5)), 3));
+        let later = Packet {
+            interface: 0,
+            time: time(6),
+            wire_len: 3,
+            direction: Direction::In,
+            offload: Offload::None,
+            tells_offload,
+            bytes: b"abc",
+            comments: &[],
+        };
+        pcapng::packet(&mut file, &later);
+        assert_eq!(ended(&file), (None, 3));
     }
 }
 
