@@ -13,8 +13,11 @@
 pub mod cap;
 pub mod dhcp;
 pub mod mtu;
+mod stacking;
 pub mod stp;
 pub mod vlan;
+
+use stacking::{Mended, Piles, devices, key_of, unstack, vlans};
 
 use crate::finding::{Claim, Key, Rule};
 use crate::settings::Settings;

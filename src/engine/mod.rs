@@ -155,6 +155,9 @@ impl Engine {
         if self.due < time {
             self.advance_to(time);
         }
+        if self.now == Timestamp::MIN {
+            self.ledger.begin(time);
+        }
         self.now = self.now.max(time);
         let Some(heard) = self.world.apply(event, &mut self.derived) else { return };
         match heard {

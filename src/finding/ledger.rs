@@ -46,6 +46,14 @@ pub enum Change {
 }
 
 impl Ledger {
+    /// The first moment is known: what was claimed before it, from what holds from the beginning, begins with it.
+    pub fn begin(&mut self, first: Timestamp) {
+        for finding in self.findings.iter_mut().filter(|f| f.first == Timestamp::MIN) {
+            (finding.first, finding.last) = (first, finding.last.max(first));
+        }
+        self.told.fill(first);
+    }
+
     /// Enters a claim of `rule`, made at `now`. Tells which finding changed and how, when that is worth telling.
     pub fn raise(&mut self, rule: &'static Rule, mut claim: Claim, now: Timestamp) -> Option<(usize, Change)> {
         debug_assert!(
@@ -267,6 +275,20 @@ mod tests {
         ledger.resolve(&RULE, &key, "it stopped", at(610));
         assert_eq!(ledger.raise(&RULE, likely(), at(1_300)), Some((1, Change::Opened)));
         assert_eq!(ledger.into_findings().0.first().map(|f| f.episodes), Some(2));
+    }
+
+    #[test]
+    fn what_holds_from_the_beginning_begins_with_the_first_moment() {
+        let mut ledger = Ledger::default();
+        let key = claim(1, Confidence::Likely, Severity::Warning).key;
+        ledger.raise(&RULE, claim(1, Confidence::Likely, Severity::Warning), Timestamp::MIN);
+        ledger.begin(at(5));
+        ledger.resolve(&RULE, &key, "it stopped", at(10));
+        let finding = ledger.finding(0).unwrap();
+        assert_eq!(
+            (finding.first, finding.headline.as_str()),
+            (at(5), "It is likely. Resolved after 5.0 s: it stopped.")
+        );
     }
 
     #[test]

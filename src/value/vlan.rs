@@ -132,6 +132,12 @@ impl TagStack {
     pub const fn bytes(&self) -> u32 {
         (self.len as u32).saturating_mul(4)
     }
+
+    /// Bytes that ride behind the outermost tag with a packet of `packet_len` bytes of layer 3: what a link's MTU is compared with.
+    /// One tag is free (IEEE 802.3-2018 clause 3.2.7), each further one takes four bytes.
+    pub const fn carry(&self, packet_len: u32) -> u32 {
+        packet_len.saturating_add(self.bytes().saturating_sub(4))
+    }
 }
 
 // Slots past the depth are always empty: nearly every stack has one tag, and only that one need be looked at.
@@ -208,6 +214,13 @@ mod tests {
         assert_eq!(stack(&[(0x8100, 20), (0x8100, 100)]).to_string(), "20.100");
         assert_eq!(stack(&[(0x88a8, 2000), (0x8100, 100)]).to_string(), "0x88a8:2000.100");
         assert_eq!(stack(&[]).to_string(), "untagged");
+    }
+
+    #[test]
+    fn one_tag_is_free_and_the_second_is_not() {
+        let carry = |depth: usize, packet_len| stack(&[(0x8100, 20); 3][..depth]).carry(packet_len);
+        assert_eq!((carry(0, 1_500), carry(1, 1_500), carry(2, 1_500)), (1_500, 1_500, 1_504));
+        assert_eq!((carry(2, 1_496), carry(3, 1_500)), (1_500, 1_508));
     }
 
     #[test]

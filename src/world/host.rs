@@ -26,6 +26,8 @@ pub struct Host {
 pub struct Stacked {
     /// The device on top.
     pub device: Outside,
+    /// The VLAN device that it rides on.
+    pub lower: Outside,
     /// What carries all of them: the bond or network card at the bottom.
     pub carrier: Outside,
     /// All tags that frames of the device wear on the carrier, outermost first.
@@ -114,6 +116,7 @@ impl Host {
             let (tags, carrier) = self.below(device.name.raw())?;
             (tags.depth() > 1).then(|| Stacked {
                 device: device.name.clone(),
+                lower: device.lower.clone().unwrap_or_default(),
                 carrier: carrier.name.clone(),
                 tags,
                 mtu: device.mtu,

@@ -1,6 +1,7 @@
 //! Sizes: what does not fit.
 
 pub mod double_vlan_mtu_overflow;
+mod overflow;
 
 use super::Family;
 

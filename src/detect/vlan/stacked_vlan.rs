@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Mended, Needs, Piles, devices, unstack, vlans};
 use crate::event::{Fact, Place, VantageId};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, TagStack, Timestamp, Tpid, Vid};
 use crate::wire::Kind;
-use crate::world::{Derived, Observation, Passed, Seen};
+use crate::world::{Derived, Host, Observation, Passed, Pile, Seen};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -36,7 +36,7 @@ const STANDARD: u32 = 1_500;
 struct StackedVlan {
     links: BTreeMap<LinkKey, Stack>,
     deadlines: Deadlines<LinkKey>,
-    configured: BTreeMap<Key, ()>,
+    piles: Piles,
 }
 
 type LinkKey = (VantageId, Vid);
@@ -50,7 +50,8 @@ struct Stack {
     largest: u32,
     /// Bytes behind the outer tag of the largest packet that was seen to arrive.
     room: u32,
-    is_raised: bool,
+    /// How bad it was said to be.
+    raised: Option<Severity>,
     is_believed: bool,
     fresh: Vec<Cited>,
     cited: usize,
@@ -71,17 +72,23 @@ impl Detector for StackedVlan {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.deadlines.next().into_iter().chain(self.piles.next_deadline()).min()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
         while let Some(key) = self.deadlines.pop(cx.now) {
-            let is_raised = self.links.get(&key).is_some_and(|stack| stack.is_raised);
+            let is_raised = self.links.get(&key).is_some_and(|stack| stack.raised.is_some());
             if is_raised { self.look_again(key, cx) } else { self.raise(key, cx) }
+        }
+        while let Some(mended) = self.piles.mended(cx.now, &cx.world.host) {
+            self.put_right(&mended, cx);
         }
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
+        while let Some(mended) = self.piles.mended(Timestamp::MAX, &cx.world.host) {
+            self.put_right(&mended, cx);
+        }
         let keys: Vec<LinkKey> = self.links.keys().copied().collect();
         for key in keys {
             self.raise(key, cx);
@@ -117,7 +124,7 @@ impl StackedVlan {
             stack.single = (cx.now, stack.single_frames(outer, vantage, cx));
         }
         let settle = cx.world.sightings.settle();
-        if stack.is_raised {
+        if stack.raised.is_some() {
             self.deadlines.set(key, cx.now.after(Span::secs(cx.settings.vlan.resolve_s)));
         } else if stack.is_believed && settle == Span::ZERO {
             self.raise(key, cx);
@@ -132,8 +139,8 @@ impl StackedVlan {
         if cx.world.sightings.link_of(vantage) != vantage {
             return;
         }
-        stack.is_raised = true;
-        let claim = stack.claim(outer, &cx.world.interface(vantage)).at(vantage);
+        let claim = stack.claim(outer, &cx.world.interface(vantage), &cx.world.host).at(vantage);
+        stack.raised = Some(claim.severity);
         stack.fresh.clear();
         cx.raise(claim);
         self.deadlines.set(key, stack.last.after(Span::secs(cx.settings.vlan.resolve_s)));
@@ -145,7 +152,8 @@ impl StackedVlan {
         let patience = Span::secs(cx.settings.vlan.resolve_s);
         let Some(stack) = self.links.get_mut(&key) else { return };
         let single = stack.single_frames(outer, vantage, cx).saturating_sub(stack.single.1);
-        if cx.now.since(stack.last) >= patience && single >= cx.settings.vlan.resolve_frames {
+        let is_told = self.piles.has(&(cx.world.interface(vantage), (Tpid::C, outer)));
+        if cx.now.since(stack.last) >= patience && single >= cx.settings.vlan.resolve_frames && !is_told {
             cx.resolve(
                 claim_key(&cx.world.interface(vantage), outer),
                 format!("no such frame for {patience}, and {single} of the same VLANs in one tag"),
@@ -161,39 +169,47 @@ impl StackedVlan {
     fn delivered(&mut self, passed: &Passed, cx: &mut Context<'_>) {
         let Some((outer, _)) = accidental(&passed.tags) else { return };
         let key = (passed.at.vantage, outer);
-        let carry = passed.packet_len.saturating_add(passed.tags.bytes().saturating_sub(4));
+        let carry = passed.tags.carry(passed.packet_len);
         let Some(stack) = self.links.get_mut(&key).filter(|stack| carry > STANDARD && carry > stack.room) else {
             return;
         };
         let was_proven = stack.room > STANDARD;
         stack.room = carry;
-        if stack.is_raised && !was_proven {
+        if stack.raised.is_some() && !was_proven {
             self.raise(key, cx);
         }
     }
 
+    /// The host's own word: a VLAN device on a VLAN device is a stack of tags before the first frame has left.
     fn configuration(&mut self, cx: &mut Context<'_>) {
-        let mut now = BTreeMap::new();
-        for stacked in cx.world.host.stacked() {
-            let Some((outer, inner)) = accidental(&stacked.tags) else { continue };
-            let key = claim_key(&stacked.carrier.to_string(), outer);
-            now.insert(key.clone(), ());
-            if self.configured.contains_key(&key) || cx.settings.vlan.qinq.contains(&outer.number()) {
-                continue;
+        let qinq = &cx.settings.vlan.qinq;
+        let is_wrong = |pile: &Pile| pile_vids(pile).is_some_and(|(outer, _)| !qinq.contains(&outer.number()));
+        for pile in self.piles.follow(cx, is_wrong) {
+            let is_seen = |(vantage, outer): &LinkKey| {
+                (cx.world.interface(*vantage).as_str(), (Tpid::C, *outer)) == (pile.carrier.raw(), pile.outer)
+            };
+            // What frames show is told with them.
+            if !self.links.iter().any(|(key, stack)| stack.raised.is_some() && is_seen(key)) {
+                cx.raise(configured(&pile, &cx.world.host));
             }
-            let headline = format!(
-                "{} is a VLAN device on a VLAN device: its frames leave {} as VLAN {inner} inside VLAN {outer}, both with TPID 0x8100.",
-                stacked.device, stacked.carrier
-            );
-            let claim = Claim::new(key, Confidence::Risk, Severity::Warning, headline)
-                .number("inner_vlans", inner.to_string())
-                .assuming("from the host's configuration; no such frame was seen");
-            cx.raise(advise(claim, &stacked.carrier.to_string(), outer, inner.number()));
         }
-        for key in self.configured.keys().filter(|key| !now.contains_key(*key)) {
-            cx.resolve(key.clone(), "the stacked device is gone");
+        let has_changed = |(key, stack): (&LinkKey, &Stack)| {
+            let severity = stack.claim(key.1, &cx.world.interface(key.0), &cx.world.host).severity;
+            stack.raised.is_some_and(|raised| raised != severity).then_some(*key)
+        };
+        let changed: Vec<LinkKey> = self.links.iter().filter_map(has_changed).collect();
+        changed.into_iter().for_each(|key| self.raise(key, cx));
+    }
+
+    /// The host's stacked devices are gone for good: it is over, unless such frames still come from elsewhere.
+    fn put_right(&mut self, mended: &Mended, cx: &mut Context<'_>) {
+        let (carrier, (_, outer)) = &mended.key;
+        let is_there = |(vantage, vid): &LinkKey| vid == outer && cx.world.interface(*vantage) == *carrier;
+        if self.links.iter().any(|(key, stack)| is_there(key) && stack.last > mended.since) {
+            return;
         }
-        self.configured = now;
+        self.links.retain(|key, _| !is_there(key));
+        cx.resolve(claim_key(carrier, *outer), mended.why.clone());
     }
 }
 
@@ -206,7 +222,7 @@ impl Stack {
             inner: BTreeSet::new(),
             largest: 0,
             room: 0,
-            is_raised: false,
+            raised: None,
             is_believed: false,
             fresh: Vec::new(),
             cited: 0,
@@ -223,33 +239,26 @@ impl Stack {
         cx.world.domains.frames(vantage, is_same)
     }
 
-    fn claim(&self, outer: Vid, interface: &str) -> Claim {
-        let shown: Vec<String> = self.inner.iter().take(8).map(u16::to_string).collect();
-        let more = if self.inner.len() > 8 {
-            format!(" and {} more", self.inner.len().saturating_sub(8))
-        } else {
-            String::new()
-        };
-        let vlans = if self.inner.len() == 1 { "VLAN" } else { "VLANs" };
+    fn claim(&self, outer: Vid, interface: &str, host: &Host) -> Claim {
         let seen = format!(
-            "{interface}: frames carry {vlans} {}{more} inside VLAN {outer} since {}, both with TPID 0x8100",
-            shown.join(", "),
+            "{interface}: frames carry {} inside VLAN {outer} since {}, both with TPID 0x8100",
+            vlans(&self.inner),
             self.first.clock()
         );
+        let told = host.mtu(interface).unwrap_or(0);
         let (severity, headline) = if self.room > STANDARD {
+            let proven = format!("room for the second tag is proven up to {} bytes behind the outer one", self.room);
+            (Severity::Info, format!("{seen}; {proven}."))
+        } else if told > STANDARD {
             (
                 Severity::Info,
-                format!("{seen}; room for the second tag is proven up to {} bytes behind the outer one.", self.room),
+                format!("{seen}; the MTU of {interface} is {told}, which is room for the second tag here."),
             )
         } else {
-            (
-                Severity::Warning,
-                format!(
-                    "{seen}; the second tag leaves no room for full-size packets unless every hop was made for it."
-                ),
-            )
+            let no_room = "the second tag leaves no room for full-size packets unless every hop was made for it";
+            (Severity::Warning, format!("{seen}; {no_room}."))
         };
-        let inner = self.inner.first().copied().unwrap_or(0);
+        let shown: Vec<String> = self.inner.iter().take(8).map(u16::to_string).collect();
         let claim = Claim::new(claim_key(interface, outer), Confidence::Risk, severity, headline)
             .seen(self.first, self.frames)
             .number("inner_vlans", shown.join(" "))
@@ -258,9 +267,47 @@ impl Stack {
             .number("room_proven", self.room)
             .proved_by(self.fresh.iter().cloned())
             .filter(format!("vlan.id == {outer} && vlan.etype == 0x8100"));
+        // Room that turns up takes the warning back; so does an MTU that the host tells.
         let claim = if severity == Severity::Info { claim.correcting() } else { claim };
-        advise(claim, interface, outer, inner)
+        advise(claim, host, interface, outer, self.inner.first().copied().unwrap_or(0))
     }
+}
+
+/// What the host's links alone tell.
+fn configured(pile: &Pile, host: &Host) -> Claim {
+    let (outer, inner) = (pile.outer.1, inner_of(pile));
+    let carrier = pile.carrier.raw();
+    let frames = if pile.devices.len() == 1 { "its frames" } else { "their frames" };
+    let seen = format!(
+        "{}: {frames} leave {} as {} inside VLAN {outer}, both with TPID 0x8100",
+        devices(pile),
+        pile.carrier,
+        vlans(&inner)
+    );
+    let (severity, headline) = match pile.carrier_mtu {
+        Some(mtu) if mtu > STANDARD && !pile.is_tight() => (
+            Severity::Info,
+            format!("{seen}; the MTU of {} is {mtu}, which is room for the second tag here.", pile.carrier),
+        ),
+        _ => (Severity::Warning, format!("{seen}.")),
+    };
+    let shown: Vec<String> = inner.iter().take(8).map(u16::to_string).collect();
+    let claim = Claim::new(claim_key(carrier, outer), Confidence::Risk, severity, headline)
+        .number("inner_vlans", shown.join(" "))
+        .number("inner_vlan_count", inner.len())
+        .assuming("from the host's configuration; no such frame was seen")
+        .correcting();
+    advise(claim, host, carrier, outer, inner.first().copied().unwrap_or(0))
+}
+
+/// The VLANs inside the outer one.
+fn inner_of(pile: &Pile) -> BTreeSet<u16> {
+    pile.devices.iter().filter_map(|device| Some(accidental(&device.tags)?.1.number())).collect()
+}
+
+/// The outer and the first inner VID of a pile whose outer two tags are both 0x8100.
+fn pile_vids(pile: &Pile) -> Option<(Vid, Vid)> {
+    pile.devices.iter().find_map(|device| accidental(&device.tags))
 }
 
 /// The outer and the next VID of a stack whose outer two tags are both 0x8100; priority tags do not count.
@@ -275,15 +322,10 @@ fn claim_key(interface: &str, outer: Vid) -> Key {
     Key::new().with("interface", interface).with("outer", format!("{}:{outer}", Tpid::C)).with("inner", Tpid::C)
 }
 
-fn advise(claim: Claim, interface: &str, outer: Vid, inner: u16) -> Claim {
-    claim
-        .cause(format!("vlan_interface in nova.conf, or the network's stored bridge_interface, names a VLAN device such as vlan{outer} instead of {interface}"))
-        .cause("a physical_interface_mapping or bridge_mapping of Neutron points at a VLAN device")
+fn advise(claim: Claim, host: &Host, interface: &str, outer: Vid, inner: u16) -> Claim {
+    unstack(claim, host, interface, (Tpid::C, outer), inner)
         .cause("a guest tags its own traffic on a network that is tagged already")
         .cause("stacking on purpose, made with 0x8100 outside (many switches call it dot1q-tunnel): declare it with vlan.qinq in the settings")
-        .step("See which VLAN devices ride on a VLAN device", "ip -d link show type vlan | grep '@vlan'")
-        .step("Delete the stacked devices; they are only made anew if they are not there", format!("ip link del vlan{inner}"))
-        .step(format!("Name {interface} in the configuration, and where the networks store it"), "grep -E 'vlan_interface|flat_interface' /etc/nova/nova.conf")
 }
 
 #[cfg(test)]

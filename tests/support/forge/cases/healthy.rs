@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         case("healthy/switch-pvst", "bond0.pcap", pcap(switch_pvst())),
         case("healthy/switch-bpdu-inside-vxlan", "eth0.pcap", pcap(bpdu_in_vxlan())),
         case("healthy/tag-inside-vxlan", "eth0.pcap", pcap(tag_in_vxlan())),
+        case("healthy/vlan-devices-on-the-bond", "bond0.pcap", pcap(both_ways(&c_tags(&[100]), 1_460))),
         case("healthy/snap-length-cuts-payload-only", "bond0.pcap", pcap_cut(96, both_ways(&c_tags(&[100]), 1_460))),
     ]
 }

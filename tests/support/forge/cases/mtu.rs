@@ -20,6 +20,11 @@ pub fn cases() -> Vec<Case> {
         case("mtu/double-vlan-super-frame", "bond0.pcap", pcap(super_frame())),
         case("mtu/double-vlan-ipv6", "bond0.pcap", pcap(ipv6())),
         case("mtu/three-tags-full-size", "bond0.pcap", pcap(three_tags())),
+        case("mtu/host-facts-alone", "bond0.pcap", pcap(Vec::new())),
+        case("mtu/host-facts-put-right", "bond0.pcap", pcap(single_tagged(0.0, 40))),
+        case("mtu/overflow-then-put-right", "bond0.pcapng", overflow_then_put_right()),
+        case("mtu/overflow-then-room-made", "bond0.pcapng", burst_with_directions()),
+        case("mtu/overflow-then-quiet", "bond0.pcapng", overflow_then_quiet()),
     ]
 }
 
@@ -51,8 +56,33 @@ fn overflow() -> Vec<Shot> {
 
 /// The same, in a file that tells directions: the guest's segments leave, the client's arrive.
 fn overflow_with_directions() -> Vec<u8> {
-    let shots = overflow().into_iter().map(|s| if s.source() == GUEST { s.outward() } else { s.inward() }).collect();
+    with_directions(overflow())
+}
+
+fn with_directions(shots: Vec<Shot>) -> Vec<u8> {
+    let shots = shots.into_iter().map(|s| if s.source() == GUEST { s.outward() } else { s.inward() }).collect();
     Pcapng::with_interfaces(&["bond0"]).frames(shots).bytes()
+}
+
+/// `seconds` echo pairs of full size in VLAN 100 alone, one a second.
+fn single_tagged(start: f64, seconds: u16) -> Vec<Shot> {
+    (0..seconds).flat_map(|i| echo(start + f64::from(i), &c_tags(&[100]), 1_000 + i, 1_500)).collect()
+}
+
+/// The session hangs; at 50 s the devices are put on the bond, and from 51 s on VLAN 100 travels alone, full size and all.
+fn overflow_then_put_right() -> Vec<u8> {
+    with_directions([overflow(), single_tagged(51.0, 30)].concat())
+}
+
+/// The same, and nobody tells what was done: nothing in two tags comes any more, and VLAN 100 travels alone for 78 s.
+fn overflow_then_quiet() -> Vec<u8> {
+    with_directions([overflow(), single_tagged(41.0, 78)].concat())
+}
+
+/// Full segments leave in two tags; nobody knows yet whether they arrive. Small ones pass for half a minute after.
+fn burst_with_directions() -> Vec<u8> {
+    let small = (0..30).flat_map(|i| echo(31.0 + f64::from(i), &c_tags(&[20, 100]), 2_000 + i, 100));
+    with_directions(burst(1_460).into_iter().chain(small).collect())
 }
 
 /// Five segments of `length` bytes leave, and there the capture ends: nobody knows whether they arrived.
