@@ -96,9 +96,12 @@ pub struct Live {
 /// What is captured, how, and for how long.
 #[derive(Debug, clap::Args)]
 pub struct Capture {
-    /// Interfaces, or `all` for every one but the loopback
+    /// Interfaces, or `all` for every one that is up but the loopback, and those that come up later
     #[arg(required = true, value_name = "IFACE")]
     pub interfaces: Vec<String>,
+    /// Capture the members of a bond, too
+    #[arg(long)]
+    pub members: bool,
     /// Who receives frames: a packet ring of netdiag's own, or libpcap
     #[arg(long, value_enum, default_value_t = Backend::DEFAULT)]
     pub backend: Backend,
@@ -108,7 +111,8 @@ pub struct Capture {
     /// Bytes kept of each frame, 0 for all; by default control traffic is kept whole, and the headers of the rest
     #[arg(short = 's', long = "snapshot-length", value_name = "BYTES")]
     pub snap_len: Option<u32>,
-    /// Size of the ring of each interface, such as 64M: what it holds is how long netdiag may be kept waiting
+    /// Size of the ring of each interface, with `all` of the rings of all of them together, such as 64M: what it holds is how long
+    /// netdiag may be kept waiting
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
     pub ring: usize,
     /// Do not ask the interface for frames that are not for this host

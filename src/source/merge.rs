@@ -229,6 +229,16 @@ impl Merge {
         self.lanes.push(lane);
     }
 
+    /// Whether a lane of that name is there and has not ended.
+    pub fn has_open(&self, name: &str) -> bool {
+        self.lanes.iter().any(|lane| lane.name == name && lane.state != State::Ended)
+    }
+
+    /// How many lanes there were.
+    pub const fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// The host said something just now.
     pub fn tell(&mut self, fact: Stamped<Fact>) {
         self.facts.push_back(fact);

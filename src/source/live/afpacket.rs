@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::libpcap::Filter;
 use super::ring::Ring;
-use super::{Capture, HOLD, kept, no_such_link, now, refused, unopened};
+use super::{Capture, HOLD, PATIENCE, WHOLE, kept, no_such_link, now, refused, unopened};
 use crate::event::{Direction, Record};
 use crate::source::{Interface, Source, SourceError, Step};
 use crate::value::{Outside, Span, Timestamp};
@@ -32,7 +32,9 @@ pub(super) struct Afpacket {
     index: u32,
     hardware: u16,
     is_promiscuous: bool,
-    is_gone: bool,
+    /// Since when it is gone.
+    gone: Option<Timestamp>,
+    is_patient: bool,
     filter: Option<Filter>,
     interface: [Interface; 1],
     number: u64,
@@ -44,7 +46,7 @@ pub(super) struct Afpacket {
 impl Afpacket {
     /// Captures on the interface called `name`.
     pub(super) fn open(name: &str, capture: &Capture) -> Result<Self, SourceError> {
-        let limit = capture.snap_len.or(capture.filter.as_ref().map(|_| kept::WHOLE));
+        let limit = capture.snap_len.or(capture.filter.as_ref().map(|_| WHOLE));
         let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)
             .map_err(|error| unopened(name, &error.into()))?;
         let index = name_to_index(&socket, name).map_err(|_| refused(name, no_such_link()))?;
@@ -58,7 +60,7 @@ impl Afpacket {
         };
         if link != LinkType::Ethernet && limit.is_none() {
             // The program of the kinds reads an Ethernet header.
-            ring = Ring::open(capture.ring, &kept::at_most(kept::WHOLE)).map_err(|error| unopened(name, &error))?;
+            ring = Ring::open(capture.ring, &kept::at_most(WHOLE)).map_err(|error| unopened(name, &error))?;
         }
         let filter = capture.filter.as_deref().map(|text| Filter::new(text, link)).transpose();
         let filter = filter.map_err(|why| refused(name, why))?;
@@ -67,7 +69,7 @@ impl Afpacket {
             name: Some(Outside::from(name)),
             description: None,
             link,
-            snap_len: capture.snap_len.unwrap_or(kept::WHOLE),
+            snap_len: capture.snap_len.unwrap_or(WHOLE),
             filter: capture.filter.as_deref().map(Outside::from),
             dropped: 0,
             end: None,
@@ -78,7 +80,8 @@ impl Afpacket {
             index,
             hardware,
             is_promiscuous: capture.is_promiscuous,
-            is_gone: false,
+            gone: None,
+            is_patient: capture.is_patient,
             filter,
             interface: [interface],
             number: 0,
@@ -105,9 +108,9 @@ impl Afpacket {
             warn!("{}: {trouble}; its frames are taken again as soon as they come", self.shown());
         }
         match name_to_index(&self.ring, &self.name) {
-            Ok(index) if index == self.index && !self.is_gone => {}
-            Ok(index) => self.take_up(index),
-            Err(_) if self.is_gone => {}
+            Ok(index) if index == self.index && self.gone.is_none() => {}
+            Ok(index) => self.take_up(index, now),
+            Err(_) if self.gone.is_some() => {}
             Err(_) => match index_to_name(&self.ring, self.index) {
                 Ok(name) => {
                     warn!(
@@ -119,23 +122,23 @@ impl Afpacket {
                 }
                 Err(_) => {
                     warn!("{}: the interface is gone; it is taken up again when it comes back", self.shown());
-                    self.is_gone = true;
+                    self.gone = Some(now);
                 }
             },
         }
     }
 
     /// Hears the interface that has our name now.
-    fn take_up(&mut self, index: u32) {
+    fn take_up(&mut self, index: u32, now: Timestamp) {
         match self.ring.attach(index, self.is_promiscuous) {
             Ok(()) => {
                 warn!("{}: the interface is there again; its frames are taken", self.shown());
                 self.index = index;
-                self.is_gone = false;
+                self.gone = None;
             }
-            Err(error) if !self.is_gone => {
+            Err(error) if self.gone.is_none() => {
                 warn!("{}: {error}; it is tried again each second", self.shown());
-                self.is_gone = true;
+                self.gone = Some(now);
             }
             Err(_) => {}
         }
@@ -165,6 +168,9 @@ impl Source for Afpacket {
         let now = now();
         if now.since(self.looked) >= LOOK_EVERY {
             self.look(now);
+        }
+        if !self.is_patient && self.gone.is_some_and(|since| now.since(since) >= PATIENCE) {
+            return Ok(Step::End);
         }
         Ok(Step::Idle(now.after(Span::nanos(HOLD.as_nanos().saturating_neg()))))
     }

@@ -1,6 +1,8 @@
 //! How much of each frame the kernel keeps, as a classic BPF program (Documentation/networking/filter): whole what detectors read to its
 //! end, the headers of the rest. A ring holds four times as much traffic this way, and a DHCP message is never cut.
 
+use super::WHOLE;
+
 /// One instruction of classic BPF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Instruction {
@@ -14,8 +16,6 @@ pub(super) struct Instruction {
     pub(super) operand: u32,
 }
 
-/// The most that is ever kept of a frame, in bytes: what libpcap takes for "whole".
-pub(super) const WHOLE: u32 = 262_144;
 /// Bytes kept of a TCP segment: two tags, IPv6, and options to the full, with room for a tunnel around them.
 const TCP: u32 = 256;
 /// Bytes kept of a UDP datagram that is no DHCP: a tunnel's, with the DHCP message of common length that it may carry.

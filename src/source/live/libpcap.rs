@@ -5,7 +5,9 @@ use std::os::fd::BorrowedFd;
 
 use pcap::{Active, BpfProgram, Linktype, Precision};
 
-use super::{Capture, HOLD, no_such_link, not_permitted, now, refused};
+use tracing::warn;
+
+use super::{Capture, HOLD, PATIENCE, WHOLE, no_such_link, not_permitted, now, refused};
 use crate::event::{Direction, Offload, Record};
 use crate::source::{Interface, Source, SourceError, Step};
 use crate::value::{Outside, Span, Timestamp};
@@ -49,77 +51,112 @@ impl Filter {
 
 /// A capture on one interface.
 pub(super) struct Libpcap {
-    capture: pcap::Capture<Active>,
+    /// `None` while the interface is gone.
+    capture: Option<pcap::Capture<Active>>,
+    how: Capture,
+    name: String,
+    gone: Timestamp,
     filter: Option<Filter>,
-    name: Outside,
     interface: [Interface; 1],
     number: u64,
     time: Timestamp,
     wire_len: u32,
     frame: Vec<u8>,
     looked: Timestamp,
+    /// Frames lost before the interface was opened last.
+    lost_before: u64,
     bytes: u64,
 }
 
 impl Libpcap {
     /// Captures on the interface called `name`.
     pub(super) fn open(name: &str, how: &Capture) -> Result<Self, SourceError> {
-        let said = |error: pcap::Error| unopened(name, &error);
-        let snap_len = how.snap_len.unwrap_or(if how.filter.is_some() { 262_144 } else { SNAP_LEN });
-        let inactive = pcap::Capture::from_device(name).map_err(said)?;
-        // Never immediate mode: it wakes up for each frame, at ten times the cost.
-        let mut capture = inactive
-            .promisc(how.is_promiscuous)
-            .snaplen(i32::try_from(snap_len).unwrap_or(i32::MAX))
-            .buffer_size(i32::try_from(how.ring).unwrap_or(i32::MAX))
-            .timeout(TIMEOUT_MS)
-            .precision(Precision::Nano)
-            .open()
-            .and_then(pcap::Capture::setnonblock)
-            .map_err(said)?;
-        // The kernel cuts to the snap length only where a filter is installed.
-        capture.filter("", true).map_err(said)?;
+        let capture = activate(name, how).map_err(|error| unopened(name, &error))?;
         let link = LinkType::from_pcap(capture.get_datalink().0.cast_unsigned());
         let filter = how.filter.as_deref().map(|text| Filter::new(text, link)).transpose();
         let interface = Interface {
             name: Some(Outside::from(name)),
             description: None,
             link,
-            snap_len,
+            snap_len: snap_len(how),
             filter: how.filter.as_deref().map(Outside::from),
             dropped: 0,
             end: None,
         };
         Ok(Self {
-            capture,
+            capture: Some(capture),
+            how: how.clone(),
+            name: name.to_owned(),
+            gone: Timestamp::MIN,
             filter: filter.map_err(|why| refused(name, why))?,
-            name: Outside::from(name),
             interface: [interface],
             number: 0,
             time: Timestamp::MIN,
             wire_len: 0,
             frame: Vec::new(),
             looked: now(),
+            lost_before: 0,
             bytes: 0,
         })
     }
 
+    /// Counts losses, or looks whether the interface is back.
     fn look(&mut self, now: Timestamp) {
         self.looked = now;
-        if let (Ok(stats), [interface]) = (self.capture.stats(), &mut self.interface) {
-            interface.dropped = u64::from(stats.dropped);
+        match &mut self.capture {
+            Some(capture) => {
+                if let (Ok(stats), [interface]) = (capture.stats(), &mut self.interface) {
+                    interface.dropped = self.lost_before.saturating_add(u64::from(stats.dropped));
+                }
+            }
+            None => {
+                if let Ok(capture) = activate(&self.name, &self.how) {
+                    warn!("{}: the interface is there again; its frames are taken", self.shown());
+                    self.lost_before = self.interface.iter().fold(0, |sum, i| i.dropped.saturating_add(sum));
+                    self.capture = Some(capture);
+                }
+            }
         }
     }
+
+    /// libpcap gave up, which it does when the interface is deleted.
+    fn lose(&mut self, error: &pcap::Error) {
+        let why = Outside::from(error.to_string().as_str());
+        warn!("{}: {why}; its frames are taken again when it comes back", self.shown());
+        self.capture = None;
+        self.gone = now();
+    }
+
+    fn shown(&self) -> Outside {
+        Outside::from(self.name.as_str())
+    }
+}
+
+/// Opens the interface called `name`.
+fn activate(name: &str, how: &Capture) -> Result<pcap::Capture<Active>, pcap::Error> {
+    // Never immediate mode: it wakes up for each frame, at ten times the cost.
+    let inactive = pcap::Capture::from_device(name)?
+        .promisc(how.is_promiscuous)
+        .snaplen(i32::try_from(snap_len(how)).unwrap_or(i32::MAX))
+        .buffer_size(i32::try_from(how.ring).unwrap_or(i32::MAX))
+        .timeout(TIMEOUT_MS)
+        .precision(Precision::Nano);
+    let mut capture = inactive.open().and_then(pcap::Capture::setnonblock)?;
+    // The kernel cuts to the snap length only where a filter is installed.
+    capture.filter("", true)?;
+    Ok(capture)
+}
+
+fn snap_len(how: &Capture) -> u32 {
+    how.snap_len.unwrap_or(if how.filter.is_some() { WHOLE } else { SNAP_LEN })
 }
 
 impl Source for Libpcap {
     fn advance(&mut self) -> Result<Step, SourceError> {
-        loop {
-            match self.capture.next_packet() {
+        while let Some(capture) = &mut self.capture {
+            match capture.next_packet() {
+                Ok(packet) if self.filter.as_ref().is_some_and(|filter| !filter.accepts(packet.data)) => {}
                 Ok(packet) => {
-                    if self.filter.as_ref().is_some_and(|filter| !filter.accepts(packet.data)) {
-                        continue;
-                    }
                     let stamp = packet.header.ts;
                     // With nanosecond precision libpcap puts nanoseconds where microseconds are named.
                     self.time = Timestamp::from_parts(stamp.tv_sec, stamp.tv_usec);
@@ -130,19 +167,18 @@ impl Source for Libpcap {
                     self.bytes = self.bytes.saturating_add(self.frame.len() as u64);
                     return Ok(Step::Record);
                 }
-                Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => {
-                    let now = now();
-                    if now.since(self.looked) >= LOOK_EVERY {
-                        self.look(now);
-                    }
-                    return Ok(Step::Idle(now.after(Span::nanos(HOLD.as_nanos().saturating_neg()))));
-                }
-                Err(error) => {
-                    let why = format!("libpcap stopped: {}", Outside::from(error.to_string().as_str()));
-                    return Err(refused(&self.name.to_string(), why));
-                }
+                Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => break,
+                Err(error) => self.lose(&error),
             }
         }
+        let now = now();
+        if now.since(self.looked) >= LOOK_EVERY {
+            self.look(now);
+        }
+        if self.capture.is_none() && !self.how.is_patient && now.since(self.gone) >= PATIENCE {
+            return Ok(Step::End);
+        }
+        Ok(Step::Idle(now.after(Span::nanos(HOLD.as_nanos().saturating_neg()))))
     }
 
     fn record(&self) -> Record<'_> {

@@ -3,6 +3,9 @@
 
 #[cfg(target_os = "linux")]
 mod afpacket;
+mod device;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 #[cfg(target_os = "linux")]
 mod kept;
 mod libpcap;
@@ -11,11 +14,15 @@ mod netlink;
 #[cfg(target_os = "linux")]
 mod ring;
 
+pub use device::Device;
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::HostFacts;
 pub use libpcap::Filter;
 #[cfg(target_os = "linux")]
-pub use netlink::{Device, HostFacts};
+pub use netlink::HostFacts;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,6 +33,12 @@ use crate::value::{Outside, Span, Timestamp};
 
 /// What a live lane holds back: a frame may wait this long in the kernel before it is seen, so that lanes can be put in order.
 const HOLD: Span = Span::millis(200);
+/// How long a link that is gone is waited for, unless it was asked for by its name.
+const PATIENCE: Span = Span::secs(60);
+/// What "all of a frame" is, in bytes: as libpcap has it.
+pub const WHOLE: u32 = 262_144;
+/// The least ring of one of many links, in bytes: eight blocks of the packet ring.
+const LEAST_RING: usize = 2 << 20;
 
 /// Who receives frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +62,13 @@ pub struct Capture {
     pub is_promiscuous: bool,
     /// Which frames to take, as pcap-filter(7) has it.
     pub filter: Option<String>,
+    /// Whether a link that is gone is waited for without an end.
+    pub is_patient: bool,
+}
+
+/// What each of so many links gets of a ring of `total` bytes for all of them.
+pub fn ring_share(total: usize, links: usize) -> usize {
+    total.checked_div(links).unwrap_or(total).max(LEAST_RING)
 }
 
 impl Capture {
@@ -82,9 +102,10 @@ const LONG: Span = Span::millis(200);
 /// The same where something is due soon, or a source cannot be waited for.
 const SHORT: Span = Span::millis(20);
 
-/// Waits until an idle lane of `merge` has something, a signal comes, or it is time to look again.
-pub fn wait(merge: &Merge) {
-    let Idle { descriptors, must_look } = merge.idle();
+/// Waits until an idle lane of `merge`, or who else is named, has something, a signal comes, or it is time to look again.
+pub fn wait(merge: &Merge, also: Option<BorrowedFd<'_>>) {
+    let Idle { mut descriptors, must_look } = merge.idle();
+    descriptors.extend(also);
     let mut polled: Vec<PollFd<'_>> =
         descriptors.iter().map(|descriptor| PollFd::from_borrowed_fd(*descriptor, PollFlags::IN)).collect();
     let most = if must_look { SHORT } else { LONG };

@@ -12,10 +12,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
-pub use link::Device;
-
 use crate::event::Fact;
 use crate::source::SourceError;
+use crate::source::live::Device;
 use crate::value::Outside;
 use message::{Message, messages, request, u32_at};
 use picture::Picture;
@@ -127,8 +126,8 @@ impl HostFacts {
     }
 
     /// Readable when `poll` has something to read.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
     }
 
     /// The network devices there are, by the kernel's number.

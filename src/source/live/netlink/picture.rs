@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::link::{self, Device, Port};
+use super::link::{self, Port};
 use super::neighbour::Entry;
 use crate::event::{Fact, Guest, Link, LinkKind};
+use crate::source::live::Device;
 use crate::value::{Mac, Outside};
 
 /// Entries of each kind that are kept; `world::Host` keeps as many.
