@@ -2,13 +2,13 @@
 CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test need-cargo need-cc
+.PHONY: demo test need-cargo need-cc need-net
 
 demo: need-cargo need-cc
 	$(CARGO) build --release --locked
 	target/release/netdiag review --fail-on never captures/mtu/lab-overflow-bond0
 
-test: need-cargo need-cc
+test: need-cargo need-cc need-net
 	$(CARGO) test --locked
 
 need-cargo:
@@ -17,3 +17,9 @@ need-cargo:
 # zstd is C, and so is the linker's driver; filters are libpcap's.
 need-cc:
 	@{ command -v cc && ls /usr/include/pcap.h; } >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq gcc libc6-dev libpcap0.8-dev; }
+
+# The live tests make links, and boot a kernel of their own that has bonds and VLANs; where there is no such package, they say so.
+need-net:
+	@{ PATH=$$PATH:/usr/sbin:/sbin; command -v ip && command -v ethtool && command -v modprobe && command -v setpriv && command -v linux.uml; } >/dev/null 2>&1 || { \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq iproute2 ethtool kmod util-linux && \
+	  $(SUDO) apt-get install -y -qq user-mode-linux || echo "the tests in a kernel of their own will be skipped"; }

@@ -164,7 +164,8 @@ impl Lane {
                 self.last = self.last.max(Some(time));
                 self.state = State::Waits(self.latest);
             }
-            Ok(Step::Idle(_)) if until.is_some() => self.state = State::Ended,
+            // What was captured before the end may still be on its way to us.
+            Ok(Step::Idle(settled)) if until.is_some_and(|until| settled >= until) => self.state = State::Ended,
             Ok(Step::Idle(settled)) => self.state = State::Idle(settled.max(self.latest)),
             Ok(Step::End) => self.state = State::Ended,
             Err(damage) => {

@@ -53,19 +53,19 @@ pub fn run(args: &Live) -> anyhow::Result<Exit> {
             continue;
         }
         until_look = LOOK_EVERY;
-        if is_closed {
-            continue;
-        }
-        let now = now();
-        listen(&mut host, now, &mut wanted, &mut judgement.merge);
-        let is_over = args.capture.duration.is_some_and(|most| now.since(started) >= most);
-        if is_over || is_enough || watch.is_unread || stop.load(Ordering::Relaxed) {
-            is_closed = true;
-            judgement.merge.close(now);
-            if is_enough {
-                break;
+        if !is_closed {
+            let now = now();
+            listen(&mut host, now, &mut wanted, &mut judgement.merge);
+            let is_over = args.capture.duration.is_some_and(|most| now.since(started) >= most);
+            if is_over || is_enough || watch.is_unread || stop.load(Ordering::Relaxed) {
+                is_closed = true;
+                judgement.merge.close(now);
             }
-        } else if matches!(progress, Progress::Idle(_)) {
+        }
+        if is_enough {
+            break;
+        }
+        if matches!(progress, Progress::Idle(_)) {
             wait(&judgement.merge, host.as_ref().and_then(HostFacts::descriptor));
         }
     }
