@@ -98,7 +98,7 @@ pub struct Context<'a> {
 #[derive(Debug)]
 pub enum Said {
     /// This is so.
-    Raise(Claim),
+    Raise(Box<Claim>),
     /// This is over, for a reason in words.
     Resolve(Key, String),
     /// This is told by a wider finding from now on, for a reason in words.
@@ -115,7 +115,7 @@ impl<'a> Context<'a> {
 
     /// Claims that something is so.
     pub fn raise(&mut self, claim: Claim) {
-        self.said.push(Said::Raise(claim));
+        self.said.push(Said::Raise(Box::new(claim)));
     }
 
     /// Says that what was claimed about `key` is over, and why, as in "Resolved after 33 s: `why`.".

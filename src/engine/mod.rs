@@ -232,7 +232,7 @@ impl Engine {
         let rule = &slot.entry.rule;
         for said in std::mem::take(&mut self.said) {
             let change = match said {
-                Said::Raise(claim) => self.ledger.raise(rule, claim, self.now),
+                Said::Raise(claim) => self.ledger.raise(rule, *claim, self.now),
                 Said::Resolve(key, why) => self.ledger.resolve(rule, &key, &why, self.now),
                 Said::Absorb(key, why) => self.ledger.absorb(rule, &key, &why, self.now),
                 Said::Pending(what, since) => {

@@ -41,6 +41,8 @@ pub struct Claim {
     pub assumptions: Vec<String>,
     /// Where it was seen.
     pub vantage: Option<VantageId>,
+    /// The stretch of its vantage's capture that it puts in doubt: nothing that overlaps it is more than `likely`.
+    pub doubted: Option<(Timestamp, Timestamp)>,
     /// Whether it takes back part of what was claimed before: then it may lower the severity.
     pub corrects: bool,
 }
@@ -106,6 +108,7 @@ impl Claim {
             remedy: Vec::new(),
             assumptions: Vec::new(),
             vantage: None,
+            doubted: None,
             corrects: false,
         }
     }
@@ -121,6 +124,13 @@ impl Claim {
     #[must_use]
     pub const fn correcting(mut self) -> Self {
         self.corrects = true;
+        self
+    }
+
+    /// That puts in doubt what its vantage showed from one moment until another.
+    #[must_use]
+    pub const fn doubting(mut self, from: Timestamp, until: Timestamp) -> Self {
+        self.doubted = Some((from, until));
         self
     }
 

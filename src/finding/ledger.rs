@@ -15,6 +15,10 @@ const MOST_KEPT: usize = 200;
 const UPDATE_EVERY: Span = Span::secs(10);
 /// A claim within this span after the end opens the same finding again (findings.md 1.2).
 const REOPEN_WITHIN: Span = Span::secs(600);
+/// Stretches in doubt that are told apart; further ones are taken together.
+const MOST_DOUBTS: usize = 256;
+/// What is assumed of a finding that overlaps such a stretch.
+const IN_DOUBT: &str = "held at likely, since this capture itself is incomplete";
 /// Frames that are kept as evidence from the beginning; one more is kept from the end.
 const FIRST_FRAMES: usize = 4;
 
@@ -25,7 +29,8 @@ pub struct Ledger {
     by_key: BTreeMap<(&'static str, Key), usize>,
     overflow: BTreeMap<&'static str, u64>,
     told: Vec<Timestamp>,
-    caps: Vec<(VantageId, Timestamp)>,
+    /// Stretches of captures that are in doubt.
+    doubts: Vec<(VantageId, Timestamp, Timestamp)>,
     /// Findings that another one tells now, by index.
     absorbed: BTreeSet<usize>,
 }
@@ -63,7 +68,13 @@ impl Ledger {
             claim.confidence,
             claim.severity
         );
-        self.cap(rule, &mut claim);
+        self.doubt(&claim);
+        if self.is_doubted(claim.vantage, claim.first.unwrap_or(now), now)
+            && let Some(severity) = rule.severity_in_doubt(claim.confidence)
+        {
+            (claim.confidence, claim.severity) = (Confidence::Likely, severity);
+            claim.assumptions.push(IN_DOUBT.to_owned());
+        }
         let key = (rule.code, claim.key.clone());
         match self.by_key.get(&key).copied() {
             Some(at) if self.findings.get(at).is_some_and(|f| f.is_current(now)) => self.update(at, claim, now),
@@ -113,11 +124,6 @@ impl Ledger {
             *self.overflow.entry(rule.code).or_default() += 1;
             return None;
         }
-        if rule.caps
-            && let Some(vantage) = claim.vantage
-        {
-            self.caps.push((vantage, now));
-        }
         let at = self.findings.len();
         self.findings.push(Finding::from_claim(rule, claim, now));
         self.told.push(now);
@@ -147,19 +153,29 @@ impl Ledger {
         Some((at, change))
     }
 
-    /// A capture that is in doubt proves nothing: `confirmed` becomes `likely` where the rule has that level (findings.md 1.1).
-    fn cap(&self, rule: &Rule, claim: &mut Claim) {
-        let capped = claim.confidence == Confidence::Confirmed
-            && claim.vantage.is_some_and(|v| self.caps.iter().any(|(doubted, _)| *doubted == v));
-        if !capped {
-            return;
+    /// Notes what `claim` puts in doubt: what was found there already is held at `likely`, too (findings.md 1.1).
+    fn doubt(&mut self, claim: &Claim) {
+        let (Some(vantage), Some((from, until))) = (claim.vantage, claim.doubted) else { return };
+        let is_touched =
+            |(v, f, u): &&mut (VantageId, Timestamp, Timestamp)| *v == vantage && *f <= until && from <= *u;
+        if let Some((_, f, u)) = self.doubts.iter_mut().find(is_touched) {
+            (*f, *u) = ((*f).min(from), (*u).max(until));
+        } else if self.doubts.len() < MOST_DOUBTS {
+            self.doubts.push((vantage, from, until));
+        } else if let Some((_, f, u)) = self.doubts.iter_mut().rfind(|(v, ..)| *v == vantage) {
+            (*f, *u) = ((*f).min(from), (*u).max(until));
         }
-        if let Some((_, severity)) = rule.levels.iter().filter(|(c, _)| *c == Confidence::Likely).max_by_key(|(_, s)| s)
-        {
-            claim.confidence = Confidence::Likely;
-            claim.severity = *severity;
-            claim.assumptions.push("held at likely, since this capture itself is incomplete".to_owned());
+        let is_within = |f: &&mut Finding| f.vantage == Some(vantage) && f.first <= until && from <= f.last;
+        for finding in self.findings.iter_mut().filter(is_within) {
+            if let Some(severity) = finding.rule.severity_in_doubt(finding.confidence) {
+                (finding.confidence, finding.severity) = (Confidence::Likely, severity);
+                finding.assumptions.push(IN_DOUBT.to_owned());
+            }
         }
+    }
+
+    fn is_doubted(&self, vantage: Option<VantageId>, first: Timestamp, now: Timestamp) -> bool {
+        self.doubts.iter().any(|(v, from, until)| Some(*v) == vantage && first <= *until && *from <= now)
     }
 }
 
@@ -240,7 +256,6 @@ mod tests {
         name: "test",
         levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: "",
-        caps: false,
     };
 
     fn claim(key: u32, confidence: Confidence, severity: Severity) -> Claim {
@@ -289,6 +304,27 @@ mod tests {
             (finding.first, finding.headline.as_str()),
             (at(5), "It is likely. Resolved after 5.0 s: it stopped.")
         );
+    }
+
+    #[test]
+    fn what_overlaps_a_doubt_is_held_at_likely_whichever_comes_first() {
+        static CAP: Rule = Rule { levels: &[(Confidence::Confirmed, Severity::Warning)], ..RULE };
+        let mut ledger = Ledger::default();
+        let here = Some(VantageId::default());
+        let sure = |key, first| Claim {
+            vantage: here,
+            first: Some(at(first)),
+            ..claim(key, Confidence::Confirmed, Severity::Error)
+        };
+        ledger.raise(&RULE, sure(1, 0), at(10));
+        ledger.raise(&RULE, sure(2, 15), at(20));
+        let doubt = Claim { vantage: here, ..claim(9, Confidence::Confirmed, Severity::Warning) };
+        ledger.raise(&CAP, doubt.doubting(at(18), at(30)), at(30));
+        ledger.raise(&RULE, sure(3, 29), at(40));
+        ledger.raise(&RULE, sure(4, 31), at(40));
+        let levels: Vec<Confidence> = ledger.into_findings().0.iter().map(|f| f.confidence).collect();
+        let (likely, confirmed) = (Confidence::Likely, Confidence::Confirmed);
+        assert_eq!(levels, [confirmed, likely, confirmed, likely, confirmed]);
     }
 
     #[test]

@@ -13,8 +13,6 @@ pub struct Rule {
     pub levels: &'static [(Confidence, Severity)],
     /// Its page, as Markdown.
     pub page: &'static str,
-    /// Whether a finding of it caps what overlaps it at `likely`, since the capture itself is in doubt.
-    pub caps: bool,
 }
 
 impl Rule {
@@ -27,6 +25,12 @@ impl Rule {
     /// Whether a finding of this rule may be that sure and that bad.
     pub fn permits(&self, confidence: Confidence, severity: Severity) -> bool {
         self.levels.contains(&(confidence, severity))
+    }
+
+    /// The severity of what would be that sure, were its capture not in doubt; `None` where doubt changes nothing.
+    pub fn severity_in_doubt(&self, confidence: Confidence) -> Option<Severity> {
+        let likely = self.levels.iter().filter(|(c, _)| *c == Confidence::Likely && confidence > *c);
+        likely.map(|(_, severity)| *severity).max()
     }
 
     /// The worst severity that it may have.

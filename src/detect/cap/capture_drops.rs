@@ -12,7 +12,6 @@ pub static ENTRY: Entry = Entry {
         name: "capture-drops",
         levels: &[(Confidence::Confirmed, Severity::Warning)],
         page: include_str!("capture_drops.md"),
-        caps: true,
     },
     hears: &[],
     needs: Needs::Frames,
@@ -55,6 +54,7 @@ impl CaptureDrops {
         let claim =
             Claim::new(Key::new().with("interface", &interface), Confidence::Confirmed, Severity::Warning, headline)
                 .at(drops.vantage)
+                .doubting(drops.from, drops.until)
                 .seen(drops.from, total)
                 .number("lost", total)
                 .cause("the capturing program or its disk was too slow for the traffic")

@@ -12,7 +12,6 @@ pub static ENTRY: Entry = Entry {
         name: "clock-disorder",
         levels: &[(Confidence::Confirmed, Severity::Info)],
         page: include_str!("clock_disorder.md"),
-        caps: false,
     },
     hears: &[],
     needs: Needs::Frames,

@@ -13,7 +13,6 @@ pub static ENTRY: Entry = Entry {
         name: "offload-super-frames",
         levels: &[(Confidence::Confirmed, Severity::Info)],
         page: include_str!("offload_super_frames.md"),
-        caps: false,
     },
     hears: &[],
     needs: Needs::Frames,

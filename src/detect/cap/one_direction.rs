@@ -2,6 +2,7 @@
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::Timestamp;
 use crate::world::{Derived, Observation};
 
 /// The rule.
@@ -11,7 +12,6 @@ pub static ENTRY: Entry = Entry {
         name: "one-direction",
         levels: &[(Confidence::Confirmed, Severity::Warning)],
         page: include_str!("one_direction.md"),
-        caps: true,
     },
     hears: &[],
     needs: Needs::Frames,
@@ -31,6 +31,7 @@ impl Detector for OneDirection {
         let claim =
             Claim::new(Key::new().with("interface", &interface), Confidence::Confirmed, Severity::Warning, headline)
                 .at(*vantage)
+                .doubting(Timestamp::MIN, Timestamp::MAX)
                 .number("segments", segments)
                 .filter("tcp.len > 0")
                 .cause("a mirror session that copies one direction only")

@@ -14,7 +14,6 @@ pub static ENTRY: Entry = Entry {
         name: "snaplen-cut",
         levels: &[(Confidence::Confirmed, Severity::Info)],
         page: include_str!("snaplen_cut.md"),
-        caps: false,
     },
     hears: &[Kind::Stopped],
     needs: Needs::Frames,

@@ -13,7 +13,6 @@ pub static ENTRY: Entry = Entry {
         name: "vlan-tags-hidden",
         levels: &[(Confidence::Confirmed, Severity::Warning)],
         page: include_str!("vlan_tags_hidden.md"),
-        caps: false,
     },
     hears: &[Kind::Sll, Kind::Sll2],
     needs: Needs::Frames,

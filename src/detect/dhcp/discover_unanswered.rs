@@ -19,7 +19,6 @@ pub static ENTRY: Entry = Entry {
         name: "discover-unanswered",
         levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("discover_unanswered.md"),
-        caps: false,
     },
     // What it needs comes as conclusions, which everybody hears.
     hears: &[],

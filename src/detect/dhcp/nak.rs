@@ -19,7 +19,6 @@ pub static ENTRY: Entry = Entry {
         name: "nak",
         levels: &[(Confidence::Confirmed, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("nak.md"),
-        caps: false,
     },
     // What it needs comes as conclusions, which everybody hears.
     hears: &[],

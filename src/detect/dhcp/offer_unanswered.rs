@@ -24,7 +24,6 @@ pub static ENTRY: Entry = Entry {
             (Confidence::Confirmed, Severity::Error),
         ],
         page: include_str!("offer_unanswered.md"),
-        caps: false,
     },
     // What it needs comes as conclusions, which everybody hears.
     hears: &[],

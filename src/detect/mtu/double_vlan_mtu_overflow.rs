@@ -21,7 +21,6 @@ pub static ENTRY: Entry = Entry {
             (Confidence::Confirmed, Severity::Critical),
         ],
         page: include_str!("double_vlan_mtu_overflow.md"),
-        caps: false,
     },
     hears: &[Kind::VlanStack],
     needs: Needs::Ethernet,

@@ -18,7 +18,6 @@ pub static ENTRY: Entry = Entry {
             (Confidence::Confirmed, Severity::Critical),
         ],
         page: include_str!("guest_originated_bpdu.md"),
-        caps: false,
     },
     hears: &[Kind::Stp],
     needs: Needs::Frames,

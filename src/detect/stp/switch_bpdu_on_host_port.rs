@@ -16,7 +16,6 @@ pub static ENTRY: Entry = Entry {
         name: "switch-bpdu-on-host-port",
         levels: &[(Confidence::Confirmed, Severity::Info)],
         page: include_str!("switch_bpdu_on_host_port.md"),
-        caps: false,
     },
     hears: &[Kind::Stp],
     needs: Needs::Ethernet,

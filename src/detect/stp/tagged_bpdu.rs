@@ -14,7 +14,6 @@ pub static ENTRY: Entry = Entry {
         name: "tagged-bpdu",
         levels: &[(Confidence::Confirmed, Severity::Warning)],
         page: include_str!("tagged_bpdu.md"),
-        caps: false,
     },
     hears: &[Kind::Stp],
     needs: Needs::Ethernet,

@@ -16,7 +16,6 @@ pub static ENTRY: Entry = Entry {
         name: "invalid-vlan-tag",
         levels: &[(Confidence::Likely, Severity::Warning)],
         page: include_str!("invalid_vlan_tag.md"),
-        caps: false,
     },
     hears: &[Kind::ReservedTag, Kind::Stopped],
     needs: Needs::Ethernet,

@@ -15,7 +15,6 @@ pub static ENTRY: Entry = Entry {
         name: "priority-tag",
         levels: &[(Confidence::Risk, Severity::Info), (Confidence::Likely, Severity::Warning)],
         page: include_str!("priority_tag.md"),
-        caps: false,
     },
     hears: &[Kind::PriorityTag, Kind::Arp],
     needs: Needs::Ethernet,

@@ -16,7 +16,6 @@ pub static ENTRY: Entry = Entry {
         name: "provider-bridging",
         levels: &[(Confidence::Risk, Severity::Info)],
         page: include_str!("provider_bridging.md"),
-        caps: false,
     },
     hears: &[Kind::VlanStack],
     needs: Needs::Ethernet,

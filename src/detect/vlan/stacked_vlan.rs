@@ -16,7 +16,6 @@ pub static ENTRY: Entry = Entry {
         name: "stacked-vlan",
         levels: &[(Confidence::Risk, Severity::Warning), (Confidence::Risk, Severity::Info)],
         page: include_str!("stacked_vlan.md"),
-        caps: false,
     },
     hears: &[Kind::VlanStack],
     needs: Needs::Ethernet,

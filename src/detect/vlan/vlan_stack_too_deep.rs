@@ -16,7 +16,6 @@ pub static ENTRY: Entry = Entry {
         name: "vlan-stack-too-deep",
         levels: &[(Confidence::Risk, Severity::Warning)],
         page: include_str!("vlan_stack_too_deep.md"),
-        caps: false,
     },
     hears: &[Kind::VlanStack],
     needs: Needs::Ethernet,
