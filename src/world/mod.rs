@@ -31,7 +31,7 @@ pub use origin::{Origin, Reach};
 pub use pile::Pile;
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Role, Station, Stations};
-pub use tcp::{Flows, Segment, View};
+pub use tcp::{Flows, Segment, Unseen, View};
 
 use std::sync::Arc;
 
@@ -76,6 +76,8 @@ pub enum Derived {
     SuperFrame(Cited),
     /// A vantage shows many segments and nothing of the other direction.
     OneDirection(VantageId),
+    /// Data was acknowledged that the capture does not hold.
+    DataUnseen(Unseen),
     /// A packet in two tags or more reached its receiver: it was acknowledged, or answered.
     Delivered(Passed),
     /// An echo request in two tags or more was not answered.

@@ -1,23 +1,30 @@
 //! TCP connections at each vantage by itself (RFC 9293): the segment size both ends agreed on, and, for segments that wear two tags
-//! or more, which were sent again and which were acknowledged. At most `tables.flows` connections, and eight waiting segments an end.
+//! or more, which were sent again and which were acknowledged; and data that was acknowledged without having been captured.
+//! At most `tables.flows` connections, and eight waiting segments an end.
 
+mod sequence;
+
+use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+
+use sequence::{Missing, OUT_OF_ORDER, Sequence};
 
 use super::{Derived, Domains, Observation, Passed, Tracker};
 use crate::event::{Frame, FrameRef, Offload, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
 use crate::value::{BoundedMap, TagStack, Timestamp};
-use crate::wire::{Kind, Kinds, Tcp};
+use crate::wire::{Ip, Kind, Kinds, Tcp};
 
 /// Segments of one end that wait for their acknowledgement; the first ones tell the story.
 const MOST_WAITING: usize = 8;
 /// Bytes of layer 3 past which no wire of ours carries one packet: the largest jumbo frame.
 const LARGEST_JUMBO: u32 = 9_216;
-
 /// Super-frames that are quoted of each vantage; further ones are only counted.
 const QUOTED: u64 = 3;
+/// Acknowledgements of data never seen that wait for it to turn up; further ones are not counted.
+const MOST_UNSEEN: usize = 1_024;
 
 /// All connections.
 pub struct Flows {
@@ -26,6 +33,21 @@ pub struct Flows {
     one_direction: u64,
     views: Vec<View>,
     latest: Option<Segment>,
+    /// In the order in which they are due.
+    unseen: VecDeque<Waiter>,
+}
+
+/// Data that was acknowledged and is not in the capture.
+#[derive(Clone, Debug)]
+pub struct Unseen {
+    /// The first acknowledgement that told.
+    pub cited: Cited,
+    /// How many told.
+    pub acknowledgements: u32,
+    /// When the last of them was captured.
+    pub last: Timestamp,
+    /// How many bytes are not there.
+    pub bytes: u32,
 }
 
 /// What one vantage shows of all connections.
@@ -101,6 +123,16 @@ struct End {
     small: Option<(u32, u32)>,
     heard: Option<Timestamp>,
     waiting: Vec<Waiting>,
+    sequence: Sequence,
+}
+
+/// An acknowledgement of data not seen so far.
+struct Waiter {
+    due: Timestamp,
+    flow: FlowKey,
+    /// Whether the lower end sent the data.
+    is_low: bool,
+    cited: Cited,
 }
 
 #[derive(Clone, Copy)]
@@ -122,6 +154,7 @@ impl Flows {
             one_direction: settings.capture.one_direction_segments,
             views: Vec::new(),
             latest: None,
+            unseen: VecDeque::new(),
         }
     }
 
@@ -140,7 +173,8 @@ impl Flows {
         let (from, to) = ((ip.src(), tcp.src_port()), (ip.dst(), tcp.dst_port()));
         let is_low = from <= to;
         let (low, high) = if is_low { (from, to) } else { (to, from) };
-        let flow = self.table.entry(&FlowKey { vantage: frame.at.vantage, low, high }, Flow::default);
+        let key = FlowKey { vantage: frame.at.vantage, low, high };
+        let flow = self.table.entry(&key, Flow::default);
         let [a, b] = &mut flow.ends;
         let (own, peer) = if is_low { (a, b) } else { (b, a) };
         own.heard = Some(frame.order);
@@ -161,6 +195,10 @@ impl Flows {
             peer.acknowledged(tcp.ack(), frame, out);
         }
         let payload = tcp.payload_len();
+        if own.follow(peer, &ip, tcp, frame.order) && self.unseen.len() < MOST_UNSEEN {
+            let due = frame.order.after(OUT_OF_ORDER);
+            self.unseen.push_back(Waiter { due, flow: key, is_low: !is_low, cited: Cited::of(frame) });
+        }
         if payload == 0 {
             let length = u32::from(tcp.is_syn() || tcp.is_fin());
             own.small = Some((tcp.seq().wrapping_add(length), ip.packet_len()));
@@ -235,6 +273,25 @@ impl End {
         (1, frame.order)
     }
 
+    /// Follows both ends' numbers through a segment of this one; whether it acknowledges data of the other that was not seen.
+    fn follow(&mut self, peer: &mut Self, ip: &Ip<'_>, tcp: &Tcp<'_>, now: Timestamp) -> bool {
+        // The numbers of a reset may be anything.
+        if tcp.is_rst() {
+            return false;
+        }
+        if ip.is_fragment() || !ip.has_length() {
+            // Nobody counts what the other fragments carry, or how far a packet without a length goes.
+            self.sequence = Sequence::default();
+            return false;
+        }
+        if tcp.is_syn() {
+            self.sequence.open(tcp.seq());
+        }
+        let (payload, flags) = (tcp.payload_len(), u32::from(tcp.is_syn()).wrapping_add(tcp.is_fin().into()));
+        self.sequence.sent(tcp.seq(), payload.saturating_add(flags), payload);
+        tcp.is_ack() && peer.sequence.acknowledged(tcp.ack(), now)
+    }
+
     /// The other end acknowledged everything before `ack`.
     fn acknowledged(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) {
         // Sequence numbers wrap: `end` is covered if `ack` is not more than half the space ahead of it (RFC 9293 section 3.4).
@@ -267,6 +324,19 @@ impl Tracker for Flows {
         let (Observation::Packet(seen) | Observation::Sighting(seen)) = seen else { return };
         if let Some(tcp) = seen.frame.layers.tcp() {
             self.note(seen.frame, &tcp, out);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.unseen.front().map(|waiter| waiter.due)
+    }
+
+    fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
+        let Some(Waiter { flow, is_low, cited, .. }) = self.unseen.pop_front() else { return };
+        let Some(Flow { ends: [low, high] }) = self.table.get_mut(&flow) else { return };
+        let sender = if is_low { low } else { high };
+        if let Some(Missing { acknowledgements, last, bytes }) = sender.sequence.overdue(now) {
+            out.push(Derived::DataUnseen(Unseen { cited, acknowledgements, last, bytes }));
         }
     }
 

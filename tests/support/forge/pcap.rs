@@ -66,6 +66,24 @@ impl Shot {
         Mac(self.bytes[6..12].try_into().unwrap())
     }
 
+    /// The untagged IPv4 packet in two fragments (RFC 791 section 3.2), the first with `first` bytes of payload, which is a multiple of 8.
+    pub fn in_fragments(self, first: usize) -> Vec<Self> {
+        let (head, payload) = self.bytes.split_at(34);
+        let fragment = |offset: usize, payload: &[u8], more: bool| {
+            let (mut ip, _) = etherparse::Ipv4Header::from_slice(&head[14..]).unwrap();
+            ip.total_len = 20 + payload.len() as u16;
+            (ip.dont_fragment, ip.more_fragments) = (false, more);
+            ip.fragment_offset = etherparse::IpFragOffset::try_new(offset as u16 / 8).unwrap();
+            ip.header_checksum = ip.calc_header_checksum();
+            let bytes = [&head[..14], &ip.to_bytes(), payload].concat();
+            Self { wire_len: bytes.len() as u32, bytes, ..self.clone() }
+        };
+        match payload.split_at_checked(first) {
+            Some((a, b)) if !b.is_empty() => vec![fragment(0, a, true), fragment(first, b, false).later(1)],
+            _ => vec![self],
+        }
+    }
+
     fn cut(mut self, snap: u32) -> Self {
         self.bytes.truncate(snap as usize);
         self

@@ -95,6 +95,12 @@ impl Talk {
         self.say(seconds, who, length).acknowledge(seconds + 0.001, other)
     }
 
+    /// The last frame was on the wire and is not in the capture.
+    pub fn uncaptured(&mut self) -> &mut Self {
+        self.shots.pop();
+        self
+    }
+
     /// The next sequence number of an end: where bytes that will be lost begin.
     pub fn next(&self, who: Who) -> u32 {
         self.next[who as usize]

@@ -2,8 +2,8 @@
 
 use super::super::dhcp::discover;
 use super::super::tcp::{End, Talk, Who};
-use super::super::{GUEST, GUEST_IP, Pcapng, SERVER, SERVER_IP, Shot, at, pcap, pcap_cut};
-use super::dhcp::leased;
+use super::super::{GUEST, GUEST_IP, NEIGHBOUR, Pcapng, SERVER, SERVER_IP, Shot, at, pcap, pcap_cut};
+use super::dhcp::{self, in_order, leased, others};
 use super::{Case, c_tags, case, echo};
 
 const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
@@ -12,6 +12,8 @@ const SERVICE: End = End { mac: GUEST, ip: GUEST_IP, port: 8_080 };
 pub fn cases() -> Vec<Case> {
     vec![
         case("cap/drops-in-statistics", "bond0.pcapng", drops()),
+        case("cap/acknowledged-and-not-captured", "bond0.pcap", pcap(acknowledged_unseen())),
+        case("cap/loss-in-the-middle", "bond0.pcap", pcap(loss_in_the_middle())),
         case("cap/snap-length-cuts-dhcp", "bond0.pcap", pcap_cut(96, asking())),
         case("cap/snap-length-cuts-a-tag", "eth0.pcap", pcap(cut_in_the_tag())),
         case("cap/one-direction", "bond0.pcap", pcap(one_direction())),
@@ -25,6 +27,36 @@ pub fn cases() -> Vec<Case> {
 fn drops() -> Vec<u8> {
     let shots: Vec<Shot> = (0..5).flat_map(|i| echo(f64::from(i), &c_tags(&[100]), i + 1, 100)).collect();
     Pcapng::with_interfaces(&["bond0"]).frames(shots).statistics(0, 9.0, 12_410, 12_400).bytes()
+}
+
+/// A download from `start` on, a segment each 20 ms; the capture misses twelve in a row while their acknowledgements come through.
+fn download_with_loss(start: f64) -> Talk {
+    let mut talk = Talk::midway(CLIENT, SERVICE, &c_tags(&[100]));
+    for i in 0..40 {
+        let t = start + 0.02 * f64::from(i);
+        talk.say(t, Who::Called, 1_000);
+        if (10..22).contains(&i) {
+            talk.uncaptured();
+        }
+        talk.acknowledge(t + 0.001, Who::Caller);
+    }
+    talk
+}
+
+/// The same, and two seconds later a word: so long data may come late.
+fn acknowledged_unseen() -> Vec<Shot> {
+    download_with_loss(0.0).exchange(3.0, Who::Called, 1_000).shots()
+}
+
+/// A client asks in vain for over a minute, and the capture has its gap in that minute. Later another asks in vain, and no gap is near.
+fn loss_in_the_middle() -> Vec<Shot> {
+    let times = [0.0, 4.2, 12.1, 28.0, 59.5];
+    in_order(vec![
+        dhcp::asking(GUEST, &times),
+        download_with_loss(20.0).shots(),
+        dhcp::asking(NEIGHBOUR, &times.map(|t| 200.0 + t)),
+        others(262.0),
+    ])
 }
 
 /// The same DISCOVER three times, of which 96 bytes were kept: not as far as the options.

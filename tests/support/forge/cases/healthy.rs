@@ -20,6 +20,9 @@ pub fn cases() -> Vec<Case> {
         case("healthy/double-vlan-acknowledged", "bond0.pcap", pcap(both_ways(&c_tags(&[20, 100]), 1_460))),
         case("healthy/double-vlan-super-frames-mss-1456", "bond0.pcap", pcap(download_in(&c_tags(&[20, 100]), 1_456))),
         case("healthy/provider-bridging-jumbo", "bond0.pcap", pcap(both_ways(&service, 8_960))),
+        case("healthy/begun-in-mid-connection", "bond0.pcap", pcap(begun_in_mid_connection())),
+        case("healthy/two-taps-put-together", "span.pcap", pcap(two_taps())),
+        case("healthy/tcp-in-fragments", "bond0.pcap", pcap(tcp_in_fragments())),
         case("healthy/lacp-lldp-garp", "eth0.pcap", pcap(neighbours())),
         case("healthy/switch-pvst", "bond0.pcap", pcap(switch_pvst())),
         case("healthy/switch-bpdu-inside-vxlan", "eth0.pcap", pcap(bpdu_in_vxlan())),
@@ -38,6 +41,49 @@ fn both_ways(tags: &[(u16, u16)], full: u16) -> Vec<Shot> {
         talk.exchange(t, Who::Called, full.into()).exchange(t + 0.05, Who::Caller, full.into());
     }
     talk.shots()
+}
+
+/// The capture begins while segments are on their way, among them some sent again and some acknowledged before; then it shows all.
+fn begun_in_mid_connection() -> Vec<Shot> {
+    let mut talk = Talk::midway(CLIENT, SERVICE, &c_tags(&[100]));
+    for i in 0..12 {
+        talk.say(0.0, Who::Called, 1_000).uncaptured();
+        let t = 0.01 * f64::from(i);
+        talk.acknowledge(t, Who::Caller).resend(t + 0.005, Who::Called, 5_000 + 1_000 * i, 1_000);
+    }
+    download_on(&mut talk, 0.2, 20);
+    talk.shots()
+}
+
+/// So many segments, 10 ms apart, each acknowledged; and two seconds later one more.
+fn download_on(talk: &mut Talk, start: f64, segments: u32) {
+    for i in 0..segments {
+        talk.exchange(start + 0.01 * f64::from(i), Who::Called, 1_000);
+    }
+    talk.exchange(start + 3.0, Who::Called, 1_000);
+}
+
+/// One tap a direction, their clocks 40 ms apart, put together in the order of the file: what is acknowledged comes behind.
+fn two_taps() -> Vec<Shot> {
+    let mut talk = Talk::new(CLIENT, SERVICE, &c_tags(&[100]));
+    talk.handshake(0.0, 1_460);
+    download_on(&mut talk, 0.1, 60);
+    let is_late = |shot: &Shot| shot.source() == GUEST;
+    let mut shots: Vec<Shot> =
+        talk.shots().into_iter().map(|s| if is_late(&s) { s.later(40_000) } else { s }).collect();
+    shots.sort_by_key(Shot::nanos);
+    shots
+}
+
+/// A sender that lets its packets be fragmented: each segment travels in two, and both arrive.
+fn tcp_in_fragments() -> Vec<Shot> {
+    let mut talk = Talk::new(CLIENT, SERVICE, &[]);
+    talk.handshake(0.0, 1_460);
+    download_on(&mut talk, 0.1, 30);
+    talk.shots()
+        .into_iter()
+        .flat_map(|shot| if shot.source() == GUEST { shot.in_fragments(600) } else { vec![shot] })
+        .collect()
 }
 
 /// LACP both ways, LLDP to its own group and to the bridges' group, GVRP behind the same LLC header as STP.
