@@ -39,7 +39,8 @@ const IN_NAMESPACE: &[Test] = &[
 ];
 
 /// Those that need a kernel with VLANs and bonds.
-const IN_KERNEL: &[Test] = &[("a_stacked_vlan_on_a_bond_is_found", a_stacked_vlan_on_a_bond_is_found)];
+const IN_KERNEL: &[Test] =
+    &[("a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen", a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen)];
 
 fn main() {
     if let Some(role) = uml::role() {
@@ -289,7 +290,7 @@ fn the_host_tells_its_links() {
     assert!(facts.iter().any(|f| f["fact"] == "bridge-port" && f["port"] == "bond0-far" && f["bridge"] == "br0"));
 }
 
-fn a_stacked_vlan_on_a_bond_is_found() {
+fn a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen() {
     let folder = uml::boot("stacked_bond.sh");
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
     let log = format!("{}\n{}", read("log"), read("bond0.err"));
@@ -299,6 +300,7 @@ fn a_stacked_vlan_on_a_bond_is_found() {
         assert!(found.contains(&"MTU001") && found.contains(&"VLAN001"), "{backend}: {found:?}\n{log}");
         let overflow = report["findings"].as_array().unwrap().iter().find(|f| f["code"] == "MTU001").unwrap();
         assert_eq!(overflow["confidence"], "confirmed", "{backend}: {overflow}\n{log}");
+        assert_eq!(overflow["state"], "resolved", "{backend}: {overflow}\n{log}");
         let healthy = json(&read(&format!("{backend}.healthy.json")));
         assert_eq!(codes(&healthy), Vec::<&str>::new(), "{backend}: the healthy twin\n{log}");
     }
