@@ -9,28 +9,34 @@ use super::Timestamp;
 pub struct Deadlines<K> {
     by_key: BTreeMap<K, Timestamp>,
     by_time: BTreeSet<(Timestamp, K)>,
+    /// The earliest of them: it is asked for at every frame, and changes seldom.
+    next: Option<Timestamp>,
 }
 
 impl<K: Ord + Clone> Deadlines<K> {
     /// No deadline yet.
     pub const fn new() -> Self {
-        Self { by_key: BTreeMap::new(), by_time: BTreeSet::new() }
+        Self { by_key: BTreeMap::new(), by_time: BTreeSet::new(), next: None }
     }
 
     /// Sets the deadline of `key`, in place of the one it had; at the end of time it is never due, and none is kept.
     pub fn set(&mut self, key: K, at: Timestamp) {
-        self.clear(&key);
         if at == Timestamp::MAX {
+            self.clear(&key);
             return;
         }
-        self.by_time.insert((at, key.clone()));
-        self.by_key.insert(key, at);
+        if let Some(before) = self.by_key.insert(key.clone(), at) {
+            self.by_time.remove(&(before, key.clone()));
+        }
+        self.by_time.insert((at, key));
+        self.find_next();
     }
 
     /// Takes the deadline of `key` away, if it has one.
     pub fn clear(&mut self, key: &K) {
         if let Some(at) = self.by_key.remove(key) {
             self.by_time.remove(&(at, key.clone()));
+            self.find_next();
         }
     }
 
@@ -40,17 +46,19 @@ impl<K: Ord + Clone> Deadlines<K> {
     }
 
     /// The earliest deadline.
-    pub fn next(&self) -> Option<Timestamp> {
-        self.by_time.first().map(|(at, _)| *at)
+    #[inline]
+    pub const fn next(&self) -> Option<Timestamp> {
+        self.next
     }
 
     /// Takes out the earliest key whose deadline is not later than `now`.
     pub fn pop(&mut self, now: Timestamp) -> Option<K> {
-        if self.next()? > now {
+        if self.next? > now {
             return None;
         }
         let (_, key) = self.by_time.pop_first()?;
         self.by_key.remove(&key);
+        self.find_next();
         Some(key)
     }
 
@@ -67,6 +75,10 @@ impl<K: Ord + Clone> Deadlines<K> {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
+    }
+
+    fn find_next(&mut self) {
+        self.next = self.by_time.first().map(|(at, _)| *at);
     }
 }
 
