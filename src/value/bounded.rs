@@ -21,12 +21,14 @@ pub struct BoundedMap<K, V> {
     hash: foldhash::fast::RandomState,
 }
 
+/// In this order in memory, so that a touch finds its key on the cache line it has to read anyway.
+#[repr(C)]
 struct Slot<K, V> {
-    entry: Option<(K, V)>,
     older: u32,
     newer: u32,
     /// The touch at which it was moved to the front.
     moved: u64,
+    entry: Option<(K, V)>,
 }
 
 impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
@@ -47,41 +49,41 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     /// The value of `key`, untouched in the order of use.
     pub fn peek(&self, key: &K) -> Option<&V> {
-        let slot = self.find(key)?;
+        let slot = self.find(self.hash.hash_one(key), key)?;
         self.slots.get(slot as usize)?.entry.as_ref().map(|(_, v)| v)
     }
 
     /// The value of `key`, which counts as used now.
+    #[inline]
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let slot = self.find(key)?;
-        self.touch(slot);
-        self.value_mut(slot)
+        let slot = self.find(self.hash.hash_one(key), key)?;
+        self.touch(slot)
     }
 
     /// The value of `key`, made by `make` if it is new; the entry used least recently goes when there is no room.
+    #[inline]
     pub fn entry(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
-        let slot = match self.find(key) {
-            Some(slot) => {
-                self.touch(slot);
-                slot
+        let hash = self.hash.hash_one(key);
+        let value = match self.find(hash, key) {
+            Some(slot) => self.touch(slot),
+            None => {
+                let slot = self.add(hash, key.clone(), make());
+                self.value_mut(slot)
             }
-            None => self.add(key.clone(), make()),
         };
-        match self.slots.get_mut(slot as usize).and_then(|s| s.entry.as_mut()) {
-            Some((_, value)) => value,
+        match value {
+            Some(value) => value,
             None => unreachable!("a slot that was just found or added is filled"),
         }
     }
 
     /// Puts `value` under `key`, and gives back what stood there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        match self.find(&key) {
-            Some(slot) => {
-                self.touch(slot);
-                self.value_mut(slot).map(|old| std::mem::replace(old, value))
-            }
+        let hash = self.hash.hash_one(&key);
+        match self.find(hash, &key) {
+            Some(slot) => self.touch(slot).map(|old| std::mem::replace(old, value)),
             None => {
-                self.add(key, value);
+                self.add(hash, key, value);
                 None
             }
         }
@@ -89,7 +91,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     /// Takes `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let slot = self.find(key)?;
+        let slot = self.find(self.hash.hash_one(key), key)?;
         self.unlink(slot);
         self.take(slot).map(|(_, v)| v)
     }
@@ -124,25 +126,26 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         })
     }
 
-    fn find(&self, key: &K) -> Option<u32> {
-        let hash = self.hash.hash_one(key);
+    #[inline]
+    fn find(&self, hash: u64, key: &K) -> Option<u32> {
         let slots = &self.slots;
         let same = |&i: &u32| slots.get(i as usize).and_then(|s| s.entry.as_ref()).is_some_and(|(k, _)| k == key);
         self.index.find(hash, same).copied()
     }
 
+    #[inline]
     fn value_mut(&mut self, slot: u32) -> Option<&mut V> {
         self.slots.get_mut(slot as usize)?.entry.as_mut().map(|(_, v)| v)
     }
 
-    fn add(&mut self, key: K, value: V) -> u32 {
+    #[inline(never)]
+    fn add(&mut self, hash: u64, key: K, value: V) -> u32 {
         if self.index.len() >= self.limit {
             let victim = self.oldest;
             self.unlink(victim);
             self.take(victim);
             self.forgotten = self.forgotten.saturating_add(1);
         }
-        let hash = self.hash.hash_one(&key);
         let fresh = Slot { entry: Some((key, value)), older: NONE, newer: NONE, moved: self.clock };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -174,14 +177,24 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         Some(entry)
     }
 
-    fn touch(&mut self, slot: u32) {
+    /// The value in `slot`, which counts as used now.
+    #[inline]
+    fn touch(&mut self, slot: u32) -> Option<&mut V> {
         self.clock = self.clock.wrapping_add(1);
         let slack = (self.limit / 4) as u64;
-        let Some(touched) = self.slots.get_mut(slot as usize) else { return };
-        if self.newest != slot && self.clock.wrapping_sub(touched.moved) > slack {
-            touched.moved = self.clock;
-            self.unlink(slot);
-            self.link(slot);
+        let moved = self.slots.get(slot as usize)?.moved;
+        if self.clock.wrapping_sub(moved) > slack && self.newest != slot {
+            self.renew(slot);
+        }
+        self.value_mut(slot)
+    }
+
+    #[cold]
+    fn renew(&mut self, slot: u32) {
+        self.unlink(slot);
+        self.link(slot);
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            slot.moved = self.clock;
         }
     }
 
