@@ -1,9 +1,13 @@
 //! Networks: a broadcast domain is a vantage and a stack of tags, and two of them are one when the same packet was seen in both.
 //! At most `tables.stacks` are held; what comes later shares one place and is counted.
 
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+
 use crate::event::{Frame, VantageId};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, TagStack, Timestamp};
+use crate::value::{TagStack, Timestamp};
 
 /// A stack of tags at a vantage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -12,18 +16,22 @@ pub struct DomainId(u32);
 /// All networks seen.
 pub struct Domains {
     nodes: Vec<Node>,
-    index: BoundedMap<Place, u32>,
-    last: Option<(Place, u32)>,
+    index: HashTable<u32>,
+    hash: foldhash::fast::RandomState,
     limit: usize,
     forgotten: u64,
 }
 
-type Place = (VantageId, TagStack, Option<u32>);
+/// By what a network is known.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Place {
+    vantage: VantageId,
+    vni: Option<u32>,
+    stack: TagStack,
+}
 
 struct Node {
-    vantage: VantageId,
-    stack: TagStack,
-    vni: Option<u32>,
+    place: Place,
     parent: u32,
     frames: u64,
     latest: Timestamp,
@@ -33,19 +41,15 @@ impl Domains {
     /// No network yet.
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.stacks.max(1);
-        Self { nodes: Vec::new(), index: BoundedMap::new(limit), last: None, limit, forgotten: 0 }
+        let hash = foldhash::fast::RandomState::default();
+        Self { nodes: Vec::new(), index: HashTable::new(), hash, limit, forgotten: 0 }
     }
 
     /// The network that `frame` travels in; counts the frame.
     pub fn note(&mut self, frame: &Frame<'_>) -> DomainId {
         let layers = &frame.layers;
         let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
-        let place = (frame.at.vantage, stack, layers.vni());
-        let id = match self.last {
-            Some((known, id)) if known == place => id,
-            _ => self.intern(place),
-        };
-        self.last = Some((place, id));
+        let id = self.intern(Place { vantage: frame.at.vantage, vni: layers.vni(), stack });
         if let Some(node) = self.nodes.get_mut(id as usize) {
             node.frames = node.frames.saturating_add(1);
             node.latest = node.latest.max(frame.order);
@@ -79,7 +83,7 @@ impl Domains {
     /// The network as it looks where it wears the most tags: `20.100`, `untagged`, `VNI 42`.
     pub fn name(&self, of: DomainId) -> String {
         let stack = self.stack(of);
-        let vni = self.nodes.get(of.0 as usize).and_then(|node| node.vni);
+        let vni = self.nodes.get(of.0 as usize).and_then(|node| node.place.vni);
         match vni {
             Some(vni) if stack.is_empty() => format!("VNI {vni}"),
             Some(vni) => format!("VNI {vni}, {stack}"),
@@ -91,12 +95,12 @@ impl Domains {
     pub fn stack(&self, of: DomainId) -> TagStack {
         let root = self.root(of);
         let same = (0..).zip(&self.nodes).filter(|(id, _)| self.root(DomainId(*id)) == root);
-        same.map(|(_, node)| node.stack.networks()).max_by_key(TagStack::depth).unwrap_or_default()
+        same.map(|(_, node)| node.place.stack.networks()).max_by_key(TagStack::depth).unwrap_or_default()
     }
 
     /// Frames with each stack of tags at each vantage, tunnelled ones left out: vantage, stack, frames, time of the latest.
     pub fn stacks(&self) -> impl Iterator<Item = (VantageId, TagStack, u64, Timestamp)> {
-        self.nodes.iter().filter(|node| node.vni.is_none()).map(|n| (n.vantage, n.stack, n.frames, n.latest))
+        self.nodes.iter().filter(|node| node.place.vni.is_none()).map(|n| (n.place.vantage, n.place.stack, n.frames, n.latest))
     }
 
     /// Frames at `vantage` so far whose stack satisfies `is_wanted`.
@@ -112,37 +116,35 @@ impl Domains {
     }
 
     fn intern(&mut self, place: Place) -> u32 {
-        if let Some(id) = self.index.get_mut(&place) {
-            return *id;
+        if let Some(id) = self.find(&place) {
+            return id;
         }
-        if self.nodes.len() >= self.limit {
+        let Some(id) = self.add(place) else {
             self.forgotten = self.forgotten.saturating_add(1);
             return 0;
-        }
-        let id = u32::try_from(self.nodes.len()).unwrap_or(0);
-        let (vantage, stack, vni) = place;
-        self.nodes.push(Node { vantage, stack, vni, parent: id, frames: 0, latest: Timestamp::MIN });
-        self.index.insert(place, id);
+        };
         // A priority tag names no network: the frame belongs where it would without.
-        let network = stack.networks();
-        if network != stack {
-            let plain = self.intern_plain((vantage, network, vni));
+        let network = place.stack.networks();
+        if network != place.stack {
+            let plain = Place { stack: network, ..place };
+            let plain = self.find(&plain).or_else(|| self.add(plain)).unwrap_or(0);
             self.join(DomainId(id), DomainId(plain));
         }
         id
     }
 
-    fn intern_plain(&mut self, place: Place) -> u32 {
-        match self.index.get_mut(&place) {
-            Some(id) => *id,
-            None if self.nodes.len() < self.limit => {
-                let id = u32::try_from(self.nodes.len()).unwrap_or(0);
-                let (vantage, stack, vni) = place;
-                self.nodes.push(Node { vantage, stack, vni, parent: id, frames: 0, latest: Timestamp::MIN });
-                self.index.insert(place, id);
-                id
-            }
-            None => 0,
-        }
+    fn find(&self, place: &Place) -> Option<u32> {
+        let is_it = |&id: &u32| self.nodes.get(id as usize).is_some_and(|node| node.place == *place);
+        self.index.find(self.hash.hash_one(place), is_it).copied()
+    }
+
+    /// A network of its own for a new place, if there is room.
+    fn add(&mut self, place: Place) -> Option<u32> {
+        let id = u32::try_from(self.nodes.len()).ok().filter(|_| self.nodes.len() < self.limit)?;
+        self.nodes.push(Node { place, parent: id, frames: 0, latest: Timestamp::MIN });
+        let (nodes, hash) = (&self.nodes, &self.hash);
+        let hash_of = |&id: &u32| nodes.get(id as usize).map_or(0, |node| hash.hash_one(node.place));
+        self.index.insert_unique(hash.hash_one(place), id, hash_of);
+        Some(id)
     }
 }
