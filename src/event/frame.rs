@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::VantageId;
 use crate::value::Timestamp;
-use crate::wire::{self, Layers, LinkType};
+use crate::wire::{Layers, LinkType};
 
 /// A frame by its vantage and its number there: the number that Wireshark shows for the same file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -91,26 +91,29 @@ pub struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// Decodes what a source read at `vantage`, whose link type is `link`; `order` is its place in the order.
+    #[inline]
     pub fn decode(record: Record<'a>, vantage: VantageId, link: LinkType, order: Timestamp) -> Self {
-        let layers = wire::decode(link, record.bytes, record.wire_len);
-        let direction = match record.direction {
-            Direction::Unknown => Direction::from_cooked(&layers),
-            told => told,
-        };
-        Self {
+        // The layers are filled where they stay: they are too large to be handed around.
+        let mut frame = Self {
             at: FrameRef { vantage, number: record.number },
             time: record.time,
             order,
             link,
             wire_len: record.wire_len,
-            direction,
+            direction: record.direction,
             offload: record.offload,
             bytes: record.bytes,
-            layers,
+            layers: Layers::new(),
+        };
+        frame.layers.read(link, record.bytes, record.wire_len);
+        if frame.direction == Direction::Unknown {
+            frame.direction = Direction::from_cooked(&frame.layers);
         }
+        frame
     }
 
     /// Whether the capture holds less than the wire carried.
+    #[inline]
     pub fn is_cut(&self) -> bool {
         (self.bytes.len() as u64) < u64::from(self.wire_len)
     }

@@ -13,7 +13,7 @@ use super::stop::Stop;
 use super::stp::Stp;
 use super::tcp::Tcp;
 use super::udp::Udp;
-use super::{Kind, Kinds};
+use super::{Kind, Kinds, LinkType};
 use crate::value::{Mac, TagStack};
 
 /// Layers that are held; what lies deeper ends as `Why::Deep`.
@@ -67,10 +67,24 @@ innermost! {
     lldp Lldp Lldp;
 }
 
+impl Default for Layers<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<'a> Layers<'a> {
+    /// No layer yet.
     #[inline]
-    pub(super) const fn new() -> Self {
+    pub const fn new() -> Self {
         Self { layers: [Layer::None; MOST_LAYERS], len: 0, kinds: Kinds::EMPTY, rest: &[], stop: None }
+    }
+
+    /// Reads those of a frame that began as `link` says and had `wire_len` bytes on the wire, of which `bytes` were captured.
+    #[inline]
+    pub fn read(&mut self, link: LinkType, bytes: &'a [u8], wire_len: u32) {
+        (self.len, self.kinds, self.rest, self.stop) = (0, Kinds::EMPTY, &[], None);
+        super::walk::walk(link, bytes, wire_len, self);
     }
 
     /// Adds a layer; `false` if there is no place.

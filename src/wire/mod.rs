@@ -62,7 +62,7 @@ pub use vlan::Vlan;
 #[inline]
 pub fn decode(link: LinkType, bytes: &[u8], wire_len: u32) -> Layers<'_> {
     let mut layers = Layers::new();
-    walk::walk(link, bytes, wire_len, &mut layers);
+    layers.read(link, bytes, wire_len);
     layers
 }
 
