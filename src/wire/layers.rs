@@ -134,6 +134,21 @@ impl<'a> Layers<'a> {
         self.kinds.contains(kind)
     }
 
+    /// Whether a tunnel was entered: another link or network header lies inside the first.
+    #[inline]
+    const fn has_tunnel(&self) -> bool {
+        self.kinds.intersects(Kinds::of(&[Kind::Vxlan, Kind::Geneve, Kind::Gre]))
+    }
+
+    /// How many tags the outermost link header has.
+    #[inline]
+    pub fn tag_depth(&self) -> usize {
+        if !self.has(Kind::Vlan) {
+            return 0;
+        }
+        self.as_slice().iter().skip(1).take_while(|layer| matches!(layer, Layer::Vlan(_))).count()
+    }
+
     /// The tags of the outermost link header, with those of VID 0 and those before an LLC header.
     pub fn tags(&self) -> TagStack {
         if !self.has(Kind::Vlan) {
@@ -145,6 +160,9 @@ impl<'a> Layers<'a> {
 
     /// The tags behind the innermost Ethernet header of a tunnel; `None` where no tunnel carries Ethernet.
     pub fn inner_tags(&self) -> Option<TagStack> {
+        if !self.has_tunnel() {
+            return None;
+        }
         let inside = self.as_slice().get(1..)?;
         let at = inside.iter().rposition(|layer| matches!(layer, Layer::Ethernet(_)))?;
         inside.get(at.saturating_add(1)..).map(tags_of)
@@ -152,6 +170,9 @@ impl<'a> Layers<'a> {
 
     /// The network of the innermost VXLAN or GENEVE header.
     pub fn vni(&self) -> Option<u32> {
+        if !self.has_tunnel() {
+            return None;
+        }
         self.iter().rev().find_map(|layer| match layer {
             Layer::Vxlan(vxlan) => Some(vxlan.vni()),
             Layer::Geneve(geneve) => Some(geneve.vni()),
@@ -174,13 +195,13 @@ impl<'a> Layers<'a> {
     /// The source of the innermost link header: the outermost where there is no tunnel.
     #[inline]
     pub fn inner_src(&self) -> Option<Mac> {
-        self.iter().rev().find_map(src_of)
+        if self.has_tunnel() { self.iter().rev().find_map(src_of) } else { self.link_src() }
     }
 
     /// The destination of the innermost Ethernet header: the outermost where there is no tunnel.
     #[inline]
     pub fn inner_dst(&self) -> Option<Mac> {
-        self.iter().rev().find_map(dst_of)
+        if self.has_tunnel() { self.iter().rev().find_map(dst_of) } else { self.link_dst() }
     }
 
     /// The outermost IP header.

@@ -157,7 +157,7 @@ fn fingerprint(frame: &Frame<'_>) -> Fingerprint {
         Some(Layer::Null(_)) => 4,
         _ => 0,
     };
-    let start = header.saturating_add(frame.layers.tags().depth().saturating_mul(4));
+    let start = header.saturating_add(frame.layers.tag_depth().saturating_mul(4));
     let packet = frame.bytes.get(start..).unwrap_or(&[]);
     let whole = frame.layers.ip().map_or(packet.len(), |ip| packet.len().min(ip.packet_len() as usize));
     let packet = packet.get(..whole.min(COMPARED)).unwrap_or(packet);

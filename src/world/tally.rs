@@ -28,7 +28,7 @@ impl Counter {
         // A tag that was announced and then cut off is a tag, though nobody can say of which VLAN.
         let announced =
             usize::from(layers.stop.is_some_and(|stop| stop.layer == Kind::Vlan && stop.why.is_missing_bytes()));
-        if let Some(depth) = self.depths.get_mut(layers.tags().depth().saturating_add(announced)) {
+        if let Some(depth) = self.depths.get_mut(layers.tag_depth().saturating_add(announced)) {
             add(depth, 1);
         }
         if frame.is_cut() {
