@@ -100,7 +100,10 @@ impl Domains {
 
     /// Frames with each stack of tags at each vantage, tunnelled ones left out: vantage, stack, frames, time of the latest.
     pub fn stacks(&self) -> impl Iterator<Item = (VantageId, TagStack, u64, Timestamp)> {
-        self.nodes.iter().filter(|node| node.place.vni.is_none()).map(|n| (n.place.vantage, n.place.stack, n.frames, n.latest))
+        self.nodes
+            .iter()
+            .filter(|node| node.place.vni.is_none())
+            .map(|n| (n.place.vantage, n.place.stack, n.frames, n.latest))
     }
 
     /// Frames at `vantage` so far whose stack satisfies `is_wanted`.

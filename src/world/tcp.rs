@@ -6,7 +6,6 @@ mod sequence;
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
-use std::net::IpAddr;
 
 use sequence::{Missing, OUT_OF_ORDER, Sequence};
 
@@ -84,24 +83,47 @@ pub struct Segment {
     pub is_peer_alive: bool,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+/// Both ends, the lower first, and the vantage: in words that are quick to compare and to hash, which is done for every segment.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct FlowKey {
-    vantage: VantageId,
-    low: (IpAddr, u16),
-    high: (IpAddr, u16),
+    /// Of IPv6 two words an address; of IPv4 one word for both.
+    addresses: [u64; 4],
+    ports: [u16; 2],
+    lane: u16,
+    is_v6: bool,
+    interface: u32,
+}
+
+impl FlowKey {
+    /// The connection that a segment belongs to, and whether its sender is the lower end.
+    fn of(vantage: VantageId, ip: &Ip<'_>, tcp: &Tcp<'_>) -> (Self, bool) {
+        let (from, to) = (tcp.src_port(), tcp.dst_port());
+        let (is_low, is_v6, addresses) = match ip {
+            Ip::V4(ip) => {
+                let (src, dst) = (ip.src().to_bits(), ip.dst().to_bits());
+                let is_low = (src, from) <= (dst, to);
+                let (low, high) = if is_low { (src, dst) } else { (dst, src) };
+                (is_low, false, [u64::from(low) << 32 | u64::from(high), 0, 0, 0])
+            }
+            Ip::V6(ip) => {
+                let (src, dst) = (ip.src().to_bits(), ip.dst().to_bits());
+                let is_low = (src, from) <= (dst, to);
+                let (low, high) = if is_low { (src, dst) } else { (dst, src) };
+                (is_low, true, [(low >> 64) as u64, low as u64, (high >> 64) as u64, high as u64])
+            }
+        };
+        let ports = if is_low { [from, to] } else { [to, from] };
+        (Self { addresses, ports, lane: vantage.lane, is_v6, interface: vantage.interface }, is_low)
+    }
 }
 
 impl Hash for FlowKey {
-    /// In as few steps as the addresses allow: this is done for every segment.
     fn hash<H: Hasher>(&self, to: &mut H) {
-        let ports = u64::from(self.low.1) << 16 | u64::from(self.high.1);
-        to.write_u64(ports << 32 | u64::from(self.vantage.interface) ^ u64::from(self.vantage.lane) << 16);
-        for (address, _) in [self.low, self.high] {
-            match address {
-                IpAddr::V4(v4) => to.write_u32(v4.to_bits()),
-                IpAddr::V6(v6) => to.write_u128(v6.to_bits()),
-            }
-        }
+        let [low, high] = self.ports;
+        let place = self.interface ^ u32::from(self.lane) << 16;
+        to.write_u64(u64::from(low) << 48 | u64::from(high) << 32 | u64::from(place));
+        let words = if self.is_v6 { self.addresses.as_slice() } else { self.addresses.get(..1).unwrap_or(&[]) };
+        words.iter().for_each(|word| to.write_u64(*word));
     }
 }
 
@@ -110,19 +132,22 @@ struct Flow {
     ends: [End; 2],
 }
 
-/// One end of a connection, as a sender.
-#[derive(Default)]
+/// One end of a connection, as a sender. Small: there are two of them for every connection, and every segment reads both.
 struct End {
+    /// When it was heard last; `MIN` if never.
+    heard: Timestamp,
+    /// What waits for its acknowledgement, made for the first segment in two tags.
+    waiting: Option<Box<Queue>>,
+    /// The largest packet of layer 3 that the other end acknowledged.
+    delivered: u32,
+    /// The sequence number behind the latest small segment.
+    small_end: u32,
+    /// Its packet length; 0 if it is not known, or there was none.
+    small_len: u32,
     /// The MSS that it announced: the most that the other end may send it.
     mss: Option<u16>,
     /// Bytes of options in its data segments; they are taken from the MSS.
     options: u16,
-    /// The largest packet of layer 3 that the other end acknowledged.
-    delivered: u32,
-    /// The latest small segment: sequence number behind it and its packet length.
-    small: Option<(u32, u32)>,
-    heard: Option<Timestamp>,
-    waiting: Vec<Waiting>,
     sequence: Sequence,
 }
 
@@ -134,6 +159,25 @@ struct Waiter {
     is_low: bool,
     cited: Cited,
 }
+
+impl Default for End {
+    fn default() -> Self {
+        Self {
+            heard: Timestamp::MIN,
+            waiting: None,
+            delivered: 0,
+            small_end: 0,
+            small_len: 0,
+            mss: None,
+            options: 0,
+            sequence: Sequence::default(),
+        }
+    }
+}
+
+/// Segments of one end that wait.
+#[derive(Default)]
+struct Queue(Vec<Waiting>);
 
 #[derive(Clone, Copy)]
 struct Waiting {
@@ -170,14 +214,11 @@ impl Flows {
 
     fn note(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
         let Some(ip) = frame.layers.inner_ip() else { return };
-        let (from, to) = ((ip.src(), tcp.src_port()), (ip.dst(), tcp.dst_port()));
-        let is_low = from <= to;
-        let (low, high) = if is_low { (from, to) } else { (to, from) };
-        let key = FlowKey { vantage: frame.at.vantage, low, high };
+        let (key, is_low) = FlowKey::of(frame.at.vantage, &ip, tcp);
         let flow = self.table.entry(&key, Flow::default);
         let [a, b] = &mut flow.ends;
         let (own, peer) = if is_low { (a, b) } else { (b, a) };
-        own.heard = Some(frame.order);
+        own.heard = frame.order;
         let view = match self.views.iter().position(|view| view.vantage == frame.at.vantage) {
             Some(at) => self.views.get_mut(at),
             None => {
@@ -187,7 +228,7 @@ impl Flows {
             }
         };
         let Some(view) = view else { return };
-        view.is_two_way |= peer.heard.is_some();
+        view.is_two_way |= peer.heard != Timestamp::MIN;
         if tcp.is_syn() {
             own.mss = tcp.mss().or(own.mss);
         }
@@ -201,7 +242,7 @@ impl Flows {
         }
         if payload == 0 {
             let length = u32::from(tcp.is_syn() || tcp.is_fin());
-            own.small = Some((tcp.seq().wrapping_add(length), ip.packet_len()));
+            (own.small_end, own.small_len) = (tcp.seq().wrapping_add(length), ip.packet_len());
             self.latest = None;
             return;
         }
@@ -248,7 +289,7 @@ impl Flows {
             sends,
             first,
             delivered: own.delivered,
-            is_peer_alive: peer.heard.is_some_and(|heard| heard >= first),
+            is_peer_alive: peer.heard >= first,
         });
     }
 }
@@ -257,18 +298,19 @@ impl End {
     /// This end sent a segment: how often so far, and when first. Only what wears two tags is remembered.
     fn sent(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, payload: u32, packet_len: u32) -> (u32, Timestamp) {
         let (seq, end) = (tcp.seq(), tcp.seq().wrapping_add(payload));
-        let tags = frame.layers.tags();
-        if tags.depth() < 2 {
-            self.small = Some((end, packet_len));
+        if frame.layers.tag_depth() < 2 {
+            (self.small_end, self.small_len) = (end, packet_len);
             return (1, frame.order);
         }
+        let queue = &mut self.waiting.get_or_insert_default().0;
         // A super-frame is sent again piece by piece, so that a segment is known by where it begins.
-        if let Some(waiting) = self.waiting.iter_mut().find(|w| w.seq == seq) {
+        if let Some(waiting) = queue.iter_mut().find(|w| w.seq == seq) {
             waiting.sends = waiting.sends.saturating_add(1);
             return (waiting.sends, waiting.first);
         }
-        if self.waiting.len() < MOST_WAITING {
-            self.waiting.push(Waiting { seq, end, packet_len, tags, first: frame.order, sends: 1 });
+        if queue.len() < MOST_WAITING {
+            let tags = frame.layers.tags();
+            queue.push(Waiting { seq, end, packet_len, tags, first: frame.order, sends: 1 });
         }
         (1, frame.order)
     }
@@ -296,13 +338,11 @@ impl End {
     fn acknowledged(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) {
         // Sequence numbers wrap: `end` is covered if `ack` is not more than half the space ahead of it (RFC 9293 section 3.4).
         let is_covered = |end: u32| ack.wrapping_sub(end) < 1 << 31;
-        if let Some((_, packet_len)) = self.small.filter(|(end, _)| is_covered(*end)) {
-            self.delivered = self.delivered.max(packet_len);
+        if is_covered(self.small_end) {
+            self.delivered = self.delivered.max(self.small_len);
         }
-        if self.waiting.is_empty() {
-            return;
-        }
-        for waiting in self.waiting.iter().filter(|w| is_covered(w.end)) {
+        let Some(Queue(waiting)) = self.waiting.as_deref_mut() else { return };
+        for waiting in waiting.iter().filter(|w| is_covered(w.end)) {
             self.delivered = self.delivered.max(waiting.packet_len);
             out.push(Derived::Delivered(Passed {
                 at: frame.at,
@@ -311,7 +351,7 @@ impl End {
                 packet_len: waiting.packet_len,
             }));
         }
-        self.waiting.retain(|w| !is_covered(w.end));
+        waiting.retain(|w| !is_covered(w.end));
     }
 }
 
