@@ -91,6 +91,14 @@ pub struct Dhcp {
     pub offer_wait_pxe_s: i64,
     /// NAKs for one client in five minutes that are an error.
     pub naks: u32,
+    /// REQUESTs that must have been sent before their silence counts: one may be lost anywhere.
+    pub request_tries: u32,
+    /// Seconds since the first REQUEST after which silence counts: more than the first delay of RFC 2131 section 4.1 with its jitter.
+    pub request_wait_s: i64,
+    /// Seconds since the first REQUEST after which silence is certain: four tries (RFC 2131 section 3.1, step 5).
+    pub request_final_s: i64,
+    /// Clients of one server that renew in vain within a minute and make it the server's trouble.
+    pub renew_clients: usize,
 }
 
 /// Spanning tree (IEEE 802.1D-2004).
@@ -153,6 +161,10 @@ impl Default for Dhcp {
             offer_wait_s: 10,
             offer_wait_pxe_s: 20,
             naks: 3,
+            request_tries: 2,
+            request_wait_s: 6,
+            request_final_s: 60,
+            renew_clients: 3,
         }
     }
 }

@@ -23,7 +23,7 @@ mod tally;
 mod tcp;
 
 pub use clock::{Clocks, Jump};
-pub use dhcp::{Asking, DhcpStep, DhcpTalks, TalkId};
+pub use dhcp::{Asked, Asking, DhcpStep, DhcpTalks, Lease, TalkId, Terms};
 pub use domain::{DomainId, Domains};
 pub use echo::Echoes;
 pub use host::{Host, Stacked};

@@ -11,6 +11,8 @@ use crate::wire::{Kind, Kinds};
 pub struct Stations {
     table: BoundedMap<(Mac, DomainId), Station>,
     ways: Vec<(VantageId, Way)>,
+    /// Vantages that show frames from a station and frames to the same station.
+    two_way: Vec<VantageId>,
     /// Who sent all that was seen at a vantage; `None` where it was more than one.
     senders: Vec<(VantageId, Option<Mac>)>,
     sender: usize,
@@ -26,8 +28,8 @@ pub struct Station {
     pub last: Timestamp,
     /// Frames it sent.
     pub frames: u64,
-    /// Whether it spoke to one other station, or was spoken to.
-    pub is_unicast: bool,
+    /// Whether, after it had sent, a frame to it alone was seen: what goes to it passes here.
+    pub is_addressed: bool,
     roles: u8,
 }
 
@@ -59,6 +61,7 @@ impl Stations {
         Self {
             table: BoundedMap::new(settings.tables.stations),
             ways: Vec::new(),
+            two_way: Vec::new(),
             senders: Vec::new(),
             sender: 0,
             way: 0,
@@ -73,6 +76,11 @@ impl Stations {
     /// Whether unicast traffic between stations that have nobody in common was seen at `vantage`.
     pub fn is_between(&self, vantage: VantageId) -> bool {
         self.ways.iter().any(|(v, way)| *v == vantage && matches!(way, Way::Between))
+    }
+
+    /// Whether frames from a station and frames to the same station were seen at `vantage`: it shows both directions.
+    pub fn is_two_way(&self, vantage: VantageId) -> bool {
+        self.two_way.contains(&vantage)
     }
 
     /// Whether one station is an end of all unicast conversations at `vantage`, and it is `mac`.
@@ -126,17 +134,19 @@ impl Stations {
         }
         self.note_sender(seen.frame.at.vantage, src);
         let time = seen.frame.order;
-        let fresh = || Station { first: time, last: time, frames: 0, is_unicast: false, roles: 0 };
+        let fresh = || Station { first: time, last: time, frames: 0, is_addressed: false, roles: 0 };
         let domain = domains.root(seen.domain);
         let station = self.table.entry(&(src, domain), fresh);
         station.last = station.last.max(time);
         station.frames = station.frames.saturating_add(1);
-        station.is_unicast |= is_unicast;
         station.roles |= roles(seen);
         if let (true, Some(dst)) = (is_unicast, dst)
             && let Some(target) = self.table.get_mut(&(dst, domain))
         {
-            target.is_unicast = true;
+            // Entered once a station, so that this costs nothing afterwards.
+            if !std::mem::replace(&mut target.is_addressed, true) && !self.two_way.contains(&seen.frame.at.vantage) {
+                self.two_way.push(seen.frame.at.vantage);
+            }
         }
     }
 }

@@ -3,9 +3,13 @@
 mod discover_unanswered;
 mod nak;
 mod offer_unanswered;
+mod renewal_unanswered;
 #[cfg(test)]
 mod scene;
 mod silent_server;
+mod wait;
+
+use std::net::Ipv4Addr;
 
 use super::{Context, Family};
 use crate::event::Place;
@@ -15,7 +19,7 @@ use crate::world::{DhcpStep, DomainId};
 pub static FAMILY: Family = Family {
     prefix: "DHCP",
     title: "DHCPv4",
-    entries: &[&discover_unanswered::ENTRY, &offer_unanswered::ENTRY, &nak::ENTRY],
+    entries: &[&discover_unanswered::ENTRY, &offer_unanswered::ENTRY, &renewal_unanswered::ENTRY, &nak::ENTRY],
 };
 
 /// What is assumed where nobody else was heard.
@@ -30,10 +34,10 @@ fn visibility(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     if places.iter().any(|id| world.dhcp.has_unicast_answer(*id)) {
         return Some("answers to one client alone pass here");
     }
-    if world.stations.station(step.client, step.domain, &world.domains).is_some_and(|s| s.is_unicast) {
-        return Some("the client was seen in unicast here, so that answers to it would be seen too");
+    if world.stations.station(step.client, step.domain, &world.domains).is_some_and(|s| s.is_addressed) {
+        return Some("frames for the client alone pass here, so that answers to it would be seen too");
     }
-    if places.iter().any(|id| world.stations.is_between(*id)) {
+    if places.iter().any(|id| world.stations.is_between(*id) && world.stations.is_two_way(*id)) {
         return Some("unicast traffic between others passes here");
     }
     if step.is_broadcast {
@@ -46,6 +50,29 @@ fn visibility(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
         return Some(OWN_INTERFACE);
     }
     None
+}
+
+/// Why the answer of a server to the client of `step` would have been seen, were there one: both directions of the client's traffic,
+/// or of somebody's like it, pass where it was heard. A capture of one direction only shows no answers, and proves nothing.
+fn answers_pass(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
+    let world = cx.world;
+    let places = world.dhcp.places(step.client, step.talk);
+    let places = if places.is_empty() { std::slice::from_ref(&step.cited.at.vantage) } else { places };
+    let is_one_way = |id| world.flows.view(id).is_some_and(|view| view.segments > 0 && !view.is_two_way);
+    if places.iter().any(|id| world.dhcp.has_unicast_answer(*id)) {
+        Some("answers to one client alone pass here")
+    } else if world.stations.station(step.client, step.domain, &world.domains).is_some_and(|s| s.is_addressed) {
+        Some("frames for the client alone pass here, so that answers to it would be seen too")
+    } else if places.iter().any(|id| world.vantage(*id).is_some_and(|v| v.place.is_on_the_way()) && !is_one_way(*id)) {
+        Some("the client lives behind this interface, so that answers to it would pass here")
+    } else {
+        None
+    }
+}
+
+/// The server that a renewal asks: the one it is sent to, else the one that gave the lease.
+fn server_of(step: &DhcpStep) -> Option<Ipv4Addr> {
+    step.to.filter(|_| step.is_unicast).or_else(|| step.lease.and_then(|lease| lease.server))
 }
 
 /// A network as a sentence names it: `VLAN 100`, `untagged`.

@@ -20,14 +20,30 @@ pub struct Say {
     yiaddr: u8,
     ciaddr: u8,
     giaddr: u8,
+    lease: u32,
+    secs: u16,
     vid: u16,
     is_pxe: bool,
+    is_to_all: bool,
 }
 
 impl Say {
     const fn new(kind: DhcpKind, client: u8) -> Self {
         let xid = 0x100 + client as u32;
-        Self { kind: Some(kind), client, xid, server: None, yiaddr: 0, ciaddr: 0, giaddr: 0, vid: 0, is_pxe: false }
+        Self {
+            kind: Some(kind),
+            client,
+            xid,
+            server: None,
+            yiaddr: 0,
+            ciaddr: 0,
+            giaddr: 0,
+            lease: 0,
+            secs: 0,
+            vid: 0,
+            is_pxe: false,
+            is_to_all: false,
+        }
     }
 
     pub const fn discover(client: u8) -> Self {
@@ -50,6 +66,10 @@ impl Say {
         Self { ciaddr: client, ..Self::new(DhcpKind::Request, client) }
     }
 
+    pub const fn rebind(client: u8) -> Self {
+        Self { is_to_all: true, ..Self::renew(client) }
+    }
+
     pub const fn ack(client: u8, server: u8) -> Self {
         Self { server: Some(server), yiaddr: client, ..Self::new(DhcpKind::Ack, client) }
     }
@@ -60,6 +80,16 @@ impl Say {
 
     pub const fn arp(client: u8) -> Self {
         Self { kind: None, ..Self::new(DhcpKind::Discover, client) }
+    }
+
+    /// For so many seconds (option 51).
+    pub const fn lease(self, lease: u32) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// The client has been trying for so many seconds.
+    pub const fn secs(self, secs: u16) -> Self {
+        Self { secs, ..self }
     }
 
     pub const fn xid(self, xid: u32) -> Self {
@@ -102,6 +132,10 @@ impl Say {
             options.extend([54, 4]);
             options.extend(ip(server));
         }
+        if self.lease > 0 {
+            options.extend([51, 4]);
+            options.extend(self.lease.to_be_bytes());
+        }
         if self.is_pxe {
             options.extend([60, 9]);
             options.extend(b"PXEClient");
@@ -109,7 +143,8 @@ impl Say {
         options.push(255);
         let mut dhcp = vec![if self.is_answer() { 2 } else { 1 }, 1, 6, 0];
         dhcp.extend(self.xid.to_be_bytes());
-        dhcp.extend([0; 4]);
+        dhcp.extend(self.secs.to_be_bytes());
+        dhcp.extend([0; 2]);
         for last in [self.ciaddr, self.yiaddr, 0, self.giaddr] {
             dhcp.extend(ip(last));
         }
@@ -120,8 +155,8 @@ impl Say {
         let (ports, src, dst, macs) = if self.is_answer() {
             let macs = [client, [0x0c, 0xc4, 0x7a, 0, 0, self.server.unwrap_or(9)]].concat();
             ([0, 67, 0, 68], ip(self.server.unwrap_or(9)), ip(self.client), macs)
-        } else if self.ciaddr != 0 {
-            ([0, 68, 0, 67], ip(self.ciaddr), ip(1), [[0x0c, 0xc4, 0x7a, 0, 0, 1], client].concat())
+        } else if self.ciaddr != 0 && !self.is_to_all {
+            ([0, 68, 0, 67], ip(self.ciaddr), ip(9), [[0x0c, 0xc4, 0x7a, 0, 0, 9], client].concat())
         } else {
             ([0, 68, 0, 67], [0; 4], [255; 4], [[0xff; 6], client].concat())
         };

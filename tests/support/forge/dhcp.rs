@@ -80,6 +80,13 @@ impl Message {
         self
     }
 
+    /// For so many seconds instead of a day (option 51).
+    pub fn lasting(mut self, seconds: u32) -> Self {
+        let at = self.options.windows(2).position(|pair| pair == [51, 4]).unwrap() + 2;
+        self.options[at..at + 4].copy_from_slice(&seconds.to_be_bytes());
+        self
+    }
+
     fn server(self, server: Ipv4Addr) -> Self {
         self.option(54, &server.octets())
     }

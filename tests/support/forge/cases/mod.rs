@@ -4,6 +4,7 @@ use super::{GUEST, GUEST_IP, Link, SERVER, SERVER_IP, Shot, at, frame};
 
 mod cap;
 mod dhcp;
+mod dhcp_lease;
 mod healthy;
 mod healthy_dhcp;
 mod mtu;
@@ -21,8 +22,17 @@ pub struct Case {
 
 /// All of them.
 pub fn cases() -> Vec<Case> {
-    [vlan::cases(), mtu::cases(), dhcp::cases(), stp::cases(), cap::cases(), healthy::cases(), healthy_dhcp::cases()]
-        .concat()
+    [
+        vlan::cases(),
+        mtu::cases(),
+        dhcp::cases(),
+        dhcp_lease::cases(),
+        stp::cases(),
+        cap::cases(),
+        healthy::cases(),
+        healthy_dhcp::cases(),
+    ]
+    .concat()
 }
 
 fn case(folder: &'static str, file: &'static str, bytes: Vec<u8>) -> Case {

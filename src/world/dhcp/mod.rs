@@ -1,14 +1,21 @@
-//! DHCP conversations (RFC 2131): which messages belong to one client in one network, which are copies, how the client asked.
-//! At most `tables.clients` hardware addresses; leases are not kept, BOOTP and messages cut before option 53 are not heard.
+//! DHCP conversations (RFC 2131): which messages belong to one client in one network, which are copies, how the client asked, what
+//! an answer answers, and the lease that the client holds. At most `tables.clients` hardware addresses; BOOTP and messages cut before
+//! option 53 are not heard.
+
+mod lease;
+mod step;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+
+pub use lease::{Lease, Terms};
+pub use step::{Asked, Asking, DhcpStep, TalkId};
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
 use crate::event::{Frame, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Mac, Outside, Span, Timestamp};
+use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{Dhcp, DhcpKind, Ip, Kind, Kinds};
 
 /// Equal messages this close are one: relays, mirrors and unaligned vantages copy within milliseconds, and the shortest
@@ -24,62 +31,8 @@ const MOST_LATEST: usize = 12;
 const KEPT: usize = 1_526;
 /// Vantages that are remembered of a conversation.
 const MOST_PLACES: usize = 12;
-
-/// One client in one network; numbers grow in order of the first message.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct TalkId(u64);
-
-/// How a client asks for an address (RFC 2131 section 4.3.2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asking {
-    /// For what a server offered it: the server is named (option 54).
-    Selecting,
-    /// For an address it had before it started: no server named, `ciaddr` zero.
-    InitReboot,
-    /// Its own server to keep what it has: by unicast.
-    Renewing,
-    /// Any server to keep what it has: by broadcast.
-    Rebinding,
-}
-
-/// One message of a conversation.
-#[derive(Clone, Debug)]
-pub struct DhcpStep {
-    /// The conversation.
-    pub talk: TalkId,
-    /// What kind of message.
-    pub kind: DhcpKind,
-    /// The client, by its hardware address.
-    pub client: Mac,
-    /// The server that speaks (option 54, else the sender's address), or that the client names.
-    pub server: Option<Ipv4Addr>,
-    /// The network in which the conversation began.
-    pub domain: DomainId,
-    /// When, in the order of all frames; the stamp to be shown is that of `cited`.
-    pub time: Timestamp,
-    /// Transaction.
-    pub xid: u32,
-    /// Seconds that the client says it has been trying.
-    pub secs: u16,
-    /// The address that the server gives; unspecified where it gives none.
-    pub yiaddr: Ipv4Addr,
-    /// The address that the client wants or has, of this message or of the last REQUEST.
-    pub wanted: Option<Ipv4Addr>,
-    /// How the client asks; in answers, how it asked last.
-    pub asking: Option<Asking>,
-    /// Whether it says again what was said moments ago: a relay's or a mirror's copy, no new try.
-    pub is_copy: bool,
-    /// Whether a relay had it in hand.
-    pub is_relayed: bool,
-    /// Whether the client is a boot ROM (vendor class `PXEClient`).
-    pub is_pxe: bool,
-    /// Whether the client asks for its answer by broadcast.
-    pub is_broadcast: bool,
-    /// What the server says in words (option 56).
-    pub words: Option<Outside>,
-    /// The frame.
-    pub cited: Cited,
-}
+/// Questions of a conversation that may still be answered.
+const MOST_QUESTIONS: usize = 6;
 
 /// All conversations.
 pub struct DhcpTalks {
@@ -94,9 +47,20 @@ struct Talk {
     xids: Vec<u32>,
     latest: Vec<Latest>,
     places: Vec<VantageId>,
+    answered_at: Vec<VantageId>,
     asking: Option<Asking>,
     wanted: Option<Ipv4Addr>,
     is_pxe: bool,
+    questions: Vec<Question>,
+    lease: Option<Lease>,
+    granted: Option<Arc<DhcpStep>>,
+}
+
+/// A question by its transaction.
+struct Question {
+    xid: u32,
+    asked: Asked,
+    is_answered: bool,
 }
 
 /// What makes two messages copies of one, and when the last of them came.
@@ -110,8 +74,22 @@ impl DhcpTalks {
 
     /// Where the conversation was heard, first places first; empty once it is forgotten.
     pub fn places(&self, client: Mac, talk: TalkId) -> &[VantageId] {
-        let talks = self.table.peek(&client).map_or(&[][..], Vec::as_slice);
-        talks.iter().find(|t| t.id == talk).map_or(&[], |t| &t.places)
+        self.talk(client, talk).map_or(&[], |t| &t.places)
+    }
+
+    /// Where servers' messages of the conversation were heard.
+    pub fn answered_at(&self, client: Mac, talk: TalkId) -> &[VantageId] {
+        self.talk(client, talk).map_or(&[], |t| &t.answered_at)
+    }
+
+    /// The lease of a client, as far as its grant was seen.
+    pub fn lease(&self, client: Mac, talk: TalkId) -> Option<&Lease> {
+        self.talk(client, talk)?.lease.as_ref()
+    }
+
+    /// The message that granted a client what it has.
+    pub fn granted(&self, client: Mac, talk: TalkId) -> Option<&Arc<DhcpStep>> {
+        self.talk(client, talk)?.granted.as_ref()
     }
 
     /// Whether an answer to one client alone was seen at `vantage`.
@@ -119,7 +97,11 @@ impl DhcpTalks {
         self.unicast.contains(&vantage)
     }
 
-    fn note(&mut self, seen: &Seen<'_>, domains: &Domains, is_first: bool) -> Option<DhcpStep> {
+    fn talk(&self, client: Mac, talk: TalkId) -> Option<&Talk> {
+        self.table.peek(&client)?.iter().find(|t| t.id == talk)
+    }
+
+    fn note(&mut self, seen: &Seen<'_>, domains: &Domains, is_first: bool) -> Option<Arc<DhcpStep>> {
         let frame = seen.frame;
         let dhcp = frame.layers.dhcp().filter(|d| d.htype() == 1 && d.hlen() == 6 && d.chaddr().is_station())?;
         let kind = dhcp.message_type()?;
@@ -139,10 +121,15 @@ impl DhcpTalks {
             talks.len().saturating_sub(1)
         });
         let talk = talks.get_mut(at)?;
-        if !talk.places.contains(&vantage) && talk.places.len() < MOST_PLACES {
-            talk.places.push(vantage);
+        enter(&mut talk.places, vantage);
+        if dhcp.op() == 2 {
+            enter(&mut talk.answered_at, vantage);
         }
-        is_first.then(|| talk.step(seen, &dhcp, kind))
+        is_first.then(|| {
+            let step = Arc::new(talk.step(seen, &dhcp, kind));
+            talk.follow(&step);
+            step
+        })
     }
 }
 
@@ -157,7 +144,7 @@ impl Tracker for DhcpTalks {
             Observation::Sighting(seen) => (seen, false),
             _ => return,
         };
-        out.extend(self.note(seen, domains, is_first).map(|step| Derived::Dhcp(Arc::new(step))));
+        out.extend(self.note(seen, domains, is_first).map(Derived::Dhcp));
     }
 
     fn forgotten(&self) -> u64 {
@@ -173,9 +160,13 @@ impl Talk {
             xids: Vec::new(),
             latest: Vec::new(),
             places: Vec::new(),
+            answered_at: Vec::new(),
             asking: None,
             wanted: None,
             is_pxe: false,
+            questions: Vec::new(),
+            lease: None,
+            granted: None,
         }
     }
 
@@ -186,9 +177,10 @@ impl Talk {
             Some(Ip::V4(ip)) if is_answer => Some(ip.src()),
             _ => None,
         });
-        if kind == DhcpKind::Request {
-            let is_unicast = frame.layers.inner_dst().is_some_and(Mac::is_station);
-            self.asking = Some(asking(dhcp, is_unicast));
+        let is_unicast = frame.layers.inner_dst().is_some_and(Mac::is_station);
+        let is_copy = self.is_copy((kind, dhcp.xid(), server, dhcp.yiaddr(), frame.order));
+        if kind == DhcpKind::Request && !is_copy {
+            self.asking = Some(Asking::of(dhcp, is_unicast));
             self.wanted = dhcp.requested().or_else(|| Some(dhcp.ciaddr()).filter(|ip| !ip.is_unspecified()));
         }
         if !is_answer && let Some(class) = dhcp.vendor_class() {
@@ -200,6 +192,10 @@ impl Talk {
             }
             self.xids.push(dhcp.xid());
         }
+        let asked = if is_answer { self.answer(kind, dhcp.xid()) } else { None };
+        if !is_answer && !is_copy {
+            self.ask(kind, dhcp.xid(), frame.order);
+        }
         DhcpStep {
             talk: self.id,
             kind,
@@ -209,15 +205,82 @@ impl Talk {
             time: frame.order,
             xid: dhcp.xid(),
             secs: dhcp.secs(),
+            ciaddr: dhcp.ciaddr(),
             yiaddr: dhcp.yiaddr(),
+            giaddr: dhcp.giaddr(),
+            hops: dhcp.hops(),
             wanted: self.wanted,
             asking: self.asking,
-            is_copy: self.is_copy((kind, dhcp.xid(), server, dhcp.yiaddr(), frame.order)),
+            asked,
+            is_copy,
             is_relayed: !dhcp.giaddr().is_unspecified(),
             is_pxe: self.is_pxe,
             is_broadcast: dhcp.is_broadcast(),
+            is_unicast,
+            to: match frame.layers.inner_ip() {
+                Some(Ip::V4(ip)) => Some(ip.dst()),
+                _ => None,
+            },
             words: dhcp.message(),
+            terms: is_answer.then(|| Terms::of(dhcp)),
+            lease: self.lease,
+            sender: frame.layers.inner_src(),
             cited: cite(frame),
+        }
+    }
+
+    /// Remembers a question; one that was answered is asked anew.
+    fn ask(&mut self, kind: DhcpKind, xid: u32, now: Timestamp) {
+        let asking = if kind == DhcpKind::Request { self.asking } else { None };
+        let is_open = |q: &&mut Question| q.xid == xid && q.asked.kind == kind && !q.is_answered;
+        if let Some(open) = self.questions.iter_mut().find(is_open) {
+            open.asked.last = now;
+            open.asked.tries = open.asked.tries.saturating_add(1);
+            open.asked.asking = asking;
+            return;
+        }
+        self.questions.retain(|q| (q.xid, q.asked.kind) != (xid, kind));
+        if self.questions.len() >= MOST_QUESTIONS {
+            self.questions.remove(0);
+        }
+        let asked = Asked { kind, asking, first: now, last: now, tries: 1 };
+        self.questions.push(Question { xid, asked, is_answered: false });
+    }
+
+    /// The question that a server's message answers: the latest of its transaction that such a message can answer.
+    fn answer(&mut self, kind: DhcpKind, xid: u32) -> Option<Asked> {
+        let answers: &[DhcpKind] = match kind {
+            DhcpKind::Offer => &[DhcpKind::Discover],
+            DhcpKind::Ack => &[DhcpKind::Request, DhcpKind::Inform, DhcpKind::Discover],
+            DhcpKind::Nak => &[DhcpKind::Request],
+            _ => &[],
+        };
+        let fits = |q: &&mut Question| q.xid == xid && answers.contains(&q.asked.kind);
+        let question = self.questions.iter_mut().rev().find(fits)?;
+        question.is_answered = true;
+        Some(question.asked)
+    }
+
+    /// What a message changes about the lease.
+    fn follow(&mut self, step: &Arc<DhcpStep>) {
+        match step.kind {
+            DhcpKind::Ack if !step.is_inform_answer() => {
+                let given = if step.yiaddr.is_unspecified() { step.ciaddr } else { step.yiaddr };
+                let from = step.asked.map_or(step.time, |asked| asked.last);
+                let clock = step.terms.as_ref().and_then(|terms| terms.clock(given, step.server, from));
+                let Some(mut lease) = clock.filter(|_| !given.is_unspecified()) else { return };
+                if let Some(held) = self.lease.filter(|held| held.address == given) {
+                    let is_new = held.from != from;
+                    lease.renewals = held.renewals.saturating_add(u32::from(is_new && !step.is_copy));
+                }
+                self.lease = Some(lease);
+                self.granted = Some(Arc::clone(step));
+            }
+            // A relay's copy of what was just granted may be refused: that takes nothing away.
+            DhcpKind::Nak
+                if self.granted.as_ref().is_some_and(|g| g.xid == step.xid && step.time.since(g.time) <= COPY) => {}
+            DhcpKind::Nak | DhcpKind::Release | DhcpKind::Decline => (self.lease, self.granted) = (None, None),
+            _ => {}
         }
     }
 
@@ -244,15 +307,9 @@ fn find(talks: &[Talk], xid: u32, domain: DomainId, domains: &Domains) -> Option
     both.or_else(|| talks.iter().position(|talk| talk.xids.contains(&xid))).or_else(|| talks.iter().position(here))
 }
 
-fn asking(dhcp: &Dhcp<'_>, is_unicast: bool) -> Asking {
-    if dhcp.server_id().is_some() {
-        Asking::Selecting
-    } else if dhcp.ciaddr().is_unspecified() {
-        Asking::InitReboot
-    } else if is_unicast {
-        Asking::Renewing
-    } else {
-        Asking::Rebinding
+fn enter(places: &mut Vec<VantageId>, vantage: VantageId) {
+    if !places.contains(&vantage) && places.len() < MOST_PLACES {
+        places.push(vantage);
     }
 }
 

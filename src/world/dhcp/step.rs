@@ -1,0 +1,130 @@
+//! One message of a DHCP conversation, with what the conversation so far says of it (RFC 2131).
+
+use std::net::Ipv4Addr;
+
+use super::super::DomainId;
+use super::lease::{Lease, Terms};
+use crate::finding::Cited;
+use crate::value::{Mac, Outside, Timestamp};
+use crate::wire::{Dhcp, DhcpKind};
+
+/// One client in one network; numbers grow in order of the first message.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TalkId(pub(super) u64);
+
+/// How a client asks for an address (RFC 2131 section 4.3.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asking {
+    /// For what a server offered it: the server is named (option 54).
+    Selecting,
+    /// For an address it had before it started: no server named, `ciaddr` zero.
+    InitReboot,
+    /// Its own server to keep what it has: by unicast.
+    Renewing,
+    /// Any server to keep what it has: by broadcast.
+    Rebinding,
+}
+
+/// The question that an answer belongs to, with all its tries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// DISCOVER, REQUEST or INFORM.
+    pub kind: DhcpKind,
+    /// How it asked, in a REQUEST.
+    pub asking: Option<Asking>,
+    /// The first try.
+    pub first: Timestamp,
+    /// The last try before the answer.
+    pub last: Timestamp,
+    /// Tries.
+    pub tries: u32,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug)]
+pub struct DhcpStep {
+    /// The conversation.
+    pub talk: TalkId,
+    /// What kind of message.
+    pub kind: DhcpKind,
+    /// The client, by its hardware address.
+    pub client: Mac,
+    /// The server that speaks (option 54, else the sender's address), or that the client names.
+    pub server: Option<Ipv4Addr>,
+    /// The network in which the conversation began.
+    pub domain: DomainId,
+    /// When, in the order of all frames; the stamp to be shown is that of `cited`.
+    pub time: Timestamp,
+    /// Transaction.
+    pub xid: u32,
+    /// Seconds that the client says it has been trying.
+    pub secs: u16,
+    /// The address that the client has and uses; unspecified where it has none.
+    pub ciaddr: Ipv4Addr,
+    /// The address that the server gives; unspecified where it gives none.
+    pub yiaddr: Ipv4Addr,
+    /// The relay; unspecified where none had the message in hand.
+    pub giaddr: Ipv4Addr,
+    /// Relays passed.
+    pub hops: u8,
+    /// The address that the client wants or has, of this message or of the last REQUEST.
+    pub wanted: Option<Ipv4Addr>,
+    /// How the client asks; in answers, how it asked last.
+    pub asking: Option<Asking>,
+    /// In answers: what they answer, where that was seen.
+    pub asked: Option<Asked>,
+    /// Whether it says again what was said moments ago: a relay's or a mirror's copy, no new try.
+    pub is_copy: bool,
+    /// Whether a relay had it in hand.
+    pub is_relayed: bool,
+    /// Whether the client is a boot ROM (vendor class `PXEClient`).
+    pub is_pxe: bool,
+    /// Whether the client asks for its answer by broadcast.
+    pub is_broadcast: bool,
+    /// Whether the frame went to one station, not to all.
+    pub is_unicast: bool,
+    /// The address that the packet went to.
+    pub to: Option<Ipv4Addr>,
+    /// What the server says in words (option 56).
+    pub words: Option<Outside>,
+    /// What the server offers or grants.
+    pub terms: Option<Terms>,
+    /// The lease that the client held before this message, as far as its grant was seen.
+    pub lease: Option<Lease>,
+    /// Who sent the frame.
+    pub sender: Option<Mac>,
+    /// The frame.
+    pub cited: Cited,
+}
+
+impl Asking {
+    /// How a REQUEST asks; relays hand on by unicast what they heard by broadcast.
+    pub(super) fn of(dhcp: &Dhcp<'_>, is_unicast: bool) -> Self {
+        if dhcp.server_id().is_some() {
+            Self::Selecting
+        } else if dhcp.ciaddr().is_unspecified() {
+            Self::InitReboot
+        } else if is_unicast {
+            Self::Renewing
+        } else {
+            Self::Rebinding
+        }
+    }
+
+    /// Whether the client has an address and wants to keep it.
+    pub const fn is_keeping(self) -> bool {
+        matches!(self, Self::Renewing | Self::Rebinding)
+    }
+}
+
+impl DhcpStep {
+    /// Whether a client that has an address asks to keep it.
+    pub fn is_renewal(&self) -> bool {
+        self.kind == DhcpKind::Request && self.asking.is_some_and(Asking::is_keeping)
+    }
+
+    /// Whether it answers an INFORM: no lease is at stake.
+    pub fn is_inform_answer(&self) -> bool {
+        self.kind == DhcpKind::Ack && self.asked.is_some_and(|asked| asked.kind == DhcpKind::Inform)
+    }
+}

@@ -1,0 +1,98 @@
+//! DHCP leases: renewals that nobody answers, answers that nobody heeds, addresses that are kept too long; and the same going well.
+//! Leases last 600 s, so that T1 is 300 s, T2 525 s, and no rule about short leases stirs.
+
+use std::net::Ipv4Addr;
+
+use netdiag::value::Mac;
+
+use super::super::dhcp::{ack, discover, offer, renew, select};
+use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use super::dhcp::in_order;
+use super::{Case, case};
+
+const XID: u32 = 0x4c45_0001;
+const VLAN: &[u16] = &[100];
+const LEASE: u32 = 600;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case("dhcp/renewal-unanswered", "bond0.pcap", pcap(unanswered(&[300.0, 304.0], 320.0))),
+        case("dhcp/renewal-unanswered-by-anybody", "bond0.pcap", pcap(unanswered_by_anybody())),
+        case("dhcp/lease-ended-unanswered", "bond0.pcap", pcap(ended_unanswered())),
+        case("dhcp/server-renews-nobody", "bond0.pcap", pcap(renews_nobody())),
+        case("healthy/dhcp-renewals", "bond0.pcap", pcap(renewals())),
+        case("healthy/dhcp-renewal-lost-once", "bond0.pcap", pcap(lost_once())),
+    ]
+}
+
+/// A whole exchange in 30 ms, for ten minutes.
+pub fn leased(t: f64, xid: u32, client: Mac, address: Ipv4Addr) -> Vec<Shot> {
+    vec![
+        at(t, discover(xid, client).asked(VLAN)),
+        at(t + 0.01, offer(xid, client, SERVER_IP, address).lasting(LEASE).told(VLAN, SERVER, SERVER_IP)),
+        at(t + 0.02, select(xid, client, SERVER_IP, address).asked(VLAN)),
+        granted(t + 0.03, xid, client, address),
+    ]
+}
+
+fn granted(t: f64, xid: u32, client: Mac, address: Ipv4Addr) -> Shot {
+    at(t, ack(xid, client, SERVER_IP, address).lasting(LEASE).told(VLAN, SERVER, SERVER_IP))
+}
+
+/// The guest asks its server at `t` to keep its address, `secs` seconds after it began to ask.
+fn renewing(t: f64, secs: f64) -> Shot {
+    at(t, renew(XID, GUEST, GUEST_IP).secs(secs as u16).asked_of(VLAN, SERVER, SERVER_IP))
+}
+
+/// The same by broadcast.
+fn rebinding(t: f64, secs: f64) -> Shot {
+    at(t, renew(XID, GUEST, GUEST_IP).secs(secs as u16).asked(VLAN))
+}
+
+/// Everybody else is well until `until`: a ping of the neighbour is answered then.
+fn others(until: f64) -> Vec<Shot> {
+    let asked = frame().from(SERVER).to(NEIGHBOUR).tags(VLAN).ipv4(SERVER_IP, NEIGHBOUR_IP).ping(1, 100);
+    let answered = frame().from(NEIGHBOUR).to(SERVER).tags(VLAN).ipv4(NEIGHBOUR_IP, SERVER_IP).pong(1, 100);
+    vec![at(until, asked), at(until + 0.001, answered)]
+}
+
+fn unanswered(times: &[f64], until: f64) -> Vec<Shot> {
+    let tries = times.iter().map(|t| renewing(*t, t - times[0])).collect();
+    in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), tries, others(until)])
+}
+
+fn unanswered_by_anybody() -> Vec<Shot> {
+    in_order(vec![unanswered(&[300.0, 304.0, 412.0], 540.0), vec![rebinding(525.0, 225.0), rebinding(529.0, 229.0)]])
+}
+
+/// The guest asks until its lease ends and starts over; the server comes back half a minute later.
+fn ended_unanswered() -> Vec<Shot> {
+    let starts_over = [601.0, 605.2].map(|t| at(t, discover(XID + 1, GUEST).secs((t - 601.0) as u16).asked(VLAN)));
+    in_order(vec![unanswered_by_anybody(), starts_over.into(), others(606.5)])
+}
+
+/// Three guests that booted half a minute apart renew in vain, in that order.
+fn renews_nobody() -> Vec<Shot> {
+    let client = |i: u8| Mac([0xfa, 0x16, 0x3e, 0x66, 0x00, i]);
+    let story = |i: u8| {
+        let (start, ip, xid) = (20.0 * f64::from(i), Ipv4Addr::new(10, 20, 0, 60 + i), XID + u32::from(i));
+        let ask = |t: f64| at(start + t, renew(xid, client(i), ip).asked_of(VLAN, SERVER, SERVER_IP));
+        [leased(start, xid, client(i), ip), vec![ask(300.0), ask(304.0), ask(311.0)]].concat()
+    };
+    in_order((0..3).map(story).collect())
+}
+
+/// Five renewals, each half a lease after the one before, all answered; the transaction stays that of the beginning, as dhclient has it.
+fn renewals() -> Vec<Shot> {
+    let renewal = |i: u32| {
+        let t = 299.7 * f64::from(i);
+        vec![renewing(t, 0.0), granted(t + 0.002, XID, GUEST, GUEST_IP)]
+    };
+    in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), (1..6).flat_map(renewal).collect()])
+}
+
+/// The first renewal is lost; the second, seven seconds later, is answered.
+fn lost_once() -> Vec<Shot> {
+    let tries = vec![renewing(300.0, 0.0), renewing(307.0, 7.0), granted(307.002, XID, GUEST, GUEST_IP)];
+    in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), tries, others(330.0)])
+}
