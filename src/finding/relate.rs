@@ -15,6 +15,9 @@ struct Relation {
 /// counts roots must count it; the stacked VLAN stands under it as its precondition and the overflow's causes name it.
 const RELATIONS: &[Relation] = &[
     Relation { root: "MTU001", symptom: "VLAN001", shared: &["interface", "outer"] },
+    // A client asks everybody because its own server did not answer, or because it did not hear the answer.
+    Relation { root: "DHCP004", symptom: "DHCP006", shared: &["client"] },
+    Relation { root: "DHCP005", symptom: "DHCP006", shared: &["client"] },
     Relation { root: "STP001", symptom: "STP008", shared: &["mac"] },
 ];
 

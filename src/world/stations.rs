@@ -44,6 +44,8 @@ pub enum Role {
     Arp = 4,
     /// Sends LLDP or LACP: a switch, or a host that speaks to one.
     Infrastructure = 8,
+    /// Sends ARP for an address of its own: it has one, and not one that it made up (169.254.0.0/16).
+    Addressed = 16,
 }
 
 /// Whether a vantage lies on the way between others: unicast conversations there have no station in common.
@@ -176,8 +178,10 @@ impl Station {
 
 fn roles(seen: &Seen<'_>) -> u8 {
     let layers = &seen.frame.layers;
-    if layers.has(Kind::Arp) {
-        Role::Arp as u8
+    if let Some(arp) = layers.arp() {
+        let own = arp.sender_ip();
+        let is_addressed = !own.is_unspecified() && !own.is_link_local();
+        Role::Arp as u8 | if is_addressed { Role::Addressed as u8 } else { 0 }
     } else if layers.has(Kind::Lldp) || layers.has(Kind::Lacp) {
         Role::Infrastructure as u8
     } else if layers.has(Kind::Dhcp) {

@@ -3,7 +3,10 @@
 mod discover_unanswered;
 mod nak;
 mod offer_unanswered;
+mod rebinding_reached;
+mod renewal_answer_ignored;
 mod renewal_unanswered;
+mod request_unanswered;
 #[cfg(test)]
 mod scene;
 mod silent_server;
@@ -19,7 +22,15 @@ use crate::world::{DhcpStep, DomainId};
 pub static FAMILY: Family = Family {
     prefix: "DHCP",
     title: "DHCPv4",
-    entries: &[&discover_unanswered::ENTRY, &offer_unanswered::ENTRY, &renewal_unanswered::ENTRY, &nak::ENTRY],
+    entries: &[
+        &discover_unanswered::ENTRY,
+        &offer_unanswered::ENTRY,
+        &request_unanswered::ENTRY,
+        &renewal_unanswered::ENTRY,
+        &renewal_answer_ignored::ENTRY,
+        &rebinding_reached::ENTRY,
+        &nak::ENTRY,
+    ],
 };
 
 /// What is assumed where nobody else was heard.

@@ -11,7 +11,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Asking, Derived, DhcpStep, Observation, TalkId};
+use crate::world::{Asking, Derived, DhcpStep, Observation, Role, TalkId};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -179,6 +179,10 @@ impl Detector for OfferUnanswered {
             for offers in talk.offers.iter_mut().filter(|o| !o.is_unheard) {
                 let step = &offers.last;
                 let station = cx.world.stations.station(step.client, step.domain, &cx.world.domains);
+                // Who has an address, or speaks for a client that it is not, only looks what servers there are.
+                if step.is_probe || station.is_some_and(|s| s.has(Role::Addressed)) {
+                    continue;
+                }
                 let reading =
                     if station.is_some_and(|s| s.last > step.time) { Reading::SendsOther } else { Reading::Silent };
                 offers.claim(reading, cx);
@@ -330,7 +334,10 @@ mod tests {
         assert_eq!(at(10_020, &said), [line("likely/warning Open", 9)]);
         said.push((2_000, Say::arp(1)));
         assert_eq!(at(10_020, &said), [line("likely/error Open", 9)]);
-        said.push((9_900, Say::request(1, 9)));
+        // Who has an address and keeps it only looked what servers there are.
+        said[2] = (2_000, Say::arp(1).addressed());
+        assert_eq!(at(10_020, &said), [""; 0]);
+        said[2] = (9_900, Say::request(1, 9));
         assert_eq!(at(30_000, &said), [""; 0]);
     }
 

@@ -24,7 +24,6 @@ pub static ENTRY: Entry = Entry {
             (Confidence::Confirmed, Severity::Critical),
         ],
         page: include_str!("renewal_unanswered.md"),
-        caps: false,
     },
     // What it needs comes as conclusions, which everybody hears.
     hears: &[],
@@ -157,6 +156,11 @@ impl RenewalUnanswered {
             claim = claim.number("lease_s", lease.end.since(lease.from).as_secs());
             claim = claim.number("remaining_s", lease.end.since(cx.now).as_secs());
         }
+        if cx.world.stations.is_only_end(asked.cited.at.vantage, client) {
+            claim = claim.cause(
+                "answers are sent but do not reach this interface; a capture on the host or at the server would tell",
+            );
+        }
         let filter = format!("dhcp.hw.mac_addr == {client} && dhcp.option.dhcp == 3 && dhcp.ip.client != 0.0.0.0");
         cx.raise(told(claim.proved_by(evidence).filter(filter).assuming(why), &server));
     }
@@ -242,10 +246,10 @@ impl Detector for RenewalUnanswered {
             }
             DhcpKind::Ack if step.is_inform_answer() => {}
             DhcpKind::Ack | DhcpKind::Nak => self.answered(step, cx),
-            DhcpKind::Discover | DhcpKind::Request | DhcpKind::Release => {
-                if self.waits.of(step.talk).is_some_and(|w| w.claimed.is_none()) {
-                    self.waits.close(step.talk);
-                }
+            DhcpKind::Discover | DhcpKind::Request | DhcpKind::Release
+                if self.waits.of(step.talk).is_some_and(|w| w.claimed.is_none()) =>
+            {
+                self.waits.close(step.talk);
             }
             _ => {}
         }

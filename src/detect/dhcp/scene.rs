@@ -92,6 +92,11 @@ impl Say {
         Self { secs, ..self }
     }
 
+    /// It has its address already.
+    pub const fn addressed(self) -> Self {
+        Self { ciaddr: self.client, ..self }
+    }
+
     pub const fn xid(self, xid: u32) -> Self {
         Self { xid, ..self }
     }
@@ -122,9 +127,10 @@ impl Say {
     fn bytes(&self) -> Vec<u8> {
         let client = [0xfa, 0x16, 0x3e, 0, 0, self.client];
         let Some(kind) = self.kind else {
-            // An ARP request for 10.0.0.1 (RFC 826).
+            // An ARP request for 10.0.0.1 (RFC 826), by a client that has an address or (a probe, RFC 5227) has none.
             let head = [&[0xff; 6][..], &client, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &client].concat();
-            return [&head[..], &[10, 0, 0, self.client], &[0; 6], &[10, 0, 0, 1]].concat();
+            let own = if self.ciaddr == 0 { [0; 4] } else { [10, 0, 0, self.ciaddr] };
+            return [&head[..], &own, &[0; 6], &[10, 0, 0, 1]].concat();
         };
         let ip = |last: u8| if last == 0 { [0; 4] } else { [10, 0, 0, last] };
         let mut options = vec![99, 130, 83, 99, 53, 1, kind.number()];

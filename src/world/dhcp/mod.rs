@@ -51,6 +51,7 @@ struct Talk {
     asking: Option<Asking>,
     wanted: Option<Ipv4Addr>,
     is_pxe: bool,
+    is_probe: bool,
     questions: Vec<Question>,
     lease: Option<Lease>,
     granted: Option<Arc<DhcpStep>>,
@@ -77,7 +78,7 @@ impl DhcpTalks {
         self.talk(client, talk).map_or(&[], |t| &t.places)
     }
 
-    /// Where servers' messages of the conversation were heard.
+    /// Where the latest server's message of the conversation was heard.
     pub fn answered_at(&self, client: Mac, talk: TalkId) -> &[VantageId] {
         self.talk(client, talk).map_or(&[], |t| &t.answered_at)
     }
@@ -123,6 +124,9 @@ impl DhcpTalks {
         let talk = talks.get_mut(at)?;
         enter(&mut talk.places, vantage);
         if dhcp.op() == 2 {
+            if is_first {
+                talk.answered_at.clear();
+            }
             enter(&mut talk.answered_at, vantage);
         }
         is_first.then(|| {
@@ -164,6 +168,7 @@ impl Talk {
             asking: None,
             wanted: None,
             is_pxe: false,
+            is_probe: false,
             questions: Vec::new(),
             lease: None,
             granted: None,
@@ -185,6 +190,9 @@ impl Talk {
         }
         if !is_answer && let Some(class) = dhcp.vendor_class() {
             self.is_pxe = class.raw().starts_with("PXEClient");
+        }
+        if !is_answer && dhcp.giaddr().is_unspecified() {
+            self.is_probe = frame.layers.inner_src().is_some_and(|src| src != dhcp.chaddr());
         }
         if !self.xids.contains(&dhcp.xid()) {
             if self.xids.len() >= MOST_XIDS {
@@ -215,6 +223,7 @@ impl Talk {
             is_copy,
             is_relayed: !dhcp.giaddr().is_unspecified(),
             is_pxe: self.is_pxe,
+            is_probe: self.is_probe,
             is_broadcast: dhcp.is_broadcast(),
             is_unicast,
             to: match frame.layers.inner_ip() {

@@ -79,6 +79,8 @@ pub struct DhcpStep {
     pub is_relayed: bool,
     /// Whether the client is a boot ROM (vendor class `PXEClient`).
     pub is_pxe: bool,
+    /// Whether another station than the client asked last, and no relay: a program that looks for servers under a made-up address.
+    pub is_probe: bool,
     /// Whether the client asks for its answer by broadcast.
     pub is_broadcast: bool,
     /// Whether the frame went to one station, not to all.

@@ -20,6 +20,19 @@ pub fn cases() -> Vec<Case> {
         case("dhcp/renewal-unanswered-by-anybody", "bond0.pcap", pcap(unanswered_by_anybody())),
         case("dhcp/lease-ended-unanswered", "bond0.pcap", pcap(ended_unanswered())),
         case("dhcp/server-renews-nobody", "bond0.pcap", pcap(renews_nobody())),
+        case("dhcp/request-unanswered", "bond0.pcap", pcap(in_order(vec![taken_in_vain(), others(20.0)]))),
+        case("dhcp/request-unanswered-then-starts-over", "bond0.pcap", pcap(starts_over())),
+        case("dhcp/renewal-answer-ignored-once", "bond0.pcap", pcap(ignored(&[300.0, 304.0], 330.0))),
+        case("dhcp/renewal-answers-ignored", "bond0.pcap", pcap(ignored(&[300.0, 304.0, 311.0], 330.0))),
+        Case {
+            folder: "dhcp/renewal-answers-lost-on-this-host",
+            files: vec![
+                ("bond0.pcap", pcap(ignored(&[300.0, 304.0, 311.0], 330.0))),
+                ("tap3f2a91c0-5d.pcap", pcap(on_the_tap())),
+            ],
+        },
+        case("healthy/dhcp-ack-after-five-seconds", "bond0.pcap", pcap(late_grant())),
+        case("healthy/dhcp-renewals-by-broadcast", "bond0.pcap", pcap(broadcast_by_habit())),
         case("healthy/dhcp-renewals", "bond0.pcap", pcap(renewals())),
         case("healthy/dhcp-renewal-lost-once", "bond0.pcap", pcap(lost_once())),
     ]
@@ -95,4 +108,53 @@ fn renewals() -> Vec<Shot> {
 fn lost_once() -> Vec<Shot> {
     let tries = vec![renewing(300.0, 0.0), renewing(307.0, 7.0), granted(307.002, XID, GUEST, GUEST_IP)];
     in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), tries, others(330.0)])
+}
+
+/// An offer that the guest takes three times, without an answer.
+fn taken_in_vain() -> Vec<Shot> {
+    let mut shots = leased(0.0, XID, GUEST, GUEST_IP);
+    shots.pop();
+    let again = |t: f64| at(t, select(XID, GUEST, SERVER_IP, GUEST_IP).secs(t as u16).asked(VLAN));
+    shots.extend([again(4.1), again(12.3)]);
+    shots
+}
+
+fn starts_over() -> Vec<Shot> {
+    in_order(vec![taken_in_vain(), vec![at(20.0, discover(XID + 1, GUEST).asked(VLAN))], others(21.0)])
+}
+
+/// The first grant is lost, the second comes five seconds after the offer was taken.
+fn late_grant() -> Vec<Shot> {
+    let mut shots = taken_in_vain();
+    shots.truncate(4);
+    in_order(vec![shots, vec![granted(5.0, XID, GUEST, GUEST_IP)], others(20.0)])
+}
+
+/// The guest renews at these times, and 2 ms later is granted what it asks for.
+fn ignored(times: &[f64], until: f64) -> Vec<Shot> {
+    let tries = times.iter().flat_map(|t| [renewing(*t, t - times[0]), granted(t + 0.002, XID, GUEST, GUEST_IP)]);
+    in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), tries.collect(), others(until)])
+}
+
+/// What of `ignored` the guest's tap shows: the beginning whole, then only what the guest sends, without the VLAN's tag.
+fn on_the_tap() -> Vec<Shot> {
+    let ask = |t: f64| at(t, renew(XID, GUEST, GUEST_IP).secs((t - 300.0) as u16).asked_of(&[], SERVER, SERVER_IP));
+    let offered = offer(XID, GUEST, SERVER_IP, GUEST_IP).lasting(LEASE).told(&[], SERVER, SERVER_IP);
+    let granted = ack(XID, GUEST, SERVER_IP, GUEST_IP).lasting(LEASE).told(&[], SERVER, SERVER_IP);
+    let begun = vec![
+        at(0.0, discover(XID, GUEST).asked(&[])),
+        at(0.01, offered),
+        at(0.02, select(XID, GUEST, SERVER_IP, GUEST_IP).asked(&[])),
+        at(0.03, granted),
+    ];
+    [begun, vec![ask(300.0), ask(304.0), ask(311.0)]].concat()
+}
+
+/// A client that broadcasts every renewal, from half of its lease on, and is answered.
+fn broadcast_by_habit() -> Vec<Shot> {
+    let renewal = |i: u32| {
+        let t = 300.0 * f64::from(i);
+        vec![rebinding(t, 0.0), granted(t + 0.002, XID, GUEST, GUEST_IP)]
+    };
+    in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), (1..6).flat_map(renewal).collect()])
 }

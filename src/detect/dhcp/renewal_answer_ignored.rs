@@ -1,0 +1,281 @@
+//! A server grants a renewal and the client behaves as if it had heard nothing (RFC 2131 section 4.4.5). Why it is deaf is not judged here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{network, server_of};
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::event::Place;
+use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::settings::Settings;
+use crate::value::{Span, Timestamp};
+use crate::wire::DhcpKind;
+use crate::world::{Asking, Derived, DhcpStep, Observation, TalkId};
+
+/// The rule and its detector.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "DHCP005",
+        name: "renewal-answer-ignored",
+        levels: &[(Confidence::Likely, Severity::Error), (Confidence::Confirmed, Severity::Error)],
+        page: include_str!("renewal_answer_ignored.md"),
+    },
+    // What it needs comes as conclusions, which everybody hears.
+    hears: &[],
+    needs: Needs::Frames,
+    make: |settings| Box::new(RenewalAnswerIgnored::new(settings)),
+};
+
+/// A question this soon after an answer was sent before the answer could be heard.
+const CROSSING: Span = Span::millis(10);
+/// Frames that are cited of the conversation.
+const CITED: usize = 5;
+
+struct RenewalAnswerIgnored {
+    limit: usize,
+    talks: BTreeMap<TalkId, Chain>,
+}
+
+/// Renewals of one client and their answers, since it last acted on one.
+#[derive(Default)]
+struct Chain {
+    /// The latest renewal, and its answer.
+    asked: Option<Arc<DhcpStep>>,
+    granted: Option<Arc<DhcpStep>>,
+    /// When the first of the chain was asked, as it is shown.
+    since: Option<Timestamp>,
+    asks: u64,
+    grants: u64,
+    /// Grants after which the client asked again.
+    ignored: u64,
+    /// Whether the client went over to broadcast, or started over, although it had been granted what it asked for.
+    gave_up: bool,
+    slowest: Span,
+    fresh: Vec<Cited>,
+    claimed: Option<Key>,
+}
+
+impl RenewalAnswerIgnored {
+    fn new(settings: &Settings) -> Self {
+        Self { limit: settings.tables.clients.max(1), talks: BTreeMap::new() }
+    }
+
+    fn asked(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
+        if self.talks.len() >= self.limit && !self.talks.contains_key(&step.talk) {
+            self.talks.pop_first();
+        }
+        let chain = self.talks.entry(step.talk).or_default();
+        let is_ignored = chain.is_ignored_by(step);
+        if !is_ignored && chain.granted.is_some() {
+            if let Some(key) = chain.claimed.take() {
+                let after = chain.granted.as_ref().map_or(Span::ZERO, |granted| step.time.since(granted.time));
+                cx.resolve(key, format!("the client acted on a grant and asked again only {after} after it"));
+            }
+            *chain = Chain::default();
+        }
+        chain.since.get_or_insert(step.cited.time);
+        chain.asks = chain.asks.saturating_add(1);
+        chain.asked = Some(Arc::clone(step));
+        chain.cite(&step.cited);
+        if is_ignored {
+            chain.granted = None;
+            chain.ignored = chain.ignored.saturating_add(1);
+            chain.gave_up |= step.asking == Some(Asking::Rebinding);
+            chain.claim(step, cx);
+        }
+    }
+
+    fn granted(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
+        let is_renewal = step.asked.is_some_and(|a| a.asking.is_some_and(Asking::is_keeping));
+        if !is_renewal {
+            // The client was served anew: what it did not hear before is over.
+            if let Some(key) = self.talks.remove(&step.talk).and_then(|chain| chain.claimed) {
+                cx.resolve(key, format!("the client was given {}", step.yiaddr));
+            }
+            return;
+        }
+        let Some(chain) = self.talks.get_mut(&step.talk).filter(|c| c.asked.is_some()) else { return };
+        chain.grants = chain.grants.saturating_add(1);
+        let took = step.asked.map_or(Span::ZERO, |asked| step.time.since(asked.last));
+        chain.slowest = chain.slowest.max(took);
+        chain.granted = Some(Arc::clone(step));
+        chain.cite(&step.cited);
+    }
+
+    /// The client starts over: after grants that it ignored, that is the end of the story.
+    fn started_over(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
+        let Some(chain) = self.talks.get_mut(&step.talk).filter(|c| c.claimed.is_some()) else { return };
+        if !chain.gave_up || chain.granted.is_some() {
+            chain.ignored = chain.ignored.saturating_add(u64::from(chain.granted.take().is_some()));
+            chain.gave_up = true;
+            chain.cite(&step.cited);
+            chain.claim(step, cx);
+        }
+    }
+}
+
+impl Detector for RenewalAnswerIgnored {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        let Observation::Derived(Derived::Dhcp(step)) = seen else { return };
+        if step.is_copy {
+            return;
+        }
+        match step.kind {
+            DhcpKind::Request if step.is_renewal() => self.asked(step, cx),
+            DhcpKind::Ack if step.is_inform_answer() => {}
+            DhcpKind::Ack => self.granted(step, cx),
+            DhcpKind::Discover => self.started_over(step, cx),
+            // It was refused, or it leaves: what it had asked for is history.
+            DhcpKind::Nak | DhcpKind::Release => {
+                if let Some(chain) = self.talks.get_mut(&step.talk).filter(|c| c.claimed.is_none()) {
+                    *chain = Chain::default();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Chain {
+    /// Whether `step` asks for what was granted already, sooner than a client that heard the grant would.
+    fn is_ignored_by(&self, step: &DhcpStep) -> bool {
+        let Some(granted) = &self.granted else { return false };
+        let Some(t1) = granted.terms.as_ref().and_then(|terms| terms.t1) else { return false };
+        let gap = step.time.since(granted.time);
+        // A new transaction may be one that a person asked for. A try that is not the first says how long the client has been at it.
+        let is_same = step.xid == granted.xid || step.secs > 0 || step.asking == Some(Asking::Rebinding);
+        let half = Span::millis(i64::from(t1).saturating_mul(500));
+        step.ciaddr == granted_address(granted) && is_same && gap >= CROSSING && gap < half
+    }
+
+    fn cite(&mut self, cited: &Cited) {
+        if self.fresh.len() >= CITED {
+            self.fresh.pop();
+        }
+        self.fresh.push(cited.clone());
+    }
+
+    fn claim(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
+        let Some(asked) = self.asked.clone() else { return };
+        let client = asked.client;
+        let server = server_of(&asked).map_or_else(|| "its server".to_owned(), |ip| ip.to_string());
+        let is_sure = self.ignored >= 2 || self.gave_up;
+        let confidence = if is_sure { Confidence::Confirmed } else { Confidence::Likely };
+        let does = match (step.kind, step.asking) {
+            (DhcpKind::Discover, _) => "starts over as if it had heard nothing",
+            (_, Some(Asking::Rebinding)) => "asks everybody as if it had heard nothing",
+            _ => "keeps asking as if it had heard nothing",
+        };
+        let headline = format!(
+            "{client} ({}) renews {} since {}: {server} granted it {} within {}, and the client {does}.",
+            network(asked.domain, cx),
+            asked.ciaddr,
+            self.since.unwrap_or(asked.cited.time).clock(),
+            if self.grants == 1 { "once".to_owned() } else { format!("{} times", self.grants) },
+            self.slowest,
+        );
+        let key = self.claimed.get_or_insert_with(|| Key::new().with("client", client).with("server", &server)).clone();
+        let claim = Claim::new(key, confidence, Severity::Error, headline)
+            .seen(self.since.unwrap_or(asked.cited.time), self.ignored)
+            .at(asked.cited.at.vantage)
+            .number("requests", self.asks)
+            .number("acks", self.grants)
+            .number("ignored", self.ignored)
+            .number("slowest_answer_s", self.slowest.as_secs())
+            .proved_by(std::mem::take(&mut self.fresh))
+            .filter(format!("dhcp.hw.mac_addr == {client} || (eth.addr == {client} && arp)"));
+        cx.raise(told(claim, &asked, cx));
+    }
+}
+
+/// The claim with causes and remedies, by how near to the client the answers were seen.
+fn told(claim: Claim, asked: &DhcpStep, cx: &Context<'_>) -> Claim {
+    let world = cx.world;
+    let is_tap = |id: &_| world.vantage(*id).is_some_and(|v| v.place == Place::Tap);
+    let asked_at = world.dhcp.places(asked.client, asked.talk).iter().find(|id| is_tap(id));
+    let answered_at = world.dhcp.answered_at(asked.client, asked.talk);
+    let claim = match asked_at {
+        Some(tap) if answered_at.contains(tap) => claim
+            .number("seen_at_tap", "yes")
+            .cause("the guest's receive path is dead: what reaches its tap does not reach its network card"),
+        Some(_) => claim
+            .number("seen_at_tap", "no")
+            .cause("the answers are lost on this host: they come in, and do not reach the guest's tap"),
+        None => claim
+            .assuming("whether the answers reached the client's own interface is not known from here; a capture there would tell")
+            .cause("the guest's network card or driver receives nothing; it only sends"),
+    };
+    claim
+        .cause("a filter or security group drops replies from port 67 to port 68")
+        .cause("the UDP checksum of the answers was left for hardware to fill in, and an old client drops them")
+        .cause("the guest's DHCP client is dead at heart: it sends by its timer and reads no more")
+        .step(
+            "see whether the guest still takes anything from its tap (a growing TX dropped says no)",
+            "ip -s link show TAP",
+        )
+        .step(
+            "look whether the answers reach the guest's tap, and with a good checksum",
+            "tcpdump -eni TAP -vv 'udp port 68'",
+        )
+        .step(
+            "take the guest's link down and up, then restart the guest; a longer lease would only hide this",
+            "virsh domif-setlink GUEST TAP down; virsh domif-setlink GUEST TAP up",
+        )
+        .step("see what filters the guest's port", "ebtables -L; iptables-save | grep -i 'dport 68'")
+}
+
+fn granted_address(step: &DhcpStep) -> std::net::Ipv4Addr {
+    if step.yiaddr.is_unspecified() { step.ciaddr } else { step.yiaddr }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::{Say, found, ip, mac, play};
+
+    fn at(said: &[(i64, Say)]) -> Vec<String> {
+        found("DHCP005", &play("bond0", 900_000, said))
+    }
+
+    fn line(levels: &str) -> String {
+        format!("{levels} {} {}", mac(1), ip(9))
+    }
+
+    /// A renewal at each of these milliseconds, granted for a minute 2 ms later.
+    fn granted(at: &[i64]) -> Vec<(i64, Say)> {
+        at.iter().flat_map(|t| [(*t, Say::renew(1)), (t + 2, Say::ack(1, 9).lease(60))]).collect()
+    }
+
+    #[test]
+    fn one_grant_ignored_is_likely_and_two_are_certain() {
+        assert_eq!(at(&granted(&[0])), [""; 0]);
+        assert_eq!(at(&granted(&[0, 4_000])), [line("likely/error Open")]);
+        assert_eq!(at(&granted(&[0, 4_000, 9_000])), [line("confirmed/error Open")]);
+    }
+
+    #[test]
+    fn broadcast_or_a_new_start_after_a_grant_makes_it_certain() {
+        let mut said = granted(&[0]);
+        said.push((14_000, Say::rebind(1)));
+        assert_eq!(at(&said), [line("confirmed/error Open")]);
+        let mut said = granted(&[0, 4_000]);
+        said.push((20_000, Say::discover(1).xid(7)));
+        assert_eq!(at(&said), [line("confirmed/error Open")]);
+    }
+
+    #[test]
+    fn a_renewal_each_half_lease_is_healthy_and_ends_it() {
+        assert_eq!(at(&granted(&[0, 28_000, 57_000, 85_000])), [""; 0]);
+        assert_eq!(at(&granted(&[0, 4_000, 32_000])), [line("likely/error Resolved")]);
+    }
+
+    #[test]
+    fn what_crosses_or_was_asked_for_by_hand_says_nothing() {
+        let crossing = [(0, Say::renew(1)), (3, Say::ack(1, 9).lease(60)), (6, Say::renew(1).xid(8).secs(4))];
+        assert_eq!(at(&crossing), [""; 0]);
+        let mut by_hand = granted(&[0]);
+        by_hand.push((5_000, Say::renew(1).xid(8)));
+        assert_eq!(at(&by_hand), [""; 0]);
+        by_hand[2] = (5_000, Say::renew(1).xid(8).secs(5));
+        assert_eq!(at(&by_hand), [line("likely/error Open")]);
+    }
+}
