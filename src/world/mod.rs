@@ -31,7 +31,7 @@ pub use origin::{Origin, Reach};
 pub use pile::Pile;
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Role, Station, Stations};
-pub use tcp::{Flows, Segment, Unseen, View};
+pub use tcp::{Flows, OneSided, Segment, Unseen, View};
 
 use std::sync::Arc;
 
@@ -74,8 +74,8 @@ pub enum Derived {
     ClockJumped(Jump),
     /// A frame that no wire carries as it stands: the card was to cut it, or the kernel has put it together.
     SuperFrame(Cited),
-    /// A vantage shows many segments and nothing of the other direction.
-    OneDirection(VantageId),
+    /// A vantage shows many segments and nothing of the other direction: of one connection, or of all.
+    OneDirection(OneSided),
     /// Data was acknowledged that the capture does not hold.
     DataUnseen(Unseen),
     /// A packet in two tags or more reached its receiver: it was acknowledged, or answered.

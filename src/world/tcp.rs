@@ -6,6 +6,7 @@ mod sequence;
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 
 use sequence::{Missing, OUT_OF_ORDER, Sequence};
 
@@ -49,6 +50,20 @@ pub struct Unseen {
     pub bytes: u32,
 }
 
+/// A vantage shows many segments with payload of one end of a connection, and nothing of the other.
+#[derive(Clone, Debug)]
+pub struct OneSided {
+    /// The last of those segments.
+    pub cited: Cited,
+    /// Who sent them.
+    pub from: IpAddr,
+    /// Who received them, and is not heard.
+    pub to: IpAddr,
+    flow: FlowKey,
+    /// Whether the lower end of the connection is the one that is not heard.
+    is_low: bool,
+}
+
 /// What one vantage shows of all connections.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
@@ -56,7 +71,7 @@ pub struct View {
     pub vantage: VantageId,
     /// Segments with payload.
     pub segments: u64,
-    /// Whether both ends of any connection were heard.
+    /// Whether both ends of any connection were heard; where several vantages together show both directions, that counts.
     pub is_two_way: bool,
     /// Super-frames.
     pub super_frames: u64,
@@ -84,7 +99,7 @@ pub struct Segment {
 }
 
 /// Both ends, the lower first, and the vantage: in words that are quick to compare and to hash, which is done for every segment.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct FlowKey {
     /// Of IPv6 two words an address; of IPv4 one word for both.
     addresses: [u64; 4],
@@ -114,6 +129,11 @@ impl FlowKey {
         };
         let ports = if is_low { [from, to] } else { [to, from] };
         (Self { addresses, ports, lane: vantage.lane, is_v6, interface: vantage.interface }, is_low)
+    }
+
+    /// The same connection at another vantage.
+    const fn at(self, vantage: VantageId) -> Self {
+        Self { lane: vantage.lane, interface: vantage.interface, ..self }
     }
 }
 
@@ -148,6 +168,8 @@ struct End {
     mss: Option<u16>,
     /// Bytes of options in its data segments; they are taken from the MSS.
     options: u16,
+    /// Its segments with payload before the other end was heard.
+    alone: u16,
     sequence: Sequence,
 }
 
@@ -170,6 +192,7 @@ impl Default for End {
             small_len: 0,
             mss: None,
             options: 0,
+            alone: 0,
             sequence: Sequence::default(),
         }
     }
@@ -212,6 +235,13 @@ impl Flows {
         self.views.iter().find(|view| view.vantage == vantage)
     }
 
+    /// Whether the end that was not heard was heard after all: here since, or at another vantage.
+    pub fn hears_back(&self, one_sided: &OneSided) -> bool {
+        let flow_at = |view: &View| self.table.peek(&one_sided.flow.at(view.vantage));
+        let is_heard = |Flow { ends: [low, high] }: &Flow| if one_sided.is_low { low } else { high }.is_heard();
+        self.views.iter().filter_map(flow_at).any(is_heard)
+    }
+
     fn note(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
         let Some(ip) = frame.layers.inner_ip() else { return };
         let (key, is_low) = FlowKey::of(frame.at.vantage, &ip, tcp);
@@ -228,7 +258,7 @@ impl Flows {
             }
         };
         let Some(view) = view else { return };
-        view.is_two_way |= peer.heard != Timestamp::MIN;
+        view.is_two_way |= peer.is_heard();
         if tcp.is_syn() {
             own.mss = tcp.mss().or(own.mss);
         }
@@ -247,9 +277,10 @@ impl Flows {
             return;
         }
         view.segments = view.segments.saturating_add(1);
-        if view.segments == self.one_direction && !view.is_two_way {
-            out.push(Derived::OneDirection(frame.at.vantage));
-        }
+        let is_alone = !peer.is_heard();
+        own.alone = own.alone.saturating_add(is_alone.into());
+        let is_one_sided = (view.segments == self.one_direction && !view.is_two_way)
+            || (is_alone && u64::from(own.alone) == self.one_direction);
         let headers = ip.packet_len().saturating_sub(payload);
         own.options = u16::try_from(tcp.header_len().saturating_sub(20)).unwrap_or(0);
         // What an end may send in one segment: the smaller of both announcements, less its own options (RFC 6691).
@@ -291,10 +322,24 @@ impl Flows {
             delivered: own.delivered,
             is_peer_alive: peer.heard >= first,
         });
+        if is_one_sided {
+            let cited = Cited::of(frame);
+            let one_sided = OneSided { cited, from: ip.src(), to: ip.dst(), flow: key, is_low: !is_low };
+            if !self.hears_back(&one_sided) {
+                out.push(Derived::OneDirection(one_sided));
+            } else if let Some(view) = self.views.iter_mut().find(|view| view.vantage == frame.at.vantage) {
+                view.is_two_way = true;
+            }
+        }
     }
 }
 
 impl End {
+    /// Whether it sent anything.
+    fn is_heard(&self) -> bool {
+        self.heard != Timestamp::MIN
+    }
+
     /// This end sent a segment: how often so far, and when first. Only what wears two tags is remembered.
     fn sent(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, payload: u32, packet_len: u32) -> (u32, Timestamp) {
         let (seq, end) = (tcp.seq(), tcp.seq().wrapping_add(payload));

@@ -2,7 +2,7 @@
 
 use super::super::dhcp::discover;
 use super::super::tcp::{End, Talk, Who};
-use super::super::{GUEST, GUEST_IP, NEIGHBOUR, Pcapng, SERVER, SERVER_IP, Shot, at, pcap, pcap_cut};
+use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, Pcapng, SERVER, SERVER_IP, Shot, at, pcap, pcap_cut};
 use super::dhcp::{self, in_order, leased, others};
 use super::{Case, c_tags, case, echo};
 
@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
         case("cap/snap-length-cuts-dhcp", "bond0.pcap", pcap_cut(96, asking())),
         case("cap/snap-length-cuts-a-tag", "eth0.pcap", pcap(cut_in_the_tag())),
         case("cap/one-direction", "bond0.pcap", pcap(one_direction())),
+        case("cap/one-direction-of-a-pair", "eth0.pcap", pcap(one_direction_of_a_pair())),
         case("cap/super-frames", "bond0.pcap", pcap(download(1_460))),
         case("cap/clock-jumps-back", "bond0.pcap", pcap(jump_back())),
         case("cap/clock-leaps-ahead-and-back", "bond0.pcap", pcap(leap())),
@@ -77,6 +78,19 @@ fn one_direction() -> Vec<Shot> {
         talk.say(0.05 * f64::from(i), Who::Called, 16);
     }
     talk.shots()
+}
+
+/// One member of a bond: it carries the neighbour's upload, whose acknowledgements come in by the other member; pings come and go.
+fn one_direction_of_a_pair() -> Vec<Shot> {
+    let neighbour = End { mac: NEIGHBOUR, ip: NEIGHBOUR_IP, port: 40_000 };
+    let mut upload = Talk::midway(neighbour, End { port: 443, ..CLIENT }, &c_tags(&[100]));
+    for i in 0..205 {
+        upload.say(0.01 * f64::from(i), Who::Caller, 16);
+    }
+    in_order(vec![
+        upload.shots(),
+        Talk::midway(CLIENT, SERVICE, &c_tags(&[100])).exchange(0.5, Who::Caller, 81).shots(),
+    ])
 }
 
 /// A download in one tag with segmentation left to the card: buffers of five segments, all acknowledged.

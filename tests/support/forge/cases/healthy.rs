@@ -22,6 +22,7 @@ pub fn cases() -> Vec<Case> {
         case("healthy/provider-bridging-jumbo", "bond0.pcap", pcap(both_ways(&service, 8_960))),
         case("healthy/begun-in-mid-connection", "bond0.pcap", pcap(begun_in_mid_connection())),
         case("healthy/two-taps-put-together", "span.pcap", pcap(two_taps())),
+        Case { folder: "healthy/two-taps-in-two-files", files: two_files() },
         case("healthy/tcp-in-fragments", "bond0.pcap", pcap(tcp_in_fragments())),
         case("healthy/lacp-lldp-garp", "eth0.pcap", pcap(neighbours())),
         case("healthy/switch-pvst", "bond0.pcap", pcap(switch_pvst())),
@@ -73,6 +74,16 @@ fn two_taps() -> Vec<Shot> {
         talk.shots().into_iter().map(|s| if is_late(&s) { s.later(40_000) } else { s }).collect();
     shots.sort_by_key(Shot::nanos);
     shots
+}
+
+/// One tap a direction, a file each: together they show both.
+fn two_files() -> Vec<(&'static str, Vec<u8>)> {
+    let mut talk = Talk::midway(CLIENT, SERVICE, &c_tags(&[100]));
+    for i in 0..210 {
+        talk.exchange(0.01 * f64::from(i), Who::Called, 16).exchange(0.01 * f64::from(i) + 0.005, Who::Caller, 16);
+    }
+    let (up, down) = talk.shots().into_iter().partition(|shot| shot.source() == GUEST);
+    vec![("span-down.pcap", pcap(down)), ("span-up.pcap", pcap(up))]
 }
 
 /// A sender that lets its packets be fragmented: each segment travels in two, and both arrive.
