@@ -20,6 +20,8 @@ pub struct Settings {
     pub dhcp: Dhcp,
     /// Spanning tree.
     pub stp: Stp,
+    /// Links: what arrives, and carriers.
+    pub link: Link,
     /// The capture itself.
     pub capture: Capture,
 }
@@ -111,6 +113,30 @@ pub struct Stp {
     pub appliances: Vec<crate::value::Mac>,
     /// Seconds without a BPDU after which a guest has stopped.
     pub resolve_s: i64,
+    /// Seconds without any frame that make a link silent after a guest's BPDU: a guard acts within one.
+    pub silence_s: i64,
+    /// Seconds after a BPDU in which the last frame must have arrived for the silence to be its work.
+    pub silence_within_s: i64,
+    /// Frames that must have arrived in the 10 s before.
+    pub silence_frames: u32,
+}
+
+/// Links.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Link {
+    /// Seconds without any frame that make a link silent.
+    pub silence_s: i64,
+    /// Percent of the 30 s before in which a frame must have arrived: what is heard now and then only is not missed.
+    pub steady_percent: u32,
+    /// Questions of this host and its guests without an answer that prove that the link is cut off.
+    pub questions: u32,
+    /// Hosts that must have asked them.
+    pub askers: usize,
+    /// Frames that end a silence, or half of what used to come in 10 s where that is less.
+    pub restored_frames: u32,
+    /// Seconds in which they must come.
+    pub restored_s: i64,
 }
 
 /// The capture itself.
@@ -176,7 +202,20 @@ impl Default for Stp {
             "fa:16:3e", "52:54:00", "00:16:3e", "d0:0d", "00:0c:29", "00:50:56", "00:05:69", "00:15:5d", "08:00:27",
             "00:1a:4a", "56:6f",
         ];
-        Self { guest_prefixes: prefixes.map(str::to_owned).to_vec(), appliances: Vec::new(), resolve_s: 60 }
+        Self {
+            guest_prefixes: prefixes.map(str::to_owned).to_vec(),
+            appliances: Vec::new(),
+            resolve_s: 60,
+            silence_s: 3,
+            silence_within_s: 5,
+            silence_frames: 10,
+        }
+    }
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { silence_s: 10, steady_percent: 80, questions: 3, askers: 2, restored_frames: 10, restored_s: 5 }
     }
 }
 
@@ -194,6 +233,15 @@ impl Sightings {
 }
 
 impl Stp {
+    /// Whether `mac` is that of a tap by libvirt's habit: fe, then the last five bytes of an address with a guest's prefix.
+    pub fn is_tap_of_guest(&self, mac: crate::value::Mac) -> bool {
+        let text = mac.to_string();
+        let is_of = |prefix: &String| {
+            prefix.get(2..).is_some_and(|rest| rest.len() > 3 && text.get(2..).is_some_and(|t| t.starts_with(rest)))
+        };
+        text.starts_with("fe:") && self.guest_prefixes.iter().any(is_of)
+    }
+
     /// Whether `mac` has a prefix that hypervisors give to guests, and is not a declared appliance.
     pub fn is_guest_prefix(&self, mac: crate::value::Mac) -> bool {
         let text = mac.to_string();

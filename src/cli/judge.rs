@@ -86,6 +86,10 @@ impl Judgement {
                 self.engine.drops(&drops);
                 Progress::Other
             }
+            Item::Ended(lane, until) => {
+                self.engine.ended(lane, until);
+                Progress::Other
+            }
             Item::Tick(time) => {
                 self.engine.tick(time);
                 Progress::Idle(time)

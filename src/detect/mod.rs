@@ -12,6 +12,7 @@
 
 pub mod cap;
 pub mod dhcp;
+pub mod host;
 pub mod mtu;
 mod stacking;
 pub mod stp;
@@ -62,6 +63,8 @@ pub enum Needs {
     Frames,
     /// A vantage whose frames begin with an Ethernet header: a cooked one has lost tags and destinations.
     Ethernet,
+    /// What the host says about itself: no packet shows it.
+    Host,
 }
 
 /// A family of rules.
@@ -76,7 +79,8 @@ pub struct Family {
 }
 
 /// All families, in the order of the catalogue.
-pub static FAMILIES: &[&Family] = &[&vlan::FAMILY, &mtu::FAMILY, &dhcp::FAMILY, &stp::FAMILY, &cap::FAMILY];
+pub static FAMILIES: &[&Family] =
+    &[&vlan::FAMILY, &mtu::FAMILY, &dhcp::FAMILY, &stp::FAMILY, &host::FAMILY, &cap::FAMILY];
 
 /// All rules, in the order of the catalogue.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {

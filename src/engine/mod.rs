@@ -114,6 +114,11 @@ impl Engine {
         self.hear(&Event::Tick(time), time);
     }
 
+    /// Hears that nothing more comes from `lane`, whose capture went on until `until` if that is known.
+    pub fn ended(&mut self, lane: u16, until: Option<Timestamp>) {
+        self.hear(&Event::Ended { lane, until }, self.now);
+    }
+
     /// The capture ended, `end` being when it stopped if that is known. With `is_final` it is complete, and all deadlines fire.
     pub fn finish(mut self, inputs: Vec<Input>, end: Option<Timestamp>, is_final: bool) -> Report {
         if let Some(end) = end {
@@ -232,7 +237,10 @@ impl Engine {
         let rule = &slot.entry.rule;
         for said in std::mem::take(&mut self.said) {
             let change = match said {
-                Said::Raise(claim) => self.ledger.raise(rule, *claim, self.now),
+                Said::Raise(mut claim) => {
+                    claim.uplink = claim.uplink.or_else(|| self.world.uplink(claim.vantage?));
+                    self.ledger.raise(rule, *claim, self.now)
+                }
                 Said::Resolve(key, why) => self.ledger.resolve(rule, &key, &why, self.now),
                 Said::Absorb(key, why) => self.ledger.absorb(rule, &key, &why, self.now),
                 Said::Pending(what, since) => {
@@ -255,6 +263,8 @@ impl Engine {
             let why = match entry.needs {
                 Needs::Frames => None,
                 Needs::Ethernet if has_ethernet => None,
+                Needs::Host if self.world.host.is_known() => None,
+                Needs::Host => Some("no facts about the host were given (--host)"),
                 Needs::Ethernet => Some("no vantage whose frames begin with an Ethernet header"),
             };
             match why {

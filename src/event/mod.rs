@@ -21,4 +21,11 @@ pub enum Event<'a> {
     Lost(&'a Drops),
     /// No lane will say anything earlier than this any more.
     Tick(Timestamp),
+    /// A lane has ended.
+    Ended {
+        /// Which.
+        lane: u16,
+        /// Until when its capture went on, where it tells.
+        until: Option<Timestamp>,
+    },
 }

@@ -43,6 +43,8 @@ pub struct Claim {
     pub vantage: Option<VantageId>,
     /// The stretch of its vantage's capture that it puts in doubt: nothing that overlaps it is more than `likely`.
     pub doubted: Option<(Timestamp, Timestamp)>,
+    /// The bond or card through which the host reaches the network from there; found by the vantage where it is not told.
+    pub uplink: Option<String>,
     /// Whether it takes back part of what was claimed before: then it may lower the severity.
     pub corrects: bool,
 }
@@ -109,6 +111,7 @@ impl Claim {
             assumptions: Vec::new(),
             vantage: None,
             doubted: None,
+            uplink: None,
             corrects: false,
         }
     }
@@ -138,6 +141,13 @@ impl Claim {
     #[must_use]
     pub fn at(mut self, vantage: VantageId) -> Self {
         self.vantage = Some(vantage);
+        self
+    }
+
+    /// About what lies behind `uplink`, a bond or a card.
+    #[must_use]
+    pub fn behind(mut self, uplink: impl Into<String>) -> Self {
+        self.uplink = Some(uplink.into());
         self
     }
 

@@ -201,6 +201,7 @@ impl Finding {
             remedy: Vec::new(),
             assumptions: Vec::new(),
             vantage: claim.vantage,
+            uplink: claim.uplink.clone(),
             explains: Vec::new(),
             explained_by: None,
         };

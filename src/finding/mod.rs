@@ -102,6 +102,8 @@ pub struct Finding {
     pub assumptions: Vec<String>,
     /// Where it was seen first.
     pub vantage: Option<VantageId>,
+    /// The bond or card through which the host reaches the network from there.
+    pub uplink: Option<String>,
     /// Findings that this one explains, by number.
     pub explains: Vec<u32>,
     /// The finding that explains this one, by number.

@@ -1,25 +1,50 @@
 //! Which finding explains which (findings.md, part K). Run once, over all findings, when the books are closed.
 
 use super::{Finding, State};
+use crate::value::Span;
 
 /// One relation: a finding of code `root` explains one of code `symptom` when the named parts of their keys agree.
 struct Relation {
     root: &'static str,
     symptom: &'static str,
     shared: &'static [&'static str],
+    /// Whether both must lie behind the same uplink.
+    is_behind: bool,
+    /// Seconds that the symptom's first evidence may lie before and after the root's; any where it is not told.
+    within: Option<(i64, i64)>,
 }
 
-/// The relations whose codes exist, in the order in which ties are decided.
+/// What a link that is silent makes unanswered (R6): everything of hosts behind it.
+const UNANSWERED: &[&str] = &[
+    "DHCP001", "DHCP003", "DHCP004", "DHCP006", "ARP002", "ARP003", "TCP001", "TCP002", "IP002", "HOST002", "SVC001",
+    "SVC004", "SVC005", "DHCP601", "DHCP602", "DHCP603", "RA002", "STP013",
+];
+/// What a guard that shuts a port takes with it (R5).
+const SHUT: &[&str] = &["HOST003", "HOST004", "HOST005", "LACP001", "LACP003"];
+
+/// The relations, in the order in which ties are decided; a code that does not exist explains nothing and is never explained.
 ///
 /// R1 is turned round against the catalogue's table: the overflow is what an operator must hear of, and an exit code that
 /// counts roots must count it; the stacked VLAN stands under it as its precondition and the overflow's causes name it.
-const RELATIONS: &[Relation] = &[
-    Relation { root: "MTU001", symptom: "VLAN001", shared: &["interface", "outer"] },
-    // A client asks everybody because its own server did not answer, or because it did not hear the answer.
-    Relation { root: "DHCP004", symptom: "DHCP006", shared: &["client"] },
-    Relation { root: "DHCP005", symptom: "DHCP006", shared: &["client"] },
-    Relation { root: "STP001", symptom: "STP008", shared: &["mac"] },
-];
+fn relations() -> Vec<Relation> {
+    let by_key = |root, symptom, shared| Relation { root, symptom, shared, is_behind: false, within: None };
+    let behind = |root, symptom, within| Relation { root, symptom, shared: &[], is_behind: true, within: Some(within) };
+    let mut relations = vec![
+        by_key("MTU001", "VLAN001", &["interface", "outer"]),
+        // A client asks everybody because its own server did not answer, or because it did not hear the answer.
+        by_key("DHCP004", "DHCP006", &["client"]),
+        by_key("DHCP005", "DHCP006", &["client"]),
+        by_key("STP001", "STP008", &["mac"]),
+        // R4: the silence names the sender of the BPDU before it.
+        by_key("STP001", "STP002", &["mac"]),
+        by_key("STP011", "STP002", &["mac"]),
+    ];
+    // R5: 95 s is what slow LACP takes to time out, and a little.
+    relations.extend(SHUT.iter().map(|symptom| behind("STP002", *symptom, (1, 95))));
+    relations.push(behind("HOST005", "HOST003", (15, 15)));
+    relations.extend(UNANSWERED.iter().map(|symptom| behind("HOST003", *symptom, (1, i64::MAX))));
+    relations
+}
 
 /// Links causes to effects, numbers the findings, and puts them in the order of the report: roots by severity and confidence,
 /// then by first evidence; each followed by what it explains.
@@ -28,7 +53,7 @@ pub fn relate(mut findings: Vec<Finding>) -> Vec<Finding> {
     for (id, finding) in (1..).zip(findings.iter_mut()) {
         finding.id = id;
     }
-    for relation in RELATIONS {
+    for relation in relations() {
         let roots: Vec<_> = findings.iter().filter(|f| f.rule.code == relation.root).cloned().collect();
         for symptom in findings.iter_mut().filter(|f| f.rule.code == relation.symptom && f.explained_by.is_none()) {
             symptom.explained_by = roots.iter().find(|root| relation.holds(root, symptom)).map(|root| root.id);
@@ -49,6 +74,11 @@ impl Relation {
                 .shared
                 .iter()
                 .all(|part| root.key.part(part).is_some() && root.key.part(part) == symptom.key.part(part))
+            && (!self.is_behind || root.uplink.is_some() && root.uplink == symptom.uplink)
+            && self.within.is_none_or(|(before, after)| {
+                symptom.first >= root.first.after(Span::secs(before).times(-1))
+                    && symptom.first <= root.first.after(Span::secs(after))
+            })
     }
 }
 
@@ -60,13 +90,19 @@ fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
     let (roots, mut symptoms): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| f.explained_by.is_none());
     let mut ordered = Vec::new();
     for root in roots {
-        let id = root.id;
-        ordered.push(root);
-        let (mine, rest) = symptoms.into_iter().partition(|s| s.explained_by == Some(id));
-        ordered.extend::<Vec<_>>(mine);
-        symptoms = rest;
+        place(root, &mut symptoms, &mut ordered);
     }
-    // A symptom of a symptom stands at the end rather than nowhere.
     ordered.extend(symptoms);
     ordered
+}
+
+/// A finding, then each that it explains with those that these explain.
+fn place(finding: Finding, symptoms: &mut Vec<Finding>, ordered: &mut Vec<Finding>) {
+    let id = finding.id;
+    ordered.push(finding);
+    let (mine, rest): (Vec<_>, Vec<_>) = std::mem::take(symptoms).into_iter().partition(|s| s.explained_by == Some(id));
+    *symptoms = rest;
+    for symptom in mine {
+        place(symptom, symptoms, ordered);
+    }
 }

@@ -73,6 +73,8 @@ pub enum Item<'a> {
     Frame(Record<'a>, VantageId, LinkType, Timestamp),
     /// Nothing is there now, and nothing earlier than this will come: time to wait, or to stop.
     Tick(Timestamp),
+    /// A lane has ended; until when its capture went on, where it tells.
+    Ended(u16, Option<Timestamp>),
 }
 
 /// What to wait for when nothing is there.
@@ -199,6 +201,12 @@ impl Lane {
         }
     }
 
+    /// When its capture says that it ended; live ones end at `until`.
+    fn end(&self, until: Option<Timestamp>) -> Option<Timestamp> {
+        let told = || self.source.interfaces().iter().filter_map(|i| i.end).max();
+        until.or_else(|| told().map(|end| end.after(self.offset)))
+    }
+
     fn describe(&self, interface: &Interface, of: usize) -> Vantage {
         let named = interface.name.clone().filter(|name| !name.is_empty() && (of > 1 || self.vantage.is_none()));
         let name = match (named, &self.vantage) {
@@ -310,6 +318,9 @@ impl Merge {
             if is_asked(lane.state) {
                 lane.fill(self.until);
                 lane.news(at, &mut self.queued);
+                if lane.state == State::Ended {
+                    self.queued.push_back(Item::Ended(at, lane.end(self.until)));
+                }
             }
         }
     }
@@ -352,13 +363,7 @@ impl Merge {
             Outcome {
                 format: lane.source.format(),
                 links,
-                end: until.or(lane
-                    .source
-                    .interfaces()
-                    .iter()
-                    .filter_map(|i| i.end)
-                    .max()
-                    .map(|end| end.after(lane.offset))),
+                end: lane.end(until),
                 name: lane.name,
                 path: lane.path,
                 frames: lane.frames,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Fact, Guest, Link, LinkKind, Stamped};
-use crate::value::{Mac, Outside, TagStack, Tpid, Vid};
+use crate::value::{Mac, Outside, TagStack, Timestamp, Tpid, Vid};
 
 /// Entries of each kind that are held.
 const MOST: usize = 100_000;
@@ -19,6 +19,8 @@ pub struct Host {
     fdb: BTreeMap<Mac, String>,
     guests: BTreeMap<Mac, Guest>,
     missing: BTreeMap<String, String>,
+    /// Links that had a carrier and lost it while they were up, and when.
+    lost: BTreeMap<String, Timestamp>,
 }
 
 /// A VLAN device on a VLAN device.
@@ -43,11 +45,13 @@ impl Host {
     pub fn learn(&mut self, fact: &Stamped<Fact>) {
         match &fact.what {
             Fact::Link(link) if self.links.len() < MOST => {
+                self.note_carrier(link, fact.time);
                 self.links.insert(link.name.raw().to_owned(), link.clone());
             }
             Fact::LinkGone { name } => {
                 let name = name.raw();
                 self.links.remove(name);
+                self.lost.remove(name);
                 self.ports.remove(name);
                 self.fdb.retain(|_, port| port != name);
                 self.guests.retain(|_, guest| guest.tap.as_ref().is_none_or(|tap| tap.raw() != name));
@@ -131,6 +135,85 @@ impl Host {
         self.link(name)?.master.as_ref()
     }
 
+    /// When the link called `name` lost its carrier, if it has none now, had one before, and nobody switched it off.
+    pub fn carrier_lost(&self, name: &str) -> Option<Timestamp> {
+        self.lost.get(name).copied()
+    }
+
+    /// The members of the bond called `name`, in order of name.
+    pub fn members(&self, name: &str) -> Vec<&Link> {
+        let is_bond = self.link(name).is_some_and(|link| link.kind == LinkKind::Bond);
+        let is_member = |link: &&Link| is_bond && link.master.as_ref().is_some_and(|master| master.raw() == name);
+        self.links.values().filter(is_member).collect()
+    }
+
+    /// When the last of all carriers of the uplink `name` was lost: its own, or those of every member that is switched on.
+    pub fn cut_off(&self, name: &str) -> Option<Timestamp> {
+        let mut members = self.members(name);
+        members.retain(|link| link.up != Some(false));
+        if members.is_empty() {
+            return self.carrier_lost(name);
+        }
+        members
+            .into_iter()
+            .map(|link| self.carrier_lost(link.name.raw()))
+            .collect::<Option<Vec<_>>>()?
+            .into_iter()
+            .max()
+    }
+
+    /// The bond or card through which the device `name` reaches the network: itself, its bond, what carries it, or the bridge's port that leads out.
+    pub fn uplink(&self, name: &str) -> Option<String> {
+        let mut at = self.link(name)?;
+        for _ in 0..DEEPEST {
+            let bond =
+                at.master.as_ref().and_then(|master| self.link(master.raw())).filter(|m| m.kind == LinkKind::Bond);
+            at = match (at.kind, bond) {
+                (LinkKind::Bond, _) => return Some(at.name.raw().to_owned()),
+                (LinkKind::Nic, None) => return Some(at.name.raw().to_owned()),
+                (LinkKind::Nic, Some(bond)) => bond,
+                (LinkKind::Vlan, _) => self.link(at.lower.as_ref()?.raw())?,
+                (LinkKind::Bridge, _) => self.way_out(at.name.raw())?,
+                _ => self.link(self.bridge_of(at.name.raw())?)?,
+            };
+        }
+        None
+    }
+
+    /// The bridge that `port` belongs to.
+    fn bridge_of(&self, port: &str) -> Option<&str> {
+        self.ports.get(port).map(String::as_str).or_else(|| self.master(port).map(Outside::raw))
+    }
+
+    /// Ports of the bridge called `name`, in order of name.
+    pub fn bridge_ports(&self, name: &str) -> Vec<&Link> {
+        self.links.values().filter(|link| self.bridge_of(link.name.raw()) == Some(name)).collect()
+    }
+
+    /// All bridges, in order of name.
+    pub fn bridges(&self) -> impl Iterator<Item = &Link> {
+        self.links.values().filter(|link| link.kind == LinkKind::Bridge)
+    }
+
+    /// The port of a bridge that leads to the network.
+    fn way_out(&self, bridge: &str) -> Option<&Link> {
+        let leads_out = |link: &&Link| matches!(link.kind, LinkKind::Bond | LinkKind::Nic | LinkKind::Vlan);
+        self.bridge_ports(bridge).into_iter().find(leads_out)
+    }
+
+    fn note_carrier(&mut self, link: &Link, time: Option<Timestamp>) {
+        let name = link.name.raw();
+        if link.carrier != Some(false) || link.up == Some(false) {
+            self.lost.remove(name);
+            return;
+        }
+        let had_one =
+            self.links.get(name).is_some_and(|before| before.carrier != Some(false) && before.up != Some(false));
+        if let (true, Some(time)) = (had_one, time) {
+            self.lost.insert(name.to_owned(), time);
+        }
+    }
+
     /// The port of a guest behind which `mac` lives: told, learned by a bridge, or a tap that bears the guest's address with fe in front.
     pub fn guest_port(&self, mac: Mac) -> Option<String> {
         if let Some(guest) = self.guests.get(&mac) {
@@ -158,8 +241,7 @@ impl Host {
 
     /// Whether the bridge that `port` belongs to takes part in spanning tree; `None` where nothing tells.
     pub fn bridge_speaks_stp(&self, port: &str) -> Option<bool> {
-        let bridge = self.ports.get(port).map(String::as_str).or_else(|| self.master(port).map(Outside::raw))?;
-        self.link(bridge)?.stp
+        self.link(self.bridge_of(port)?)?.stp
     }
 
     /// Guests on this host, as far as the host tells.

@@ -10,6 +10,7 @@
     )
 )]
 
+mod arrivals;
 mod clock;
 mod dhcp;
 mod domain;
@@ -22,6 +23,7 @@ mod stations;
 mod tally;
 mod tcp;
 
+pub use arrivals::{Arrivals, Questions, Silence};
 pub use clock::{Clocks, Jump};
 pub use dhcp::{Asked, Asking, DhcpStep, DhcpTalks, Lease, TalkId, Terms};
 pub use domain::{DomainId, Domains};
@@ -35,9 +37,9 @@ pub use tcp::{Flows, OneSided, Segment, Unseen, View};
 
 use std::sync::Arc;
 
-use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Stamped, Vantage, VantageId};
+use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Place, Stamped, Vantage, VantageId};
 use crate::finding::{Cited, Tally};
-use crate::settings::Settings;
+use crate::settings::{Settings, Stp};
 use crate::value::{Fingerprint, Mac, TagStack, Timestamp};
 use crate::wire::Kinds;
 
@@ -84,6 +86,10 @@ pub enum Derived {
     EchoLost(Passed),
     /// A message of a DHCP conversation.
     Dhcp(Arc<DhcpStep>),
+    /// Nothing arrives at an uplink; told again when it has lasted.
+    Silent(Box<Silence>),
+    /// Frames arrive at an uplink again, which was silent since then.
+    Restored(VantageId, Timestamp),
 }
 
 /// A packet that passed a vantage.
@@ -131,6 +137,8 @@ pub struct World {
     pub sightings: Sightings,
     /// Networks, told apart by their tags.
     pub domains: Domains,
+    /// What arrives at each uplink.
+    pub arrivals: Arrivals,
     /// What the host says of itself.
     pub host: Host,
     /// Who was seen, in which role.
@@ -142,6 +150,7 @@ pub struct World {
     /// Who asked for an address, and who answered.
     pub dhcp: DhcpTalks,
     tally: tally::Counter,
+    stp: Stp,
 }
 
 impl World {
@@ -152,18 +161,21 @@ impl World {
             clocks: Clocks::new(settings),
             sightings: Sightings::new(settings),
             domains: Domains::new(settings),
+            arrivals: Arrivals::new(settings),
             host: Host::default(),
             stations: Stations::new(settings),
             flows: Flows::new(settings),
             echoes: Echoes::default(),
             dhcp: DhcpTalks::new(settings),
             tally: tally::Counter::default(),
+            stp: settings.stp.clone(),
         }
     }
 
     /// A vantage is there from now on.
     pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
         self.sightings.add_vantage(id, &vantage);
+        self.arrivals.add_vantage(id, &vantage);
         match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
             Ok(_) => {}
             Err(at) => self.vantages.insert(at, (id, vantage)),
@@ -187,11 +199,64 @@ impl World {
         self.vantage(id).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
     }
 
+    /// The bond or card through which the host reaches the network from `id`; `None` where nothing tells.
+    pub fn uplink(&self, id: VantageId) -> Option<String> {
+        let vantage = self.vantage(id)?;
+        if !matches!(vantage.place, Place::Bond | Place::Nic | Place::Vlan | Place::Bridge | Place::Tap) {
+            return None;
+        }
+        if let Some(told) = self.host.uplink(vantage.name.raw()) {
+            return Some(told);
+        }
+        // Without facts: the one bond that was captured, else the one card.
+        let one = |place: Place| {
+            let mut names = self.vantages.iter().filter(|(_, v)| v.place == place).map(|(_, v)| v.name.raw());
+            let first = names.next()?;
+            names.all(|name| name == first).then(|| first.to_owned())
+        };
+        match vantage.place {
+            Place::Bond => Some(vantage.name.raw().to_owned()),
+            Place::Nic => one(Place::Bond).or_else(|| Some(vantage.name.raw().to_owned())),
+            _ => one(Place::Bond).or_else(|| one(Place::Nic)),
+        }
+    }
+
+    /// Whether `id` is a member of a bond that was captured itself.
+    pub fn is_member(&self, id: VantageId) -> bool {
+        let Some(vantage) = self.vantage(id).filter(|v| v.place == Place::Nic) else { return false };
+        let uplink = self.uplink(id);
+        let is_captured =
+            self.vantages.iter().any(|(_, v)| v.place == Place::Bond && Some(v.name.raw()) == uplink.as_deref());
+        is_captured && uplink.as_deref() != Some(vantage.name.raw())
+    }
+
+    /// Guests on this host: as the host tells, or as many as taps were captured.
+    pub fn guests(&self) -> usize {
+        let taps: std::collections::BTreeSet<&str> =
+            self.vantages.iter().filter(|(_, v)| v.place == Place::Tap).map(|(_, v)| v.name.raw()).collect();
+        self.host.guests().max(taps.len())
+    }
+
+    /// Whether `packet` was seen first inside this host: it goes out.
+    fn came_from_inside(&self, packet: Option<Fingerprint>) -> bool {
+        let first = packet.and_then(|packet| self.sightings.journey(packet).first());
+        let place = first.and_then(|s| self.vantage(s.at.vantage)).map(|v| v.place);
+        matches!(place, Some(Place::Tap | Place::Guest | Place::Bridge | Place::Vlan))
+    }
+
     /// Who sent the packet that `seen` is a sighting of, as far as its sightings so far and the host tell.
-    pub fn origin(&self, mac: Mac, packet: Option<Fingerprint>, first: Sighting, settings: &Settings) -> Origin {
+    pub fn origin(
+        &self,
+        mac: Mac,
+        packet: Option<Fingerprint>,
+        first: Sighting,
+        domain: DomainId,
+        settings: &Settings,
+    ) -> Origin {
         let journey = packet.map_or(&[][..], |packet| self.sightings.journey(packet));
         let journey = if journey.is_empty() { std::slice::from_ref(&first) } else { journey };
-        origin::origin(mac, journey, &self.vantages, &self.host, &settings.stp)
+        let station = self.stations.station(mac, domain, &self.domains);
+        origin::origin(mac, journey, station, (&self.vantages, &self.host, &settings.stp))
     }
 
     /// Remembers `event`; what it means comes back as the observation of it, what follows goes to `out`.
@@ -205,6 +270,9 @@ impl World {
                 if let Some(twin) = packet.and_then(|p| self.sightings.earlier_domain(p, domain)) {
                     self.domains.join(domain, twin);
                 }
+                let is_ours = !is_first && frame.direction == Direction::Unknown && self.came_from_inside(packet);
+                let is_doubtful = arrivals::is_doubtful(frame, &self.stp);
+                self.arrivals.note(frame, is_ours, is_doubtful, out);
                 let seen = Seen { frame, domain, packet };
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
                 self.track(&observation, frame.layers.kinds(), out);
@@ -220,6 +288,10 @@ impl World {
                 Some(Heard::Lost(drops))
             }
             Event::Tick(_) => None,
+            Event::Ended { lane, until } => {
+                self.arrivals.end(*lane, *until);
+                None
+            }
         }
     }
 
@@ -257,7 +329,8 @@ impl World {
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
         let domains = &self.domains;
-        let trackers: [&mut dyn Tracker; 4] = [&mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp];
+        let trackers: [&mut dyn Tracker; 5] =
+            [&mut self.arrivals, &mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp];
         for tracker in trackers {
             if !is_frame || tracker.hears().intersects(kinds) {
                 tracker.apply(observation, domains, out);
@@ -265,12 +338,12 @@ impl World {
         }
     }
 
-    fn trackers(&self) -> [&dyn Tracker; 4] {
-        [&self.stations, &self.flows, &self.echoes, &self.dhcp]
+    fn trackers(&self) -> [&dyn Tracker; 5] {
+        [&self.arrivals, &self.stations, &self.flows, &self.echoes, &self.dhcp]
     }
 
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 4] {
-        [&mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp]
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 5] {
+        [&mut self.arrivals, &mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp]
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who sent a frame: a guest of this host, a guest elsewhere, the host, or the network (findings.md 2.7). Keeps nothing; asks what is known.
 
-use super::{Host, Sighting};
+use super::{Host, Role, Sighting, Station};
 use crate::event::{Direction, Place, Vantage, VantageId};
 use crate::settings::Stp;
 use crate::value::Mac;
@@ -15,6 +15,8 @@ pub enum Origin {
         /// What became of the frame.
         reach: Reach,
     },
+    /// A guest very likely: it left through the uplink and the host has no such address, or it behaves as guests do.
+    LikelyGuest,
     /// A guest by its address alone.
     GuestByPrefix,
     /// A guest of another host: the frame came in from the network with a guest's address.
@@ -38,21 +40,23 @@ pub enum Reach {
     Unknown,
 }
 
-/// Judges who sent the packet with source `mac` that was seen at `sightings`.
+/// Judges who sent the packet with source `mac` that was seen at `sightings`; `station` is what else is known of that address.
 pub fn origin(
     mac: Mac,
     sightings: &[Sighting],
-    vantages: &[(VantageId, Vantage)],
-    host: &Host,
-    settings: &Stp,
+    station: Option<&Station>,
+    (vantages, host, settings): (&[(VantageId, Vantage)], &Host, &Stp),
 ) -> Origin {
     let place = |id: VantageId| vantages.iter().find(|(v, _)| *v == id).map_or(Place::Unknown, |(_, v)| v.place);
     let is_uplink = |place: Place| matches!(place, Place::Bond | Place::Nic | Place::Switch | Place::Span);
-    if host.is_own(mac) {
+    // A tap's own address is the host's end of the guest's interface.
+    if host.is_own(mac) || settings.is_tap_of_guest(mac) {
         return Origin::Host;
     }
     let on_uplink = |s: &&Sighting| is_uplink(place(s.at.vantage));
-    let came_in = sightings.iter().filter(on_uplink).any(|s| s.direction == Direction::In);
+    // At a switch's port "in" is what the node sent, and a mirror has no direction of its own.
+    let is_nodes_own = |s: &&Sighting| matches!(place(s.at.vantage), Place::Bond | Place::Nic);
+    let came_in = sightings.iter().filter(is_nodes_own).any(|s| s.direction == Direction::In);
     let tap_in = sightings.iter().find(|s| place(s.at.vantage) == Place::Tap && s.direction == Direction::In);
     let port = match (host.guest_port(mac), tap_in) {
         (Some(port), _) => Some(Some(port)),
@@ -72,11 +76,16 @@ pub fn origin(
         return Origin::Guest { port, reach };
     }
     let has_prefix = settings.is_guest_prefix(mac);
-    let went_out = sightings.iter().filter(on_uplink).any(|s| s.direction == Direction::Out);
-    match (has_prefix, came_in, went_out && host.is_known()) {
-        (true, true, _) => Origin::RemoteGuest,
-        (true, false, _) | (false, false, true) => Origin::GuestByPrefix,
-        _ => Origin::Network,
+    let went_out = sightings.iter().filter(is_nodes_own).any(|s| s.direction == Direction::Out);
+    let behaves = station.is_some_and(|s| s.has(Role::DhcpClient) || s.has(Role::Arp));
+    let serves = station.is_some_and(|s| s.has(Role::DhcpServer) || s.has(Role::Infrastructure));
+    match (has_prefix, came_in) {
+        (true, true) => Origin::RemoteGuest,
+        (false, true) => Origin::Network,
+        (_, false) if went_out && host.is_known() => Origin::LikelyGuest,
+        (true, false) if behaves && !serves => Origin::LikelyGuest,
+        (true, false) => Origin::GuestByPrefix,
+        (false, false) => Origin::Network,
     }
 }
 
@@ -104,7 +113,8 @@ mod tests {
     }
 
     fn judged(sightings: &[Sighting]) -> Origin {
-        origin(GUEST, sightings, &[vantage(0, "bond0"), vantage(1, "tap7")], &Host::default(), &Stp::default())
+        let vantages = [vantage(0, "bond0"), vantage(1, "tap7")];
+        origin(GUEST, sightings, None, (&vantages, &Host::default(), &Stp::default()))
     }
 
     #[test]
