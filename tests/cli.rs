@@ -114,3 +114,16 @@ fn bad_usage_is_one_clear_sentence() {
     assert_eq!(stderr(&output), "netdiag: there is no finding NOPE001; `netdiag explain` lists all\n");
     assert_eq!(netdiag(&["review"]).status.code(), Some(2));
 }
+
+#[test]
+fn a_remedy_is_printed_alone() {
+    let output = netdiag(&["explain", "STP001", "--remedy", "nft"]);
+    let lines = stdout(&output);
+    assert_eq!(lines.lines().count(), 3);
+    assert!(lines.starts_with("add table bridge netdiag\n") && lines.contains("01:80:c2:00:00:00"));
+    let none = netdiag(&["explain", "STP006", "--remedy", "nft"]);
+    assert_eq!(
+        (none.status.code(), stderr(&none).as_str()),
+        (Some(2), "netdiag: the page of STP006 has no remedy for nft\n")
+    );
+}

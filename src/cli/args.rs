@@ -180,6 +180,9 @@ pub struct Verify {
 pub struct Explain {
     /// The code, such as MTU001, or the name; without it, the list
     pub code: Option<String>,
+    /// Print only what mends it, for the tool of this name, such as nft: ready to pipe, never applied
+    #[arg(long, value_name = "TOOL", requires = "code")]
+    pub remedy: Option<String>,
 }
 
 /// How to say it.

@@ -29,8 +29,21 @@ pub fn run(args: &Explain) -> anyhow::Result<Exit> {
     let Some(entry) = detect::entries().find(|entry| is_wanted(&entry.rule)) else {
         bail!("there is no finding {}; `netdiag explain` lists all", Outside::from(wanted.as_str()));
     };
-    say(entry.rule.page)?;
+    match &args.remedy {
+        None => say(entry.rule.page)?,
+        Some(tool) => match remedy(entry.rule.page, tool) {
+            Some(lines) => say(&lines)?,
+            None => bail!("the page of {} has no remedy for {}", entry.rule.code, Outside::from(tool.as_str())),
+        },
+    }
     Ok(Exit::Clean)
+}
+
+/// The block of a page that is fenced as for `tool`.
+fn remedy(page: &str, tool: &str) -> Option<String> {
+    let mut lines = page.lines().skip_while(|line| line.strip_prefix("```") != Some(tool));
+    lines.next()?;
+    Some(lines.take_while(|line| *line != "```").fold(String::new(), |block, line| block + line + "\n"))
 }
 
 /// Prints every setting with its default.

@@ -69,6 +69,9 @@ impl Detector for GuestOriginatedBpdu {
             let Some(sender) = self.senders.get_mut(&key) else { continue };
             if sender.waits {
                 self.judge(key, cx);
+            } else if cx.world.arrivals.is_any_silent() {
+                // As long as the port is shut nothing is over.
+                self.deadlines.set(key, cx.now.after(patience));
             } else if cx.now.since(sender.last) >= patience {
                 if let Some(key) = sender.raised.take() {
                     cx.resolve(
@@ -144,7 +147,7 @@ impl GuestOriginatedBpdu {
         let Some(sender) = self.senders.get_mut(&key) else { return };
         sender.waits = false;
         self.deadlines.set(key, sender.last.after(Span::secs(cx.settings.stp.resolve_s)));
-        let origin = cx.world.origin(mac, sender.packet, sender.sighting, cx.settings);
+        let origin = cx.world.origin(mac, sender.packet, sender.sighting, domain, cx.settings);
         let Some(verdict) = Verdict::of(&origin) else { return };
         let family = if is_pvst { "pvst" } else { "stp" };
         let name = cx.world.domains.name(domain);
@@ -155,7 +158,7 @@ impl GuestOriginatedBpdu {
             _ => format!("The guest {guest}"),
         };
         let vlan = if name == "untagged" { String::new() } else { format!(" in VLAN {name}") };
-        let guests = cx.world.host.guests();
+        let guests = cx.world.guests();
         let victims = if guests > 1 { format!(", with all {guests} guests on it") } else { String::new() };
         let headline = format!(
             "{who} sends spanning tree frames{vlan} since {}; {}.",
@@ -233,6 +236,11 @@ impl Verdict {
                 Confidence::Likely,
                 Severity::Critical,
                 Some("the uplink was not captured: whether the frames leave is not known"),
+            ),
+            Origin::LikelyGuest => verdict(
+                Confidence::Likely,
+                Severity::Critical,
+                Some("no tap was captured: origin by where the frame was seen, or by what else its sender does"),
             ),
             Origin::GuestByPrefix => verdict(
                 Confidence::Likely,

@@ -7,7 +7,7 @@ use crate::event::{Place, VantageId};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Timestamp};
 use crate::wire::{Kind, StpFamily};
-use crate::world::{Observation, Origin, Seen, Sighting};
+use crate::world::{DomainId, Observation, Origin, Seen, Sighting};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -42,6 +42,7 @@ struct Bridge {
     last: Timestamp,
     count: u64,
     sighting: Sighting,
+    domain: DomainId,
     root: String,
     port: u16,
     hello: String,
@@ -94,6 +95,7 @@ impl SwitchBpduOnHostPort {
             last: cx.now,
             count: 0,
             sighting: Sighting::of(frame),
+            domain: seen.domain,
             root: root.to_string(),
             port: stp.port_id().unwrap_or(0),
             hello: stp.hello().unwrap_or_default().to_string(),
@@ -113,7 +115,7 @@ impl SwitchBpduOnHostPort {
     fn claim(&self, key: &BridgeKey, cx: &mut Context<'_>) {
         let (vantage, bridge, instance) = key;
         let Some(known) = self.bridges.get(key) else { return };
-        let origin = cx.world.origin(known.mac, None, known.sighting, cx.settings);
+        let origin = cx.world.origin(known.mac, None, known.sighting, known.domain, cx.settings);
         if origin != Origin::Network || cx.world.sightings.link_of(*vantage) != *vantage {
             return;
         }

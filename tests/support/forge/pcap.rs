@@ -38,6 +38,12 @@ impl Shot {
         self
     }
 
+    /// As a bond's member shows it: 3 µs earlier what arrives, as much later what leaves.
+    pub fn beside(self) -> Self {
+        let micros = if self.direction == 1 { -3 } else { 3 };
+        self.later(micros)
+    }
+
     /// Received (pcapng).
     pub fn inward(mut self) -> Self {
         self.direction = 1;

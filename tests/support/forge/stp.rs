@@ -62,6 +62,36 @@ impl Bridge {
     }
 }
 
+/// One end of an aggregated link, as LACP tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct Port {
+    /// The system.
+    pub system: Mac,
+    /// Ports with the same key may form one link.
+    pub key: u16,
+    /// The port.
+    pub port: u16,
+    /// Activity 0x01, fast 0x02, aggregation 0x04, in step 0x08, collecting 0x10, distributing 0x20, defaulted 0x40, expired 0x80.
+    pub state: u8,
+}
+
+impl Port {
+    /// A port that is active, fast and in step.
+    pub fn in_step(system: Mac, port: u16) -> Self {
+        Self { system, key: 15, port, state: 0x3f }
+    }
+
+    /// Nobody: what is said of a partner that has not been heard.
+    pub fn nobody() -> Self {
+        Self { system: Mac::ZERO, key: 0, port: 0, state: 0 }
+    }
+
+    fn tlv(self, kind: u8) -> Vec<u8> {
+        let (key, port) = (self.key.to_be_bytes(), self.port.to_be_bytes());
+        [&[kind, 20, 0x80, 0][..], &self.system.0, &key, &[0, 255], &port, &[self.state, 0, 0, 0]].concat()
+    }
+}
+
 /// A topology change notification: 4 bytes.
 pub fn tcn() -> Vec<u8> {
     vec![0, 0, 0, 0x80]
@@ -91,6 +121,13 @@ impl Link {
         let side =
             |kind: u8, mac: Mac| [&[kind, 20, 0x80, 0][..], &mac.0, &[0, 15, 0, 255, 0, 1, 0x3f, 0, 0, 0]].concat();
         let mut body = [&[1, 1][..], &side(1, self.sender()), &side(2, partner), &[3, 16, 0, 0]].concat();
+        body.resize(110, 0);
+        self.to(SLOW).ethertype(0x8809, &body)
+    }
+
+    /// A LACPDU that says of its two ends what is told.
+    pub fn lacp_from(self, actor: Port, partner: Port) -> Vec<u8> {
+        let mut body = [&[1, 1][..], &actor.tlv(1), &partner.tlv(2), &[3, 16, 0, 0]].concat();
         body.resize(110, 0);
         self.to(SLOW).ethertype(0x8809, &body)
     }

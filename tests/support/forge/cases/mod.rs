@@ -5,6 +5,7 @@ use super::{GUEST, GUEST_IP, Link, SERVER, SERVER_IP, Shot, at, frame};
 mod cap;
 mod dhcp;
 mod dhcp_lease;
+mod guard;
 mod healthy;
 mod healthy_dhcp;
 mod mtu;
@@ -28,6 +29,7 @@ pub fn cases() -> Vec<Case> {
         dhcp::cases(),
         dhcp_lease::cases(),
         stp::cases(),
+        guard::cases(),
         cap::cases(),
         healthy::cases(),
         healthy_dhcp::cases(),

@@ -1,0 +1,139 @@
+//! HOST003: nothing arrives at an uplink any more, which used to be busy: the node is cut off. No standard; arithmetic of arrivals.
+
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::event::VantageId;
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Deadlines, Span, Timestamp};
+use crate::world::{Derived, Observation, Silence};
+
+/// The rule.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "HOST003",
+        name: "link-silent",
+        levels: &[(Confidence::Likely, Severity::Critical), (Confidence::Confirmed, Severity::Critical)],
+        page: include_str!("link_silent.md"),
+    },
+    hears: &[],
+    needs: Needs::Ethernet,
+    make: |_| Box::new(LinkSilent::default()),
+};
+
+/// How long after the silence its proof is looked for.
+const PROOF_FOR: Span = Span::secs(60);
+/// How often.
+const LOOK_EVERY: Span = Span::secs(5);
+/// How far the loss of the carrier may lie from the last frame to belong to it.
+const CARRIER_WITHIN: Span = Span::secs(5);
+
+#[derive(Default)]
+struct LinkSilent {
+    open: Vec<(VantageId, Silence, bool)>,
+    deadlines: Deadlines<VantageId>,
+}
+
+impl Detector for LinkSilent {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        match seen {
+            Observation::Derived(Derived::Silent(silence)) => self.silent(silence, cx),
+            Observation::Derived(Derived::Restored(vantage, since)) => self.restored(*vantage, *since, cx),
+            _ => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(vantage) = self.deadlines.pop(cx.now) {
+            self.look(vantage, cx);
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let open: Vec<VantageId> = self.open.iter().map(|(vantage, ..)| *vantage).collect();
+        open.into_iter().for_each(|vantage| self.look(vantage, cx));
+    }
+}
+
+impl LinkSilent {
+    fn silent(&mut self, silence: &Silence, cx: &mut Context<'_>) {
+        let is_long = silence.lasted >= Span::secs(cx.settings.link.silence_s);
+        if !is_long || cx.world.is_member(silence.vantage) {
+            return;
+        }
+        self.open.push((silence.vantage, silence.clone(), false));
+        self.look(silence.vantage, cx);
+    }
+
+    /// Whether it can be said by now, and how sure it is.
+    fn look(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
+        let Some((_, silence, is_raised)) = self.open.iter_mut().find(|(v, ..)| *v == vantage) else { return };
+        if cx.now.since(silence.since) < PROOF_FOR {
+            self.deadlines.set(vantage, cx.now.after(LOOK_EVERY));
+        }
+        let (interface, link) = (cx.world.interface(vantage), &cx.settings.link);
+        if cx.world.host.link(&interface).is_some_and(|link| link.up == Some(false)) {
+            return;
+        }
+        let cut_off = cx.world.host.cut_off(&interface);
+        let is_cut_off = cut_off.is_some_and(|at| at.since(silence.since).abs() <= CARRIER_WITHIN);
+        let questions = cx.world.arrivals.questions();
+        let is_asked = questions.asked() >= link.questions && questions.askers() >= link.askers;
+        let heard = silence.seconds_heard.saturating_mul(100);
+        let is_steady = heard >= silence.seconds.saturating_mul(link.steady_percent) && silence.seconds >= 10;
+        // A lost carrier speaks for itself. Without one, the link must have been busy, and its capture must have gone on.
+        if !is_cut_off && (!is_steady || !silence.is_captured) {
+            return;
+        }
+        *is_raised = true;
+        let confidence = if is_cut_off || is_asked { Confidence::Confirmed } else { Confidence::Likely };
+        let proof = match (is_cut_off, is_asked) {
+            (true, _) => "; the carrier went with it".to_owned(),
+            (false, true) => {
+                format!("; {} questions of {} hosts found no answer", questions.asked(), questions.askers())
+            }
+            (false, false) => String::new(),
+        };
+        let guests = cx.world.guests();
+        let victims = if guests > 0 { format!(" with its {guests} guests") } else { String::new() };
+        let headline = format!(
+            "{interface} receives nothing since {}, after {} frames in the 10 s before{proof}: the node{victims} is cut off.",
+            silence.last.time.clock(),
+            silence.before
+        );
+        let claim = Claim::new(claim_key(&interface), confidence, Severity::Critical, headline)
+            .at(vantage)
+            .seen(silence.last.time, 1)
+            .number("silent_s", cx.now.since(silence.since).as_secs())
+            .number("frames_in_10_s_before", silence.before)
+            .number("questions_unanswered", questions.asked())
+            .number("guests_behind_the_uplink", guests)
+            .proved_by([silence.last.clone()])
+            .proved_by(questions.first().cloned())
+            .cause("the switch has shut the port (STP002 if a BPDU went before)")
+            .cause("a cable, an optic or the switch itself has failed")
+            .cause("link aggregation broke on all members (LACP001)")
+            .step("See what the bond and its members say", format!("cat /proc/net/bonding/{interface}"))
+            .step("See carrier and errors of the card", format!("ip -s link show {interface}"))
+            .step("Look for the port in the switch's log", "");
+        cx.raise(claim);
+    }
+
+    fn restored(&mut self, vantage: VantageId, since: Timestamp, cx: &mut Context<'_>) {
+        let interface = cx.world.interface(vantage);
+        if self.open.iter().any(|(v, _, is_raised)| *v == vantage && *is_raised) {
+            cx.resolve(
+                claim_key(&interface),
+                format!("frames arrive again, after {} without any", cx.now.since(since)),
+            );
+        }
+        self.open.retain(|(v, ..)| *v != vantage);
+        self.deadlines.clear(&vantage);
+    }
+}
+
+fn claim_key(interface: &str) -> Key {
+    Key::new().with("interface", interface)
+}

@@ -1,0 +1,10 @@
+//! Hosts and their links: who has stopped hearing, who has stopped speaking, and which link it was.
+
+pub mod carrier_lost;
+pub mod link_silent;
+
+use super::Family;
+
+/// The family.
+pub static FAMILY: Family =
+    Family { prefix: "HOST", title: "Hosts and links", entries: &[&link_silent::ENTRY, &carrier_lost::ENTRY] };

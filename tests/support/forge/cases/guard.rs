@@ -1,0 +1,171 @@
+//! Links that fall silent: a guard that shuts a port for a guest's BPDU, a link that fails on its own, and what only looks like it.
+
+use std::net::Ipv4Addr;
+
+use netdiag::value::Mac;
+
+use super::super::dhcp::discover;
+use super::super::stp::Bridge;
+use super::super::{
+    GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, NODE, Pcapng, SERVER, SERVER_IP, SWITCH, Shot, at, frame, pcap,
+};
+use super::{Case, case};
+
+/// A third guest of the node, which has no address yet.
+const NEWCOMER: Mac = Mac([0xfa, 0x16, 0x3e, 0x33, 0x00, 0x03]);
+/// The gateway of the network, behind the uplink.
+const GATEWAY_IP: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 1);
+const GUEST_BRIDGE: Bridge = Bridge { priority: 0x8000, mac: GUEST };
+const INTERFACES: &[&str] = &["tap3f2a91c0-5d", "tap77be0d14-a2", "br100", "bond0", "eth2", "eth3"];
+const TAP: u32 = 0;
+const OTHER_TAP: u32 = 1;
+const BRIDGE: u32 = 2;
+const BOND: u32 = 3;
+const SLAVES: [u32; 2] = [4, 5];
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case("stp/guard-shuts-the-port", "node.pcapng", valentine()),
+        case("stp/guard-shuts-the-port-bond0", "bond0.pcapng", seen_on_the_bond_only()),
+        case("stp/guard-shuts-the-port-then-capture-ends", "bond0.pcapng", ends_too_soon()),
+        case("host/link-silent-then-back", "node.pcapng", silent_then_back()),
+        case("host/one-member-without-carrier", "bond0.pcapng", busy(0.0, 20.0)),
+        case("healthy/bond-failover-by-an-operator", "node.pcapng", failover()),
+        case("healthy/link-quiet-by-nature", "bond0.pcapng", quiet()),
+        Case { folder: "healthy/capture-of-the-uplink-ends-first", files: one_ends_first() },
+    ]
+}
+
+/// The server streams to a group, five datagrams a second: what arrives as long as the link lives.
+fn stream(from: f64, to: f64) -> Vec<Shot> {
+    let group = Ipv4Addr::new(239, 1, 1, 1);
+    let send = |i: u32| {
+        let link = frame().from(SERVER).to(Mac([0x01, 0x00, 0x5e, 1, 1, 1]));
+        at(f64::from(i) / 5.0, link.ipv4(SERVER_IP, group).udp(5_000, 5_000).bytes(&i.to_be_bytes())).inward()
+    };
+    ((from * 5.0) as u32..(to * 5.0) as u32).map(send).collect()
+}
+
+/// The node reports to a collector that never answers, once a second: what leaves whether or not the link lives.
+fn reports(from: u32, to: u32) -> Vec<Shot> {
+    let own = Ipv4Addr::new(10, 20, 0, 40);
+    let send = |i: u32| {
+        let link = frame().from(NODE).to(SERVER);
+        at(f64::from(i) + 0.05, link.ipv4(own, SERVER_IP).udp(6_000, 514).bytes(b"all is well")).outward()
+    };
+    (from..to).map(send).collect()
+}
+
+/// The same frames at the bond and, 3 µs before (in) or after (out), at a member.
+fn through(shots: Vec<Shot>, member: u32) -> Vec<Shot> {
+    shots.into_iter().flat_map(|s| [s.clone().on(BOND), s.beside().on(member)]).collect()
+}
+
+fn by_time(mut shots: Vec<Shot>) -> Vec<Shot> {
+    shots.sort_by_key(Shot::nanos);
+    shots
+}
+
+fn hello(t: f64) -> Shot {
+    at(t, frame().from(GUEST).bpdu(&GUEST_BRIDGE.config()))
+}
+
+fn asks(t: f64, mac: Mac, own: Ipv4Addr) -> Shot {
+    at(t, frame().from(mac).arp_request(own, GATEWAY_IP)).inward()
+}
+
+/// LACP both ways on both members, each second.
+fn lacp(from: u32, to: u32) -> Vec<Shot> {
+    let each = |t: u32, member: u32| {
+        let t = f64::from(t) + 0.3 + f64::from(member) / 1_000.0;
+        let theirs = at(t, frame().from(SWITCH).lacp_from(port_of(SWITCH, member), port_of(NODE, member))).inward();
+        let ours = at(t + 0.01, frame().from(NODE).lacp_from(port_of(NODE, member), port_of(SWITCH, member))).outward();
+        [theirs.on(member), ours.on(member)]
+    };
+    (from..to).flat_map(|t| SLAVES.into_iter().flat_map(move |member| each(t, member))).collect()
+}
+
+fn port_of(mac: Mac, member: u32) -> super::super::stp::Port {
+    super::super::stp::Port::in_step(mac, member as u16)
+}
+
+/// A guest's bridge speaks at 20 s: tap, bridge, bond, member. At 20.4 s nothing arrives any more; two guests ask in vain, a third wants an address.
+fn valentine() -> Vec<u8> {
+    let mut shots = through(stream(0.0, 20.4), SLAVES[0]);
+    shots.extend(lacp(0, 20));
+    for i in 0..12 {
+        let seen = hello(20.0 + 2.0 * f64::from(i));
+        shots.extend([seen.clone().inward().on(TAP), seen.clone().later(8).inward().on(BRIDGE)]);
+        shots.push(seen.clone().later(15).outward().on(OTHER_TAP));
+        if i == 0 {
+            shots.extend([seen.clone().later(20).outward().on(BOND), seen.later(23).outward().on(SLAVES[0])]);
+        }
+    }
+    for i in 0..3 {
+        let t = 22.5 + f64::from(i);
+        shots.push(asks(t, NEIGHBOUR, NEIGHBOUR_IP).on(OTHER_TAP));
+        shots.push(asks(t + 0.2, GUEST, GUEST_IP).on(TAP));
+    }
+    for t in [23.0, 27.1, 35.3] {
+        shots.push(at(t, discover(0x3903_f326, NEWCOMER).asked(&[])).inward().on(OTHER_TAP));
+    }
+    Pcapng::with_interfaces(INTERFACES).frames(by_time(shots)).bytes()
+}
+
+/// The same with the bond alone: what arrives stops, what leaves goes on.
+fn seen_on_the_bond_only() -> Vec<u8> {
+    let mut shots = [stream(0.0, 20.4), reports(0, 40)].concat();
+    shots.extend((0..10).map(|i| hello(20.0 + 2.0 * f64::from(i)).outward()));
+    Pcapng::with_interfaces(&["bond0"]).frames(by_time(shots)).bytes()
+}
+
+/// The capture ends half a second after the BPDU.
+fn ends_too_soon() -> Vec<u8> {
+    let mut shots = [stream(0.0, 20.0), reports(0, 20)].concat();
+    shots.extend([hello(20.0).outward(), at(20.4, frame().from(NODE).arp_request(NEIGHBOUR_IP, SERVER_IP)).outward()]);
+    Pcapng::with_interfaces(&["bond0"]).frames(by_time(shots)).bytes()
+}
+
+/// No BPDU: the link fails at 20 s, two guests ask in vain, and at 50 s it is back.
+fn silent_then_back() -> Vec<u8> {
+    let mut shots: Vec<Shot> = [stream(0.0, 20.0), stream(50.0, 60.0), reports(0, 60)].concat();
+    shots = shots.into_iter().map(|s| s.on(BOND)).collect();
+    for i in 0..4 {
+        let t = 21.5 + 3.0 * f64::from(i);
+        for (tap, mac, ip) in [(OTHER_TAP, NEIGHBOUR, NEIGHBOUR_IP), (TAP, GUEST, GUEST_IP)] {
+            let asked = asks(t + f64::from(tap), mac, ip);
+            shots.extend([asked.clone().on(tap), asked.later(20).outward().on(BOND)]);
+        }
+    }
+    Pcapng::with_interfaces(INTERFACES).frames(by_time(shots)).bytes()
+}
+
+fn busy(from: f64, to: f64) -> Vec<u8> {
+    let shots = [stream(from, to), reports(from as u32, to as u32)].concat();
+    Pcapng::with_interfaces(&["bond0"]).frames(by_time(shots)).bytes()
+}
+
+/// Active-backup: at 20 s an operator switches the active member off, and the other carries on.
+fn failover() -> Vec<u8> {
+    let before = through([stream(0.0, 20.0), reports(0, 20)].concat(), SLAVES[0]);
+    let after = through([stream(20.0, 40.0), reports(20, 40)].concat(), SLAVES[1]);
+    Pcapng::with_interfaces(INTERFACES).frames(by_time([before, after].concat())).bytes()
+}
+
+/// A link on which something arrives now and then; between, the node only reports.
+fn quiet() -> Vec<u8> {
+    let now_and_then = (0..4).flat_map(|i| stream(25.0 * f64::from(i), 25.0 * f64::from(i) + 1.0)).collect();
+    Pcapng::with_interfaces(&["bond0"]).frames(by_time([now_and_then, reports(0, 100)].concat())).bytes()
+}
+
+/// Two captures of one node, started together; that of the bond was stopped after 20 s.
+fn one_ends_first() -> Vec<(&'static str, Vec<u8>)> {
+    let bond = by_time([stream(0.0, 20.0), reports(0, 20)].concat());
+    let tap = (0..60).map(|i| {
+        at(
+            f64::from(i) + 0.5,
+            frame().from(GUEST).to(NEIGHBOUR).ipv4(GUEST_IP, NEIGHBOUR_IP).udp(7_000, 7_000).bytes(b"tick"),
+        )
+    });
+    vec![("bond0.pcap", pcap(bond)), ("tap3f2a91c0-5d.pcap", pcap(tap.collect()))]
+}
