@@ -33,6 +33,8 @@ pub struct Sightings {
     /// Milliseconds within which two sightings may be one packet. 2 ms inside one host, where the same packet is queued from
     /// device to device; 10 leaves room for a loaded switch between hosts with one clock.
     pub window_ms: i64,
+    /// The same where `path` follows packets through routers: a fifth of a second is more than any way inside a site takes.
+    pub way_ms: i64,
 }
 
 /// Limits of tables, in entries.
@@ -155,7 +157,7 @@ pub struct Capture {
 
 impl Default for Sightings {
     fn default() -> Self {
-        Self { window_ms: 10 }
+        Self { window_ms: 10, way_ms: 200 }
     }
 }
 
@@ -229,6 +231,11 @@ impl Sightings {
     /// The window as a span.
     pub const fn window(&self) -> Span {
         Span::millis(self.window_ms)
+    }
+
+    /// The same where `path` follows packets.
+    pub const fn way(&self) -> Span {
+        Span::millis(self.way_ms)
     }
 }
 

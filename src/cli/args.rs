@@ -26,6 +26,8 @@ pub enum Command {
     Review(Review),
     /// Judge live interfaces until Ctrl-C: findings as they open, climb and resolve, and the report at the end
     Live(Live),
+    /// Show the way of packets through several captures: where they were seen, with which tags and sizes, where not, and how long it took
+    Path(Path),
     /// Judge every case below a folder and compare with its findings.toml
     Verify(Verify),
     /// Print the page of a finding, or the list of all
@@ -63,9 +65,35 @@ pub struct Review {
     /// Judge all files as one case, whatever their times
     #[arg(long)]
     pub together: bool,
+    /// Take clocks as they are, instead of putting them right by packets that were seen twice
+    #[arg(long)]
+    pub no_align: bool,
     /// What the end of the capture means for what still waits
     #[arg(long, value_enum, default_value_t = End::Cut, value_name = "MEANING")]
     pub eof: End,
+    /// Settings that differ from the defaults, as TOML
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+}
+
+/// Show the way of packets.
+#[derive(Debug, clap::Args)]
+pub struct Path {
+    /// Captures of several places, or the folder of a case
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Which packets to follow, as pcap-filter(7) has it; it is asked about each packet as if it had no tags
+    #[arg(long, value_name = "EXPRESSION")]
+    pub flow: Option<String>,
+    /// How many flows to show, those with most packets first
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub most: usize,
+    /// Take clocks as they are, instead of putting them right by packets that were seen twice
+    #[arg(long)]
+    pub no_align: bool,
+    /// How to say it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
     /// Settings that differ from the defaults, as TOML
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,

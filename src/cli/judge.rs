@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::event::VantageId;
-use crate::finding::{Change, Finding, Input, Report};
+use crate::finding::{Change, Clock, Finding, Input, Report};
 use crate::settings::Settings;
 use crate::source::{Case, Item, Merge, Outcome};
 use crate::value::{Outside, Timestamp};
@@ -128,7 +128,8 @@ pub fn judge(case: Case, settings: &Settings, is_final: bool, watch: &mut dyn Wa
     judgement.finish(is_final)
 }
 
-fn input(outcome: Outcome) -> Input {
+/// What a lane came to, for the report.
+pub(super) fn input(outcome: Outcome) -> Input {
     Input {
         name: Outside::from(outcome.name.as_str()),
         path: outcome.path,
@@ -136,6 +137,11 @@ fn input(outcome: Outcome) -> Input {
         link_types: outcome.links.iter().map(ToString::to_string).collect(),
         frames: outcome.frames,
         dropped: outcome.dropped,
+        clock: outcome.clock.map(|clock| Clock {
+            offset: clock.offset,
+            packets: clock.pairs as u64,
+            within: clock.within,
+        }),
         first: outcome.first,
         last: outcome.last,
         damage: outcome.damage.map(|damage| damage.to_string()),

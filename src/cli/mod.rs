@@ -6,6 +6,7 @@ mod explain;
 mod host;
 mod judge;
 mod live;
+mod path;
 mod review;
 mod verify;
 
@@ -37,6 +38,7 @@ pub fn run() -> ExitCode {
     let done = match args.command {
         Command::Review(review) => review::run(&review),
         Command::Live(live) => live::run(&live),
+        Command::Path(path) => path::run(&path),
         Command::Verify(verify) => verify::run(&verify),
         Command::Explain(explain) => explain::run(&explain),
         Command::Host => host::run(),

@@ -13,7 +13,7 @@ use crate::event::{FrameRef, VantageId};
 use crate::finding::{Change, Finding, Report};
 use crate::render;
 use crate::settings::Settings;
-use crate::source::{CASE_FILE, Case, Step, lane, open};
+use crate::source::{CASE_FILE, Case, lane, survey};
 use crate::value::{Outside, Span, Timestamp};
 
 /// Files that follow each other within this span belong to one case.
@@ -48,6 +48,7 @@ pub fn run(args: &Review) -> anyhow::Result<Exit> {
         if let Some(expression) = &args.filter {
             case.filter(expression).map_err(anyhow::Error::msg)?;
         }
+        case.survey(!args.no_align);
         let mut watch = Watcher::new(args.format, &files);
         let report = judge(case, &settings, args.eof == End::Final, &mut watch);
         watch.progress.finish_and_clear();
@@ -81,7 +82,7 @@ pub(super) fn read_settings(path: Option<&Path>) -> anyhow::Result<Settings> {
 }
 
 /// Adds a file or the folder of a case.
-fn add(case: &mut Case, path: &Path) -> anyhow::Result<()> {
+pub(super) fn add(case: &mut Case, path: &Path) -> anyhow::Result<()> {
     if path.join(CASE_FILE).is_file() {
         let folder = Case::open(path)?;
         case.lanes.extend(folder.lanes);
@@ -103,7 +104,7 @@ fn groups(args: &Review) -> Vec<Vec<PathBuf>> {
         return vec![files.clone()];
     }
     let mut spans: Vec<(Option<(Timestamp, Timestamp)>, PathBuf)> =
-        files.iter().map(|f| (span(f), f.clone())).collect();
+        files.iter().map(|f| (survey(f).span, f.clone())).collect();
     spans.sort();
     let mut groups: Vec<(Timestamp, Vec<PathBuf>)> = Vec::new();
     let mut timeless = Vec::new();
@@ -123,17 +124,6 @@ fn groups(args: &Review) -> Vec<Vec<PathBuf>> {
         None => groups.push((Timestamp::MIN, timeless)),
     }
     groups.into_iter().map(|(_, group)| group).collect()
-}
-
-/// The first and the last moment of a capture; `None` where it has no frame.
-fn span(path: &Path) -> Option<(Timestamp, Timestamp)> {
-    let mut source = open(path).ok()?;
-    let mut span: Option<(Timestamp, Timestamp)> = None;
-    while source.advance() == Ok(Step::Record) {
-        let time = source.record().time;
-        span = Some(span.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
-    }
-    span
 }
 
 pub(super) fn say_text(reports: &[Report]) -> anyhow::Result<()> {

@@ -56,7 +56,9 @@ fn check(folder: &Path) -> anyhow::Result<(crate::finding::Report, Vec<String>)>
     let file = folder.join(TRUTH_FILE);
     let text = fs::read_to_string(&file).with_context(|| format!("reading the truth from {}", file.display()))?;
     let truth: Truth = toml::from_str(&text).with_context(|| format!("reading the truth from {}", file.display()))?;
-    let report = judge(Case::open(folder)?, &Settings::default(), false, &mut ());
+    let mut case = Case::open(folder)?;
+    case.survey(true);
+    let report = judge(case, &Settings::default(), false, &mut ());
     let differences = differences(&truth, &report);
     Ok((report, differences))
 }

@@ -2,6 +2,7 @@
 
 mod frame;
 mod host;
+mod identity;
 mod vantage;
 
 pub use frame::{Direction, Frame, FrameRef, Offload, Record};

@@ -2,6 +2,7 @@
 
 mod claim;
 mod ledger;
+mod paths;
 mod relate;
 mod report;
 mod rule;
@@ -9,8 +10,9 @@ mod tally;
 
 pub use claim::{Cause, Cited, Claim, Number, Step};
 pub use ledger::{Change, Ledger};
+pub use paths::{Cell, FlowPath, Hop, LeftOut, Paths, Row, Verdict};
 pub use relate::relate;
-pub use report::{Input, Lost, NotChecked, Pending, Report};
+pub use report::{Clock, Input, Lost, NotChecked, Pending, Report};
 pub use rule::Rule;
 pub use tally::{StackTally, Tally};
 

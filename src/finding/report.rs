@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Finding, Severity, Tally};
 use crate::event::{Vantage, VantageId};
-use crate::value::{Outside, Timestamp};
+use crate::value::{Outside, Span, Timestamp};
 
 /// The whole answer to "what is wrong here".
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,9 @@ pub struct Input {
     pub frames: u64,
     /// Frames that were lost before they could be read from it.
     pub dropped: u64,
+    /// What was added to its stamps, where its clock differs from the others'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
     /// Time of its first frame.
     pub first: Option<Timestamp>,
     /// Time of its last frame.
@@ -49,6 +52,17 @@ pub struct Input {
     /// What stopped the reading before the end, as one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
+}
+
+/// A clock that was put right by packets that were seen elsewhere, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Clock {
+    /// What was added to its stamps.
+    pub offset: Span,
+    /// By how many packets.
+    pub packets: u64,
+    /// How far off that may be.
+    pub within: Span,
 }
 
 /// Something that waited for an answer when the capture ended.

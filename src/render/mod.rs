@@ -2,8 +2,10 @@
 
 mod evidence;
 mod json;
+mod paths;
 mod text;
 
 pub use evidence::evidence;
 pub use json::{change_line, report_json, reports_json};
+pub use paths::{paths_json, paths_text};
 pub use text::{change_text, report_text};

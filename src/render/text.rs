@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::finding::{Change, Cited, Finding, Report, Severity, State, Tally};
-use crate::value::Timestamp;
+use crate::finding::{Change, Cited, Finding, Input, Report, Severity, State, Tally};
+use crate::value::{Span, Timestamp};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -130,9 +130,7 @@ fn summary(out: &mut String, report: &Report, width: usize) {
     }
     out.push('\n');
     for input in &report.inputs {
-        let lost = if input.dropped > 0 { format!(", {} more lost", input.dropped) } else { String::new() };
-        let (path, frames, format, links) = (&input.path, input.frames, &input.format, input.link_types.join(", "));
-        wrap(out, "  ", "    ", &format!("{path}: {frames} frames{lost}, {format}, {links}"), width);
+        wrap(out, "  ", "    ", &input_line(input), width);
     }
     let counted = counted(tally);
     if !counted.is_empty() {
@@ -161,6 +159,17 @@ fn summary(out: &mut String, report: &Report, width: usize) {
     for damage in report.inputs.iter().filter_map(|input| input.damage.as_ref()) {
         wrap(out, "damaged: ", "  ", &format!("{damage}; what stood before it was used"), width);
     }
+}
+
+/// One input: what it is, and what was lost or put right.
+pub(super) fn input_line(input: &Input) -> String {
+    let Input { path, frames, format, .. } = input;
+    let lost = if input.dropped > 0 { format!(", {} more lost", input.dropped) } else { String::new() };
+    let clock = input.clock.map(|clock| {
+        let sign = if clock.offset < Span::ZERO { "" } else { "+" };
+        format!(", clock put right by {sign}{} (± {}, from {} packets)", clock.offset, clock.within, clock.packets)
+    });
+    format!("{path}: {frames} frames{lost}, {format}, {}{}", input.link_types.join(", "), clock.unwrap_or_default())
 }
 
 /// The letters before the three digits of a code.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::live::Filter;
-use super::{HostLog, Lane, SourceError, open};
+use super::{HostLog, Lane, SourceError, Survey, align, open, survey};
 use crate::event::{Fact, Place, Stamped};
 use crate::value::{Outside, Span};
 use crate::wire::LinkType;
@@ -57,6 +57,9 @@ pub struct Case {
     pub refused: Vec<String>,
 }
 
+/// How long after its last frame a capture is still taken to have run.
+const AFTERWARDS: Span = Span::secs(2);
+
 /// The name of the file that makes a folder a case.
 pub const CASE_FILE: &str = "case.toml";
 
@@ -97,6 +100,25 @@ impl Case {
         Ok(())
     }
 
+    /// Takes a first look at the captures, where there are several: from when to when each goes, and, with `aligns`, what their clocks are
+    /// off. An offset that was told stays as it is.
+    pub fn survey(&mut self, aligns: bool) {
+        if self.lanes.len() < 2 {
+            return;
+        }
+        let look = |lane: &Lane| lane.file.as_deref().map(survey).unwrap_or_default().moved(lane.offset);
+        let surveys: Vec<Survey> = self.lanes.iter().map(look).collect();
+        let offsets = if aligns { align(&surveys) } else { vec![None; surveys.len()] };
+        for ((lane, survey), aligned) in self.lanes.iter_mut().zip(surveys).zip(offsets) {
+            let aligned = aligned.filter(|_| lane.offset == Span::ZERO);
+            let offset = aligned.map_or(Span::ZERO, |aligned| aligned.offset);
+            lane.clock = aligned;
+            lane.offset = Span::nanos(lane.offset.as_nanos().saturating_add(offset.as_nanos()));
+            lane.captured =
+                survey.span.map(|(first, last)| (first.after(offset), last.after(offset).after(AFTERWARDS)));
+        }
+    }
+
     /// Takes only frames for which the expression `text` holds; numbers stay those of the files.
     ///
     /// # Errors
@@ -115,7 +137,11 @@ impl Case {
 pub fn lane(path: &Path) -> Lane {
     let shown = Outside::from(path.to_string_lossy().as_ref());
     match open(path) {
-        Ok(source) => Lane::new(stem(path), shown, source),
+        Ok(source) => {
+            let mut lane = Lane::new(stem(path), shown, source);
+            lane.file = path.is_file().then(|| path.to_owned());
+            lane
+        }
         Err(damage) => Lane::broken(stem(path), shown, damage),
     }
 }

@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 
 use super::filtered::Filtered;
-use super::{Interface, Source, SourceError, Step};
+use super::{Aligned, Interface, Source, SourceError, Step};
 use crate::event::{Drops, Fact, Place, Record, Stamped, Vantage, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
@@ -24,6 +25,12 @@ pub struct Lane {
     pub vantage: Option<String>,
     /// What is added to its stamps.
     pub offset: Span,
+    /// Where the offset was read off, if it was not told.
+    pub clock: Option<Aligned>,
+    /// The file that it reads, where it can be read twice.
+    pub file: Option<PathBuf>,
+    /// From when to when it was captured, where a first look told.
+    pub captured: Option<(Timestamp, Timestamp)>,
     source: Box<dyn Source>,
     state: State,
     told: usize,
@@ -105,6 +112,8 @@ pub struct Outcome {
     pub first: Option<Timestamp>,
     /// The latest stamp of a frame.
     pub last: Option<Timestamp>,
+    /// What was added to its stamps because of packets that were seen elsewhere, too.
+    pub clock: Option<Aligned>,
     /// When the capture itself says that it ended.
     pub end: Option<Timestamp>,
     /// What stopped the reading.
@@ -120,6 +129,9 @@ impl Lane {
             place: None,
             vantage: None,
             offset: Span::ZERO,
+            clock: None,
+            file: None,
+            captured: None,
             source,
             state: State::Spent,
             told: 0,
@@ -343,6 +355,11 @@ impl Merge {
         settled.min()
     }
 
+    /// From when to when the lane of `vantage` was captured, where a first look told.
+    pub fn captured(&self, vantage: VantageId) -> Option<(Timestamp, Timestamp)> {
+        self.lanes.get(usize::from(vantage.lane))?.captured
+    }
+
     /// Frames that came too late for their place in the order.
     pub const fn late(&self) -> u64 {
         self.late
@@ -364,6 +381,7 @@ impl Merge {
                 format: lane.source.format(),
                 links,
                 end: lane.end(until),
+                clock: lane.clock,
                 name: lane.name,
                 path: lane.path,
                 frames: lane.frames,

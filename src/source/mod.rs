@@ -10,6 +10,7 @@
     )
 )]
 
+mod align;
 mod case;
 mod error;
 mod filtered;
@@ -19,14 +20,17 @@ mod merge;
 mod open;
 mod pcap;
 mod pcapng;
+mod survey;
 mod unpack;
 mod window;
 
+pub use align::{Aligned, align};
 pub use case::{CASE_FILE, Case, CaseFile, CaseVantage, lane};
 pub use error::{Part, SourceError, Trouble};
 pub use hostlog::HostLog;
 pub use merge::{Idle, Item, Lane, Merge, Outcome};
 pub use open::{open, open_reader};
+pub use survey::{Survey, survey};
 pub use unpack::Packing;
 
 use std::os::fd::BorrowedFd;

@@ -6,12 +6,9 @@ use super::DomainId;
 use crate::event::{Direction, Frame, FrameRef, Place, Vantage, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Span, TagStack, Timestamp};
-use crate::wire::Layer;
 
 /// Sightings that are kept of one packet; a packet seen at more places loses the later ones.
 const MOST: usize = 12;
-/// Bytes behind the tags that must be equal (findings.md 2.2).
-const COMPARED: usize = 256;
 
 /// A packet at one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +28,8 @@ pub struct Sighting {
 /// Packets under recognition, and what they taught about vantages.
 pub struct Sightings {
     window: Span,
+    /// By what a packet is known again.
+    identity: fn(&Frame<'_>) -> Fingerprint,
     vantages: Vec<(VantageId, Place, VantageId)>,
     packets: BoundedMap<Fingerprint, Packet>,
 }
@@ -46,9 +45,16 @@ impl Sightings {
     pub fn new(settings: &Settings) -> Self {
         Self {
             window: settings.sightings.window(),
+            identity: |frame| frame.fingerprint(),
             vantages: Vec::new(),
             packets: BoundedMap::new(settings.tables.packets),
         }
+    }
+
+    /// The same for packets that are followed through routers, and for as long as a slow way takes.
+    #[must_use]
+    pub fn of_ways(settings: &Settings) -> Self {
+        Self { window: settings.sightings.way(), identity: |frame| frame.routed_fingerprint(), ..Self::new(settings) }
     }
 
     /// Another vantage is there.
@@ -68,7 +74,7 @@ impl Sightings {
         if self.vantages.len() < 2 {
             return (None, true);
         }
-        let id = fingerprint(frame);
+        let id = (self.identity)(frame);
         let sighting = Sighting::of(frame);
         let packet = self.packets.entry(&id, Packet::default);
         if !packet.is_sighting(&sighting, self.window) {
@@ -145,40 +151,5 @@ impl Sighting {
     /// The same tags, going the same way through devices of one host: the two vantages show one link.
     fn is_same_link(&self, other: &Self) -> bool {
         self.tags == other.tags && self.direction == other.direction && self.wire_len == other.wire_len
-    }
-}
-
-/// What stays of a frame while it travels: source, protocol, and the packet behind the tags without what offloads change.
-fn fingerprint(frame: &Frame<'_>) -> Fingerprint {
-    let header = match frame.layers.as_slice().first() {
-        Some(Layer::Ethernet(_)) => 14_usize,
-        Some(Layer::Sll(_)) => 16,
-        Some(Layer::Sll2(_)) => 20,
-        Some(Layer::Null(_)) => 4,
-        _ => 0,
-    };
-    let start = header.saturating_add(frame.layers.tag_depth().saturating_mul(4));
-    let packet = frame.bytes.get(start..).unwrap_or(&[]);
-    let whole = frame.layers.ip().map_or(packet.len(), |ip| packet.len().min(ip.packet_len() as usize));
-    let packet = packet.get(..whole.min(COMPARED)).unwrap_or(packet);
-    let length = frame.layers.ip().map_or(0, |ip| ip.packet_len()).to_be_bytes();
-    let source = frame.layers.link_src().map(|mac| mac.0).unwrap_or_default();
-    // A checksum that the network card was to fill in differs between the devices above and below it.
-    let hole = checksum_at(packet);
-    let (before, rest) = packet.split_at_checked(hole).unwrap_or((packet, &[]));
-    Fingerprint::of(&[&source, &length, before, rest.get(2..).unwrap_or(&[])])
-}
-
-/// Where the TCP or UDP checksum of a packet stands; past its end where it has none.
-fn checksum_at(packet: &[u8]) -> usize {
-    let (header, protocol) = match packet.first().map(|b| b >> 4) {
-        Some(4) => (packet.first().map_or(0, |b| usize::from(b & 0x0f).saturating_mul(4)), packet.get(9)),
-        Some(6) => (40, packet.get(6)),
-        _ => return usize::MAX,
-    };
-    match protocol {
-        Some(6) => header.saturating_add(16),
-        Some(17) => header.saturating_add(6),
-        _ => usize::MAX,
     }
 }

@@ -54,11 +54,14 @@ pub fn cases_below(folder: &Path) -> Vec<PathBuf> {
 
 /// The report on these files, judged as one case.
 pub fn review(files: &[&Path]) -> Report {
-    let case = Case { lanes: files.iter().map(|file| lane(file)).collect(), ..Case::default() };
+    let mut case = Case { lanes: files.iter().map(|file| lane(file)).collect(), ..Case::default() };
+    case.survey(true);
     judge(case, &Settings::default(), false, &mut ())
 }
 
 /// The report on the case in `folder`.
 pub fn review_case(folder: &Path) -> Report {
-    judge(Case::open(folder).unwrap(), &Settings::default(), false, &mut ())
+    let mut case = Case::open(folder).unwrap();
+    case.survey(true);
+    judge(case, &Settings::default(), false, &mut ())
 }
