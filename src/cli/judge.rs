@@ -106,10 +106,8 @@ impl Judgement {
     /// The report. With `is_final` the captures are complete, and what still waits has waited in vain.
     pub fn finish(mut self, is_final: bool) -> Report {
         self.engine.count_late(self.merge.late());
-        let outcomes = self.merge.outcomes();
-        // Only where every capture tells its end is the end known; else the last frame is all there is.
-        let end = outcomes.iter().map(|o| o.end.max(o.last)).max().flatten();
-        let inputs = outcomes.into_iter().map(input).collect();
+        let end = self.merge.end();
+        let inputs = self.merge.outcomes().into_iter().map(input).collect();
         self.engine.finish(inputs, end, is_final)
     }
 }

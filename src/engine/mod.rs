@@ -100,8 +100,7 @@ impl Engine {
     /// Hears that a vantage lost frames.
     pub fn drops(&mut self, drops: &Drops) {
         self.lost.kernel = self.lost.kernel.saturating_add(drops.frames);
-        // A loss is told out of turn, as soon as it is read: it moves no clock.
-        self.hear(&Event::Lost(drops), self.now);
+        self.hear(&Event::Lost(drops), drops.until);
     }
 
     /// So many frames came too late for their place in the order, so that this run may differ from its replay.
@@ -109,9 +108,12 @@ impl Engine {
         self.lost.late = frames;
     }
 
-    /// Hears that nothing earlier than `time` will come.
+    /// Hears that nothing earlier than `time` will come: deadlines fire sooner, and nothing else changes, the clock included. A replay has
+    /// no such moments.
     pub fn tick(&mut self, time: Timestamp) {
-        self.hear(&Event::Tick(time), time);
+        if self.due < time {
+            self.advance_to(time);
+        }
     }
 
     /// Hears that nothing more comes from `lane`, whose capture went on until `until` if that is known.

@@ -1,4 +1,4 @@
-//! What the world may hear: frames, facts about the host, and the passing of time.
+//! What the world may hear: frames, facts about the host, losses, and ends.
 
 mod frame;
 mod host;
@@ -20,8 +20,6 @@ pub enum Event<'a> {
     Host(&'a Stamped<Fact>),
     /// A vantage said how many frames it lost between two moments.
     Lost(&'a Drops),
-    /// No lane will say anything earlier than this any more.
-    Tick(Timestamp),
     /// A lane has ended.
     Ended {
         /// Which.

@@ -35,6 +35,8 @@ pub struct Lane {
     state: State,
     told: usize,
     dropped: u64,
+    /// A loss that is told with the record at the head, or after the end.
+    lost: Option<Drops>,
     whole_until: Timestamp,
     latest: Timestamp,
     frames: u64,
@@ -114,8 +116,6 @@ pub struct Outcome {
     pub last: Option<Timestamp>,
     /// What was added to its stamps because of packets that were seen elsewhere, too.
     pub clock: Option<Aligned>,
-    /// When the capture itself says that it ended.
-    pub end: Option<Timestamp>,
     /// What stopped the reading.
     pub damage: Option<SourceError>,
 }
@@ -136,6 +136,7 @@ impl Lane {
             state: State::Spent,
             told: 0,
             dropped: 0,
+            lost: None,
             whole_until: Timestamp::MIN,
             latest: Timestamp::MIN,
             frames: 0,
@@ -164,6 +165,12 @@ impl Lane {
         self.source.position()
     }
 
+    /// When the capture ended: `until` where it is live, else as it tells itself.
+    fn end(&self, until: Option<Timestamp>) -> Option<Timestamp> {
+        let told = self.source.interfaces().iter().filter_map(|interface| interface.end).max();
+        until.or(told.map(|end| end.after(self.offset)))
+    }
+
     fn fill(&mut self, until: Option<Timestamp>) {
         match self.source.advance() {
             Ok(Step::Record) => {
@@ -189,7 +196,7 @@ impl Lane {
         }
     }
 
-    /// The vantages and losses that came up while filling.
+    /// The vantages that came up while filling; and a loss, which is kept for its place in the order.
     fn news(&mut self, lane: u16, news: &mut VecDeque<Item<'static>>) {
         let interfaces = self.source.interfaces();
         for (at, interface) in (0_u32..).zip(interfaces).skip(self.told) {
@@ -200,23 +207,18 @@ impl Lane {
         }
         self.told = interfaces.len();
         let dropped = interfaces.iter().fold(0_u64, |sum, i| sum.saturating_add(i.dropped));
-        if dropped > self.dropped {
+        // When a live source counts is chance. A replay reads the count together with the frame behind it, and so both tell it there.
+        if dropped > self.dropped && !matches!(self.state, State::Idle(_)) {
             let at = interfaces.iter().rposition(|i| i.dropped > 0).and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
-            news.push_back(Item::Lost(Drops {
+            self.lost = Some(Drops {
                 vantage: VantageId { lane, interface: at },
                 from: self.first.unwrap_or(self.latest).max(self.whole_until),
                 until: self.latest,
                 frames: dropped.saturating_sub(self.dropped),
-            }));
+            });
             self.dropped = dropped;
             self.whole_until = self.latest;
         }
-    }
-
-    /// When its capture says that it ended; live ones end at `until`.
-    fn end(&self, until: Option<Timestamp>) -> Option<Timestamp> {
-        let told = || self.source.interfaces().iter().filter_map(|i| i.end).max();
-        until.or_else(|| told().map(|end| end.after(self.offset)))
     }
 
     fn describe(&self, interface: &Interface, of: usize) -> Vantage {
@@ -308,9 +310,13 @@ impl Merge {
             return self.facts.pop_front().map(Item::Fact);
         }
         let Some((time, at)) = ready else {
-            return settled.map(|settled| Item::Tick(head.map_or(settled, |(time, _)| time.min(settled))));
+            let Some(settled) = settled else { return self.last_losses() };
+            return Some(Item::Tick(head.map_or(settled, |(time, _)| time.min(settled))));
         };
         let lane = self.lanes.get_mut(at)?;
+        if let Some(lost) = lane.lost.take() {
+            return Some(Item::Lost(lost));
+        }
         lane.state = State::Spent;
         if time < self.handed {
             self.late = self.late.saturating_add(1);
@@ -322,6 +328,18 @@ impl Merge {
         let link =
             lane.source.interfaces().get(record.interface as usize).map_or(LinkType::Other(u32::MAX), |i| i.link);
         Some(Item::Frame(record, vantage, link, self.handed))
+    }
+
+    /// What was lost after the last frames: told when all that the end brings about has happened.
+    fn last_losses(&mut self) -> Option<Item<'static>> {
+        let lost = self.lanes.iter_mut().find_map(|lane| lane.lost.take())?;
+        self.queued.push_back(Item::Lost(lost));
+        self.end().map(Item::Tick).or_else(|| self.queued.pop_front())
+    }
+
+    /// When the captures ended: as they tell, or with the last frame.
+    pub fn end(&self) -> Option<Timestamp> {
+        self.lanes.iter().filter_map(|lane| lane.end(self.until).max(lane.last)).max()
     }
 
     /// Asks the lanes in such a state to move on.
@@ -372,7 +390,6 @@ impl Merge {
 
     /// What became of every lane, in the order of their names.
     pub fn outcomes(self) -> Vec<Outcome> {
-        let until = self.until;
         let outcome = |lane: Lane| {
             let mut links: Vec<_> = lane.source.interfaces().iter().map(|i| i.link).collect();
             links.sort_unstable();
@@ -380,7 +397,6 @@ impl Merge {
             Outcome {
                 format: lane.source.format(),
                 links,
-                end: lane.end(until),
                 clock: lane.clock,
                 name: lane.name,
                 path: lane.path,

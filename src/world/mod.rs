@@ -289,7 +289,6 @@ impl World {
                 self.track(&Observation::Lost(drops), Kinds::EMPTY, out);
                 Some(Heard::Lost(drops))
             }
-            Event::Tick(_) => None,
             Event::Ended { lane, until } => {
                 self.arrivals.end(*lane, *until);
                 None
