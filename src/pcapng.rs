@@ -138,12 +138,10 @@ pub struct Counted {
     pub start: Timestamp,
     /// When the capture ended; `None` in the middle of it.
     pub end: Option<Timestamp>,
-    /// Frames that came to the interface, those lost included.
-    pub received: u64,
-    /// Frames that the kernel lost.
-    pub lost_in_kernel: u64,
-    /// Frames that netdiag lost.
-    pub lost_by_us: u64,
+    /// Frames that were delivered.
+    pub delivered: u64,
+    /// Frames for which the system had no room.
+    pub lost: u64,
 }
 
 /// Writes the header of a section: by which program, with a comment unless it is empty.
@@ -228,8 +226,9 @@ pub fn statistics(out: &mut Vec<u8>, counted: &Counted) {
         if let Some(end) = counted.end {
             option(out, 3, &stamp(end));
         }
-        // isb_ifrecv, isb_ifdrop, isb_osdrop.
-        for (code, count) in [(4, counted.received), (5, counted.lost_in_kernel), (7, counted.lost_by_us)] {
+        // isb_ifrecv, isb_osdrop, isb_usrdeliv.
+        let received = counted.delivered.saturating_add(counted.lost);
+        for (code, count) in [(4, received), (7, counted.lost), (8, counted.delivered)] {
             option(out, code, &count.to_le_bytes());
         }
         option(out, 0, &[]);
@@ -361,19 +360,12 @@ mod tests {
     #[test]
     fn counts_stand_where_the_draft_has_them() {
         let (start, end) = (Timestamp::from_nanos(1), Some(Timestamp::from_nanos(9)));
-        let counted = Counted {
-            interface: 0,
-            time: Timestamp::from_nanos(8),
-            start,
-            end,
-            received: 7,
-            lost_in_kernel: 4,
-            lost_by_us: 1,
-        };
-        // 4.6: interface, stamp; isb_starttime, isb_endtime, isb_ifrecv, isb_ifdrop, isb_osdrop, end.
+        let time = Timestamp::from_nanos(8);
+        let counted = Counted { interface: 0, time, start, end, delivered: 3, lost: 4 };
+        // 4.6: interface, stamp; isb_starttime, isb_endtime, isb_ifrecv, isb_osdrop, isb_usrdeliv, end.
         let want = b"\x05\0\0\0\x58\0\0\0\0\0\0\0\0\0\0\0\x08\0\0\0\
             \x02\0\x08\0\0\0\0\0\x01\0\0\0\x03\0\x08\0\0\0\0\0\x09\0\0\0\
-            \x04\0\x08\0\x07\0\0\0\0\0\0\0\x05\0\x08\0\x04\0\0\0\0\0\0\0\x07\0\x08\0\x01\0\0\0\0\0\0\0\0\0\0\0\x58\0\0\0";
+            \x04\0\x08\0\x07\0\0\0\0\0\0\0\x07\0\x08\0\x04\0\0\0\0\0\0\0\x08\0\x08\0\x03\0\0\0\0\0\0\0\0\0\0\0\x58\0\0\0";
         assert_eq!(written(|out| statistics(out, &counted)), want);
     }
 }

@@ -10,7 +10,7 @@ use crate::value::{Mac, Outside, Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamped<T> {
     /// From when.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
     /// What.
     #[serde(flatten)]
@@ -171,26 +171,6 @@ pub struct Guest {
     /// The guest's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Outside>,
-}
-
-/// A moment as RFC 3339 text.
-mod rfc3339 {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::value::Timestamp;
-
-    pub fn serialize<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-        match time {
-            Some(time) => to.collect_str(time),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
-        let wrong = || D::Error::custom("time is not RFC 3339 in UTC, such as 2026-11-02T10:00:00Z");
-        Timestamp::parse(&text).map(Some).ok_or_else(wrong)
-    }
 }
 
 #[cfg(test)]

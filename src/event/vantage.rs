@@ -27,6 +27,8 @@ pub struct Vantage {
     pub snap_len: u32,
     /// The capture filter, where the capture tells it.
     pub filter: Option<Outside>,
+    /// Whether the kernel tells of the offloads of its frames.
+    pub tells_offload: bool,
     /// What was added to its stamps.
     pub offset: Span,
 }

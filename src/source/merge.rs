@@ -234,6 +234,7 @@ impl Lane {
             link: interface.link,
             snap_len: interface.snap_len,
             filter: interface.filter.clone(),
+            tells_offload: interface.tells_offload,
             offset: self.offset,
         }
     }

@@ -92,6 +92,8 @@ pub struct Interface {
     pub snap_len: u32,
     /// The capture filter, where the source tells it.
     pub filter: Option<Outside>,
+    /// Whether the kernel tells of the offloads of its frames.
+    pub tells_offload: bool,
     /// Frames that the interface or the system lost, as counted when last told.
     pub dropped: u64,
     /// When the capture on this interface ended, where the source tells it.

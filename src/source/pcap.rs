@@ -100,6 +100,7 @@ impl Pcap {
             link: LinkType::from_pcap(link & 0xffff),
             snap_len,
             filter: None,
+            tells_offload: false,
             dropped: 0,
             end: None,
         };

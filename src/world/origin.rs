@@ -103,7 +103,15 @@ mod tests {
         let name = Outside::from(name);
         (
             VantageId { lane, interface: 0 },
-            Vantage { name, place, link: LinkType::Ethernet, snap_len: 0, filter: None, offset: Span::ZERO },
+            Vantage {
+                name,
+                place,
+                link: LinkType::Ethernet,
+                snap_len: 0,
+                filter: None,
+                tells_offload: false,
+                offset: Span::ZERO,
+            },
         )
     }
 

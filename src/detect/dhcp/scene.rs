@@ -190,7 +190,10 @@ pub fn play(name: &str, end: i64, said: &[(i64, Say)]) -> Report {
     let at = VantageId::default();
     let (name, link) = (Outside::from(name), LinkType::Ethernet);
     let place = Place::from_name(name.raw(), link);
-    engine.add_vantage(at, Vantage { name, place, link, snap_len: 0, filter: None, offset: Span::ZERO });
+    engine.add_vantage(
+        at,
+        Vantage { name, place, link, snap_len: 0, filter: None, tells_offload: false, offset: Span::ZERO },
+    );
     for (number, (ms, say)) in (1..).zip(said) {
         let bytes = say.bytes();
         let time = moment(*ms);

@@ -71,6 +71,7 @@ impl Afpacket {
             link,
             snap_len: capture.snap_len.unwrap_or(WHOLE),
             filter: capture.filter.as_deref().map(Outside::from),
+            tells_offload: true,
             dropped: 0,
             end: None,
         };

@@ -80,6 +80,7 @@ impl Libpcap {
             link,
             snap_len: snap_len(how),
             filter: how.filter.as_deref().map(Outside::from),
+            tells_offload: false,
             dropped: 0,
             end: None,
         };

@@ -59,8 +59,6 @@ struct Ledger {
     clock: Clock,
     /// Frames lost, summed over `epb_dropcount`, which tells only those since the frame before.
     missed: u64,
-    /// Whether the kernel told of the offloads of its frames.
-    tells_offload: bool,
 }
 
 /// A frame in the body of a block.
@@ -140,17 +138,18 @@ impl Sections {
             return Err(Trouble::TooManyInterfaces(MOST_INTERFACES));
         }
         let link = LinkType::from_pcap(u32::from(self.order.halves(link).0));
-        let mut described =
-            Interface { name: None, description: None, link, snap_len, filter: None, dropped: 0, end: None };
+        let (tells_offload, dropped) = (false, 0);
+        let (name, description, filter) = (None, None, None);
+        let mut described = Interface { name, description, link, snap_len, filter, tells_offload, dropped, end: None };
         let mut ledger = Ledger::default();
         for option in Options::new(self.order, rest) {
             match option? {
                 (2, value) => described.name = text(value),
                 (3, value) => described.description = text(value),
                 (9, [resolution, ..]) => ledger.clock.resolution = *resolution,
-                (11, value) => described.filter = filter(value),
+                (11, value) => described.filter = filter_text(value),
                 (14, value) => ledger.clock.offset = self.number(value).unwrap_or_default().cast_signed(),
-                (CUSTOM_BYTES, value) => ledger.tells_offload |= self.own(value) == Some(Own::Told(true)),
+                (CUSTOM_BYTES, value) => described.tells_offload |= self.own(value) == Some(Own::Told(true)),
                 _ => {}
             }
         }
@@ -172,7 +171,8 @@ impl Sections {
         if length > rest.len() {
             return Err(Trouble::FrameOverBlock { room: rest.len() as u64, length: captured });
         }
-        let Ledger { clock, tells_offload, .. } = self.ledgers.get(interface).copied().unwrap_or_default();
+        let clock = self.ledgers.get(interface).map(|ledger| ledger.clock).unwrap_or_default();
+        let tells_offload = self.interfaces.get(interface).is_some_and(|described| described.tells_offload);
         let interface = u32::try_from(interface).unwrap_or(u32::MAX);
         let padded = length.checked_next_multiple_of(4).unwrap_or(length);
         let (mut flags, mut is_told, mut segment) = (0, None, 0);
@@ -328,7 +328,7 @@ fn secrets(order: Order, body: &[u8]) -> Result<(), Trouble> {
 }
 
 /// `if_filter` (4.2): 0 and a text; 1 and a program, which nobody reads.
-fn filter(value: &[u8]) -> Option<Outside> {
+fn filter_text(value: &[u8]) -> Option<Outside> {
     value.split_first().filter(|(kind, _)| **kind == 0).and_then(|(_, filter)| text(filter))
 }
 

@@ -111,15 +111,8 @@ fn what_netdiag_wrote_tells_offloads_and_an_end_in_the_middle_is_none() {
         assert_eq!((described.snap_len, described.filter.as_ref().unwrap().raw()), (96, "arp"));
         // Statistics with an end, and a frame that is later than it.
         let time = Timestamp::from_nanos;
-        let counted = Counted {
-            interface: 0,
-            time: time(5),
-            start: time(1),
-            end: Some(time(5)),
-            received: 7,
-            lost_in_kernel: 2,
-            lost_by_us: 1,
-        };
+        let (start, end) = (time(1), Some(time(5)));
+        let counted = Counted { interface: 0, time: time(5), start, end, delivered: 4, lost: 3 };
         pcapng::statistics(&mut file, &counted);
         let ended = |file: &[u8]| (read(&[file]).interfaces[0].end, read(&[file]).interfaces[0].dropped);
         assert_eq!(ended(&file), (Some(time(5)), 3));
