@@ -28,6 +28,8 @@ pub enum Command {
     Live(Live),
     /// Show the way of packets through several captures: where they were seen, with which tags and sizes, where not, and how long it took
     Path(Path),
+    /// Write live interfaces and what the host says of itself to a case folder, until Ctrl-C
+    Record(Record),
     /// Judge every case below a folder and compare with its findings.toml
     Verify(Verify),
     /// Print the page of a finding, or the list of all
@@ -119,6 +121,29 @@ pub struct Live {
     /// Settings that differ from the defaults, as TOML
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
+}
+
+/// Record live interfaces.
+#[derive(Debug, clap::Args)]
+pub struct Record {
+    #[command(flatten)]
+    pub capture: Capture,
+    /// The case folder to write: a capture for each interface, the host's facts, and what it is
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    pub output: PathBuf,
+    /// Stop after this many frames
+    #[arg(short = 'c', long, value_name = "N")]
+    pub count: Option<u64>,
+    /// Go on in a new capture when one has this size, such as 100M; at least 1M
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub rotate_size: Option<usize>,
+    /// Go on in new captures after this time, such as 15m
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub rotate_time: Option<Span>,
+    /// Keep all files together below this size: the oldest captures are given up for newer ones, each a sixteenth of it unless
+    /// --rotate-size says otherwise
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub total: Option<usize>,
 }
 
 /// What is captured, how, and for how long.

@@ -7,6 +7,7 @@ mod host;
 mod judge;
 mod live;
 mod path;
+mod record;
 mod review;
 mod verify;
 
@@ -39,6 +40,7 @@ pub fn run() -> ExitCode {
         Command::Review(review) => review::run(&review),
         Command::Live(live) => live::run(&live),
         Command::Path(path) => path::run(&path),
+        Command::Record(record) => record::run(&record),
         Command::Verify(verify) => verify::run(&verify),
         Command::Explain(explain) => explain::run(&explain),
         Command::Host => host::run(),

@@ -41,6 +41,9 @@ pub fn run(args: &Review) -> anyhow::Result<Exit> {
         for host in &args.host {
             case.add_host(host)?;
         }
+        for note in &case.notes {
+            anstream::eprintln!("netdiag: {note}");
+        }
         for refused in &case.refused {
             is_troubled = true;
             anstream::eprintln!("netdiag: {refused}");
@@ -88,6 +91,7 @@ pub(super) fn add(case: &mut Case, path: &Path) -> anyhow::Result<()> {
         case.lanes.extend(folder.lanes);
         case.facts.extend(folder.facts);
         case.refused.extend(folder.refused);
+        case.notes.extend(folder.notes);
     } else {
         case.lanes.push(lane(path));
     }

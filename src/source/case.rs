@@ -1,18 +1,20 @@
 //! A case: a folder with captures, what the host said, and `case.toml`. A recording, a bug report and a test are the same folder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::chain::{Chain, parts};
 use super::live::Filter;
 use super::{HostLog, Lane, SourceError, Survey, align, open, survey};
 use crate::event::{Fact, Place, Stamped};
-use crate::value::{Outside, Span};
+use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
 
 /// What `case.toml` says.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseFile {
     /// What happened, in one sentence.
@@ -24,26 +26,62 @@ pub struct CaseFile {
     #[serde(default)]
     pub how: String,
     /// The way of a packet through the vantages, from its sender to its receiver.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<String>,
+    /// When netdiag began to record it; captures may then go on in further files, `bond0.00001.pcapng` behind `bond0.pcapng`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Timestamp>,
+    /// When the recording ended; it was not finished where only its beginning is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
     /// The vantages; without any, every capture in the folder is one.
-    #[serde(default, rename = "vantage")]
+    #[serde(default, rename = "vantage", skip_serializing_if = "Vec::is_empty")]
     pub vantages: Vec<CaseVantage>,
+    /// What it was kept for, where a finding was the occasion.
+    #[serde(default, rename = "finding", skip_serializing_if = "Vec::is_empty")]
+    pub occasions: Vec<Occasion>,
 }
 
 /// One vantage of a case.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseVantage {
     /// The capture's file name in the folder.
     pub file: String,
     /// How the vantage is called, where the capture does not tell or tells it wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What kind of place it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     /// Nanoseconds to add to its stamps.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub offset_ns: i64,
+    /// From when on it was listened to, where the others were before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Timestamp>,
+}
+
+/// A finding that a case was kept for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Occasion {
+    /// Its code.
+    pub code: String,
+    /// Its name.
+    pub name: String,
+    /// What makes it one.
+    #[serde(default)]
+    pub key: BTreeMap<String, String>,
+    /// What it said when it opened.
+    pub headline: String,
+    /// When it opened.
+    pub opened: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// What is judged together: lanes, facts, and what could not be used.
@@ -55,6 +93,8 @@ pub struct Case {
     pub facts: Vec<Stamped<Fact>>,
     /// Sentences about what was refused.
     pub refused: Vec<String>,
+    /// Sentences about what must be known, and is no trouble.
+    pub notes: Vec<String>,
 }
 
 /// How long after its last frame a capture is still taken to have run.
@@ -62,6 +102,8 @@ const AFTERWARDS: Span = Span::secs(2);
 
 /// The name of the file that makes a folder a case.
 pub const CASE_FILE: &str = "case.toml";
+/// The name of the file with what the host said.
+pub(super) const HOST_FILE: &str = "host.jsonl";
 
 impl Case {
     /// Opens the case in `folder`. A capture that cannot be opened becomes a lane that says so; the others are used.
@@ -74,17 +116,31 @@ impl Case {
         let text = fs::read_to_string(&file).map_err(|e| SourceError::unreadable(&name, &e))?;
         let said: CaseFile = toml::from_str(&text).map_err(|e| SourceError::nonsense(&name, e.message()))?;
         let mut case = Self::default();
+        let (is_recorded, is_unfinished) = (said.began.is_some(), said.began.is_some() && said.ended.is_none());
         let vantages = if said.vantages.is_empty() { captures_in(folder)? } else { said.vantages };
-        for vantage in vantages {
-            let mut lane = lane(&folder.join(&vantage.file));
-            lane.vantage = vantage.name;
+        let files: Vec<&str> = vantages.iter().map(|vantage| vantage.file.as_str()).collect();
+        for vantage in &vantages {
+            let mut lane = if is_recorded {
+                chain(folder, &vantage.file, &files, is_unfinished)
+            } else {
+                lane(&folder.join(&vantage.file))
+            };
+            lane.vantage.clone_from(&vantage.name);
             lane.place = vantage.place;
             lane.offset = Span::nanos(vantage.offset_ns);
+            lane.joined = vantage.joined;
             case.lanes.push(lane);
         }
-        let host = folder.join("host.jsonl");
+        if is_unfinished {
+            case.notes.push(format!(
+                "{}: the recording was not finished, or goes on still; what was written is judged up to its last whole frame",
+                Outside::from(folder.to_string_lossy().as_ref())
+            ));
+        }
+        let host = folder.join(HOST_FILE);
         if host.exists() {
-            case.add_host(&host)?;
+            let torn = case.add_host_log(&host)?;
+            case.refused.extend(torn.filter(|_| !is_unfinished));
         }
         Ok(case)
     }
@@ -94,10 +150,17 @@ impl Case {
     /// # Errors
     /// When it cannot be opened or read.
     pub fn add_host(&mut self, path: &Path) -> Result<(), SourceError> {
+        let torn = self.add_host_log(path)?;
+        self.refused.extend(torn);
+        Ok(())
+    }
+
+    /// Adds the facts of the host log at `path`; what is said of its last line where that breaks off.
+    fn add_host_log(&mut self, path: &Path) -> Result<Option<String>, SourceError> {
         let log = HostLog::open(path)?;
         self.facts.extend(log.facts);
         self.refused.extend(log.refused);
-        Ok(())
+        Ok(log.torn)
     }
 
     /// Takes a first look at the captures, where there are several: from when to when each goes, and, with `aligns`, what their clocks are
@@ -146,6 +209,16 @@ pub fn lane(path: &Path) -> Lane {
     }
 }
 
+/// The recording in `folder` whose first file is called `first`, as a lane; none of its further files is among `others`.
+fn chain(folder: &Path, first: &str, others: &[&str], is_unfinished: bool) -> Lane {
+    let path = folder.join(first);
+    let shown = Outside::from(path.to_string_lossy().as_ref());
+    match Chain::open(parts(folder, first, others), is_unfinished) {
+        Ok(source) => Lane::new(stem(&path), shown, Box::new(source)),
+        Err(damage) => Lane::broken(stem(&path), shown, damage),
+    }
+}
+
 /// The captures of a folder in the order of their names.
 fn captures_in(folder: &Path) -> Result<Vec<CaseVantage>, SourceError> {
     let shown = Outside::from(folder.to_string_lossy().as_ref());
@@ -154,7 +227,7 @@ fn captures_in(folder: &Path) -> Result<Vec<CaseVantage>, SourceError> {
         listing.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_capture(p)).collect();
     files.sort();
     let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
-    let vantage = |file| CaseVantage { file, name: None, place: None, offset_ns: 0 };
+    let vantage = |file| CaseVantage { file, ..CaseVantage::default() };
     Ok(files.iter().filter_map(name).map(vantage).collect())
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use super::unpack::Packing;
 use crate::value::Outside;
@@ -24,6 +25,23 @@ impl SourceError {
     /// The system will not let the file be opened or read.
     pub fn unreadable(path: &Outside, error: &io::Error) -> Self {
         Self::whole(path.clone(), Trouble::unreadable(error))
+    }
+
+    /// The system will not let the file be written.
+    pub(super) fn unwritable(path: &Outside, error: &io::Error) -> Self {
+        let why = match error.kind() {
+            io::ErrorKind::PermissionDenied => "writing it is not permitted to this user".to_owned(),
+            io::ErrorKind::AlreadyExists => "it is there already, and is not written over".to_owned(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no space left for it".to_owned(),
+            _ => format!("it cannot be written: {}", Outside::from(error.to_string().as_str())),
+        };
+        Self::whole(path.clone(), Trouble::Unwritable(why))
+    }
+
+    /// The file is not written, for the reason `why`.
+    pub(super) fn unwritable_for(path: &Path, why: &str) -> Self {
+        let path = Outside::from(path.to_string_lossy().as_ref());
+        Self::whole(path, Trouble::Unwritable(Outside::from(why).to_string()))
     }
 
     /// The file as a whole makes no sense.
@@ -54,6 +72,9 @@ pub enum Trouble {
     /// The operating system will not let it be opened or read; in words.
     #[error("{0}")]
     Unreadable(String),
+    /// The operating system will not let it be written; in words.
+    #[error("{0}")]
+    Unwritable(String),
     /// Text that makes no sense, such as a `case.toml`; in words.
     #[error("{0}")]
     Nonsense(Outside),

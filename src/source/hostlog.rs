@@ -20,6 +20,8 @@ pub struct HostLog {
     pub facts: Vec<Stamped<Fact>>,
     /// What could not: path, line number and reason.
     pub refused: Vec<String>,
+    /// The same of a last line that has no end, as where whoever wrote it was killed.
+    pub torn: Option<String>,
 }
 
 impl HostLog {
@@ -50,9 +52,13 @@ impl HostLog {
                 continue;
             }
             let fact = if is_cut { Err("the line is longer than 64 KiB".to_owned()) } else { parse(&line) };
+            let is_whole = is_cut || line.last() == Some(&b'\n');
             match fact {
                 Ok(fact) => log.facts.push(fact),
-                Err(why) => log.refused.push(format!("{name}: line {number}: {why}; the other lines are used")),
+                Err(why) => {
+                    let said = format!("{name}: line {number}: {why}; the other lines are used");
+                    if is_whole { log.refused.push(said) } else { log.torn = Some(said) }
+                }
             }
         }
         log.refused.push(format!("{name}: line {MOST}: more lines than a host has facts; the lines before are used"));
@@ -75,6 +81,14 @@ mod tests {
         assert_eq!(log.facts.len(), 2);
         assert_eq!(log.refused.len(), 1);
         assert!(log.refused[0].starts_with("host.jsonl: line 3: "), "{}", log.refused[0]);
+    }
+
+    #[test]
+    fn a_line_that_breaks_off_is_told_apart() {
+        let text = b"{\"fact\":\"missing\",\"what\":\"fdb\",\"why\":\"not permitted\"}\n{\"fact\":\"li";
+        let log = HostLog::read(&Outside::from("host.jsonl"), &text[..]).unwrap();
+        assert_eq!((log.facts.len(), log.refused.len()), (1, 0));
+        assert!(log.torn.unwrap().starts_with("host.jsonl: line 2: "));
     }
 
     #[test]

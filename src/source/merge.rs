@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use super::filtered::Filtered;
-use super::{Aligned, Interface, Source, SourceError, Step};
+use super::{Aligned, Interface, NO_RECORD, Source, SourceError, Step};
 use crate::event::{Drops, Fact, Place, Record, Stamped, Vantage, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
@@ -31,6 +31,8 @@ pub struct Lane {
     pub file: Option<PathBuf>,
     /// From when to when it was captured, where a first look told.
     pub captured: Option<(Timestamp, Timestamp)>,
+    /// From when on there is anything, where a case tells it: nobody hears of the vantage before.
+    pub joined: Option<Timestamp>,
     source: Box<dyn Source>,
     state: State,
     told: usize,
@@ -55,6 +57,8 @@ enum State {
     Idle(Timestamp),
     /// There is nothing more.
     Ended,
+    /// It has not joined yet.
+    Absent,
 }
 
 /// All lanes of one case.
@@ -132,6 +136,7 @@ impl Lane {
             clock: None,
             file: None,
             captured: None,
+            joined: None,
             source,
             state: State::Spent,
             told: 0,
@@ -243,7 +248,9 @@ impl Lane {
 impl Merge {
     /// Merges `lanes` and `facts`; neither need be in order.
     pub fn new(mut lanes: Vec<Lane>, mut facts: Vec<Stamped<Fact>>) -> Self {
-        lanes.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+        // Those that join later stand where they were added.
+        lanes.sort_by(|a, b| (a.joined, &a.name, &a.path).cmp(&(b.joined, &b.name, &b.path)));
+        lanes.iter_mut().filter(|lane| lane.joined.is_some()).for_each(|lane| lane.state = State::Absent);
         facts.sort_by_key(|fact| fact.time);
         Self { lanes, facts: facts.into(), queued: VecDeque::new(), handed: Timestamp::MIN, late: 0, until: None }
     }
@@ -280,7 +287,7 @@ impl Merge {
             match (lane.state, lane.source.descriptor()) {
                 (State::Idle(_), Some(descriptor)) => idle.descriptors.push(descriptor),
                 (State::Idle(_), None) | (State::Waits(_), _) => idle.must_look = true,
-                (State::Spent | State::Ended, _) => {}
+                (State::Spent | State::Ended | State::Absent, _) => {}
             }
         }
         idle
@@ -296,6 +303,10 @@ impl Merge {
             // Idle lanes may have something by now.
             self.fill(|state| matches!(state, State::Idle(_)));
             (head, settled) = (self.head(), self.settled());
+        }
+        while self.join(head.map(|(time, _)| time)) {
+            self.fill(|state| state == State::Spent);
+            head = self.head();
         }
         if let Some(item) = self.queued.pop_front() {
             return Some(item);
@@ -343,6 +354,20 @@ impl Merge {
         self.lanes.iter().filter_map(|lane| lane.end(self.until).max(lane.last)).max()
     }
 
+    /// Lets the next lane join whose time has come, now that the earliest record that waits is at `head`; `false` if there is none.
+    fn join(&mut self, head: Option<Timestamp>) -> bool {
+        let fact = self.facts.front().map(|fact| fact.time.unwrap_or(Timestamp::MIN));
+        let next = [head, fact].into_iter().flatten().min();
+        let lane = self.lanes.iter_mut().find(|lane| lane.state == State::Absent);
+        match lane.filter(|lane| next.is_none_or(|next| lane.joined <= Some(next))) {
+            Some(lane) => {
+                lane.state = State::Spent;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Asks the lanes in such a state to move on.
     fn fill(&mut self, is_asked: impl Fn(State) -> bool) {
         for (at, lane) in (0_u16..).zip(&mut self.lanes) {
@@ -360,7 +385,7 @@ impl Merge {
     fn head(&self) -> Option<(Timestamp, usize)> {
         let heads = self.lanes.iter().enumerate().filter_map(|(at, lane)| match lane.state {
             State::Waits(time) => Some((time, at)),
-            State::Spent | State::Idle(_) | State::Ended => None,
+            State::Spent | State::Idle(_) | State::Ended | State::Absent => None,
         });
         heads.min()
     }
@@ -369,7 +394,7 @@ impl Merge {
     fn settled(&self) -> Option<Timestamp> {
         let settled = self.lanes.iter().filter_map(|lane| match lane.state {
             State::Idle(settled) => Some(settled),
-            State::Spent | State::Waits(_) | State::Ended => None,
+            State::Spent | State::Waits(_) | State::Ended | State::Absent => None,
         });
         settled.min()
     }
@@ -421,15 +446,7 @@ impl Source for Nothing {
     }
 
     fn record(&self) -> Record<'_> {
-        Record {
-            interface: 0,
-            number: 0,
-            time: Timestamp::MIN,
-            wire_len: 0,
-            direction: crate::event::Direction::Unknown,
-            offload: crate::event::Offload::Unknown,
-            bytes: &[],
-        }
+        NO_RECORD
     }
 
     fn interfaces(&self) -> &[Interface] {

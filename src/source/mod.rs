@@ -12,6 +12,7 @@
 
 mod align;
 mod case;
+mod chain;
 mod error;
 mod filtered;
 mod hostlog;
@@ -20,22 +21,24 @@ mod merge;
 mod open;
 mod pcap;
 mod pcapng;
+mod record;
 mod survey;
 mod unpack;
 mod window;
 
 pub use align::{Aligned, align};
-pub use case::{CASE_FILE, Case, CaseFile, CaseVantage, lane};
+pub use case::{CASE_FILE, Case, CaseFile, CaseVantage, Occasion, lane};
 pub use error::{Part, SourceError, Trouble};
 pub use hostlog::HostLog;
 pub use merge::{Idle, Item, Lane, Merge, Outcome};
 pub use open::{open, open_reader};
+pub use record::{Recorder, Rotation, Written};
 pub use survey::{Survey, survey};
 pub use unpack::Packing;
 
 use std::os::fd::BorrowedFd;
 
-use crate::event::Record;
+use crate::event::{Direction, Offload, Record};
 use crate::value::{Outside, Timestamp};
 use crate::wire::LinkType;
 
@@ -67,6 +70,17 @@ pub trait Source: Send {
         None
     }
 }
+
+/// What a source shows before its first record, and after its last.
+const NO_RECORD: Record<'static> = Record {
+    interface: 0,
+    number: 0,
+    time: Timestamp::MIN,
+    wire_len: 0,
+    direction: Direction::Unknown,
+    offload: Offload::Unknown,
+    bytes: &[],
+};
 
 /// What a source came to when it was asked to move on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
