@@ -39,8 +39,10 @@ const IN_NAMESPACE: &[Test] = &[
 ];
 
 /// Those that need a kernel with VLANs and bonds.
-const IN_KERNEL: &[Test] =
-    &[("a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen", a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen)];
+const IN_KERNEL: &[Test] = &[
+    ("a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen", a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen),
+    ("real_daemons_break_and_mend", real_daemons_break_and_mend),
+];
 
 fn main() {
     if let Some(role) = uml::role() {
@@ -303,5 +305,43 @@ fn a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen() {
         assert_eq!(overflow["state"], "resolved", "{backend}: {overflow}\n{log}");
         let healthy = json(&read(&format!("{backend}.healthy.json")));
         assert_eq!(codes(&healthy), Vec::<&str>::new(), "{backend}: the healthy twin\n{log}");
+    }
+}
+
+/// The codes that were opened in a scene, and those of them that were over at its end; facts that are no fault are left out.
+fn told(changes: &str) -> (Vec<String>, Vec<String>) {
+    let (mut opened, mut over) = (Vec::new(), Vec::new());
+    for change in changes.lines().map(json) {
+        let finding = &change["finding"];
+        let code = finding["code"].as_str().unwrap().to_owned();
+        match change["change"].as_str().unwrap() {
+            _ if finding["severity"] == "info" => {}
+            "opened" | "reopened" => opened.push(code),
+            "resolved" => over.push(code),
+            _ => {}
+        }
+    }
+    (opened, over)
+}
+
+fn real_daemons_break_and_mend() {
+    let folder = uml::boot("dhcp_life.sh");
+    let scenes = fs::read_to_string(folder.join("scenes")).unwrap();
+    for scene in scenes.lines() {
+        let changes = fs::read_to_string(folder.join(format!("{scene}.changes"))).unwrap();
+        let (mut opened, mut over) = told(&changes);
+        // What must be told, and what else is true of a guest that hears nothing.
+        let (must, may): (&[&str], &[&str]) = match scene {
+            "healthy" => (&[], &[]),
+            "server-dead" => (&["DHCP001"], &[]),
+            "offers-lost" => (&["DHCP002"], &["HOST001"]),
+            "renewals-ignored" => (&["DHCP005"], &["DHCP002", "DHCP006", "HOST001", "ARP002"]),
+            unknown => panic!("the scene {unknown} is not known"),
+        };
+        let headlines: Vec<Value> = changes.lines().map(|line| json(line)["finding"]["headline"].clone()).collect();
+        opened.retain(|code| !may.contains(&code.as_str()));
+        over.retain(|code| !may.contains(&code.as_str()));
+        assert_eq!(opened, must, "{scene}: {headlines:#?}");
+        assert_eq!(over, must, "{scene}: {headlines:#?}");
     }
 }

@@ -22,9 +22,15 @@ const BURST: usize = 7_400;
 /// # Errors
 /// What is missing.
 pub fn is_there() -> Result<(), String> {
-    for (program, package) in
-        [(KERNEL, "user-mode-linux"), ("cc", "gcc"), ("ethtool", "ethtool"), ("ip", "iproute2"), ("modprobe", "kmod")]
-    {
+    for (program, package) in [
+        (KERNEL, "user-mode-linux"),
+        ("cc", "gcc"),
+        ("ethtool", "ethtool"),
+        ("ip", "iproute2"),
+        ("modprobe", "kmod"),
+        ("udhcpc", "udhcpc"),
+        ("dnsmasq", "dnsmasq-base"),
+    ] {
         let found = Command::new("sh")
             .args(["-c", &format!("PATH=$PATH:/usr/sbin:/sbin command -v {program}")])
             .stdout(Stdio::null())
@@ -39,14 +45,14 @@ pub fn is_there() -> Result<(), String> {
 /// Boots the kernel, tells the story of the script `name`, and gives the folder with what it wrote.
 pub fn boot(name: &str) -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/uml");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uml");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uml").join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     // The kernel has a /tmp of its own: what it needs lies in the folder that it can write to.
     fs::copy(env!("CARGO_BIN_EXE_netdiag"), folder.join("netdiag")).unwrap();
     fs::copy(std::env::current_exe().unwrap(), folder.join("talk")).unwrap();
-    for file in ["init.sh", name] {
-        fs::copy(here.join(file), folder.join(file)).unwrap();
+    for file in fs::read_dir(&here).unwrap().map(|entry| entry.unwrap()) {
+        fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
     let shim = folder.join("xstate.so");
     let built =

@@ -1,20 +1,7 @@
 # A compute node whose VLAN 100 is stacked on VLAN 20, on a bond; a guest behind it that talks to a controller. Then the repair: the stacked
-# devices are deleted and made anew on the bond. And once more with the healthy plumbing from the start. Each link is as a network card
-# without offloads: frames on it are wire frames, and one past the MTU is dropped where it arrives.
+# devices are deleted and made anew on the bond. And once more with the healthy plumbing from the start.
 
-made() { # NAMESPACE…
-    for n; do
-        ip netns add "$n"; ip -n "$n" link set lo up
-    done
-}
-
-joined() { # NAMESPACE LINK NAMESPACE LINK
-    ip link add "$2" netns "$1" type veth peer name "$4" netns "$3"
-    for end in "$1 $2" "$3 $4"; do
-        set -- $end
-        ip netns exec "$1" ethtool -K "$2" tso off gso off gro off tx off rxvlan off txvlan off sg off >/dev/null 2>&1 || true
-    done
-}
+. ./network.sh
 
 # compute: bond0 over eth0 and eth1; switch: a bridge that knows VLANs 20 and 100; controller; guest behind br100.
 made compute switch controller guest
@@ -62,13 +49,7 @@ joined_up() {
     ip -n controller addr add 10.0.100.1/24 dev vlan100
     ip netns exec controller ./talk serve 10.0.100.1:7000 & server=$!
     # Bonds, bridges and addresses take a moment after they are made.
-    for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
-        ip netns exec guest ./talk reach 10.0.100.1:7000 && return 0
-        sleep 0.3
-    done
-    echo "the controller cannot be reached"
-    ip -n compute link; ip -n guest neigh; ip -n controller addr
-    exit 1
+    until_true 20 ip netns exec guest ./talk reach 10.0.100.1:7000
 }
 
 torn() {
@@ -81,7 +62,7 @@ torn() {
 heard() { # BACKEND SUFFIX
     ip netns exec compute ./netdiag live bond0 --backend "$1" --format json --fail-on never >"$1$2.json" 2>"$1$2.err" &
     eval "$1=\$!"
-    while ! grep -q "capturing on" "$1$2.err"; do sleep 0.1; done
+    started "$1$2"
 }
 
 # What happened on that day, and its repair.
