@@ -49,6 +49,8 @@ pub struct Tables {
     pub clients: usize,
     /// Stacks of tags by vantage.
     pub stacks: usize,
+    /// Spanning trees.
+    pub trees: usize,
     /// Packets under recognition.
     pub packets: usize,
 }
@@ -115,6 +117,18 @@ pub struct Stp {
     pub appliances: Vec<crate::value::Mac>,
     /// Seconds without a BPDU after which a guest has stopped.
     pub resolve_s: i64,
+    /// Seconds for which a root must have been named to count as the network's.
+    pub established_s: i64,
+    /// BPDUs in which it must have been named, where that takes less.
+    pub established_bpdus: u64,
+    /// Seconds for which two roots may be named in one network while it converges: maximum age and twice the forward delay.
+    pub roots_s: i64,
+    /// The same where all speak RSTP, which converges in hellos.
+    pub roots_rapid_s: i64,
+    /// Topology changes in ten minutes that are a warning when exceeded.
+    pub changes: usize,
+    /// Topology changes in one minute that are an error when exceeded.
+    pub changes_fast: usize,
     /// Seconds without any frame that make a link silent after a guest's BPDU: a guard acts within one.
     pub silence_s: i64,
     /// Seconds after a BPDU in which the last frame must have arrived for the silence to be its work.
@@ -163,7 +177,7 @@ impl Default for Sightings {
 
 impl Default for Tables {
     fn default() -> Self {
-        Self { stations: 200_000, flows: 200_000, clients: 50_000, stacks: 4_096, packets: 65_536 }
+        Self { stations: 200_000, flows: 200_000, clients: 50_000, stacks: 4_096, trees: 1_024, packets: 65_536 }
     }
 }
 
@@ -208,6 +222,12 @@ impl Default for Stp {
             guest_prefixes: prefixes.map(str::to_owned).to_vec(),
             appliances: Vec::new(),
             resolve_s: 60,
+            established_s: 10,
+            established_bpdus: 5,
+            roots_s: 50,
+            roots_rapid_s: 10,
+            changes: 5,
+            changes_fast: 3,
             silence_s: 3,
             silence_within_s: 5,
             silence_frames: 10,

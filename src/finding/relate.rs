@@ -35,6 +35,9 @@ fn relations() -> Vec<Relation> {
         by_key("DHCP004", "DHCP006", &["client"]),
         by_key("DHCP005", "DHCP006", &["client"]),
         by_key("STP001", "STP008", &["mac"]),
+        // What a guest's bridge does beside speaking at all.
+        by_key("STP001", "STP003", &["mac"]),
+        by_key("STP001", "STP010", &["mac"]),
         // R4: the silence names the sender of the BPDU before it.
         by_key("STP001", "STP002", &["mac"]),
         by_key("STP011", "STP002", &["mac"]),

@@ -52,7 +52,7 @@ pub use llc::{Llc, Snap};
 pub use lldp::{Lldp, LldpTlv};
 pub use sll::{Null, Sll, Sll2};
 pub use stop::{Stop, Why};
-pub use stp::{BpduKind, BridgeId, Stp, StpFamily};
+pub use stp::{BpduKind, BridgeId, Msti, Stp, StpFamily};
 pub use tcp::Tcp;
 pub use tunnel::{Geneve, Gre, Vxlan};
 pub use udp::Udp;

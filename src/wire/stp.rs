@@ -54,6 +54,19 @@ pub struct BridgeId {
     pub mac: Mac,
 }
 
+/// What a BPDU says of one MST instance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Msti {
+    /// The instance, 1 to 4094.
+    pub instance: u16,
+    /// As of a whole BPDU.
+    pub flags: u8,
+    /// The regional root, with the instance in the low twelve bits of its priority.
+    pub root: BridgeId,
+    /// The sender's cost to it.
+    pub cost: u32,
+}
+
 impl<'a> Stp<'a> {
     /// Whether the protocol is spanning tree, as far as it was captured, and not GARP.
     pub(super) fn is_here(window: &Window<'_>) -> bool {
@@ -114,6 +127,23 @@ impl<'a> Stp<'a> {
     /// The sender; in MSTP the regional root.
     pub fn bridge(&self) -> Option<BridgeId> {
         self.bridge_at(17)
+    }
+
+    /// The bridge that sent it, in MSTP too, where it stands after the region.
+    pub fn sender(&self) -> Option<BridgeId> {
+        let bytes: [u8; 8] = match self.kind() {
+            BpduKind::Mst | BpduKind::Spt => self.mst_at(93)?,
+            _ => return self.bridge(),
+        };
+        Some(BridgeId::from_bytes(bytes))
+    }
+
+    /// What it says of each MST instance, as far as it was captured (clause 14.4.1).
+    pub fn instances(&self) -> impl Iterator<Item = Msti> + use<'a> {
+        let records = if self.kind() == BpduKind::Mst { self.body.get(102..).unwrap_or(&[]) } else { &[] };
+        // The version 3 length counts all behind it; what is padding is not an instance.
+        let length = usize::from(piece(self.body, 36).map_or(0, u16::from_be_bytes)).saturating_sub(64);
+        records.get(..length.min(records.len())).unwrap_or(&[]).chunks_exact(16).filter_map(Msti::parse)
     }
 
     /// The sender's port.
@@ -189,13 +219,31 @@ impl<'a> Stp<'a> {
     }
 
     fn bridge_at(&self, at: usize) -> Option<BridgeId> {
-        let [a, b, mac @ ..] = self.at::<8>(at)?;
-        Some(BridgeId { priority: u16::from_be_bytes([a, b]), mac: Mac(mac) })
+        self.at::<8>(at).map(BridgeId::from_bytes)
     }
 
     /// Times are in 1/256 s (clause 14.3).
     fn span_at(&self, at: usize) -> Option<Span> {
         self.at(at).map(|bytes| Span::nanos(i64::from(u16::from_be_bytes(bytes)).saturating_mul(3_906_250)))
+    }
+}
+
+impl BridgeId {
+    const fn from_bytes(bytes: [u8; 8]) -> Self {
+        let [p, q, a, b, c, d, e, f] = bytes;
+        Self { priority: u16::from_be_bytes([p, q]), mac: Mac([a, b, c, d, e, f]) }
+    }
+}
+
+impl Msti {
+    fn parse(record: &[u8]) -> Option<Self> {
+        let root = BridgeId::from_bytes(piece(record, 1)?);
+        Some(Self {
+            instance: root.priority & 0x0fff,
+            flags: *record.first()?,
+            root,
+            cost: piece(record, 9).map(u32::from_be_bytes)?,
+        })
     }
 }
 
@@ -290,6 +338,15 @@ mod tests {
         bytes.resize(102, 0xac);
         let (stp, fault) = parse(StpFamily::Ieee, &bytes, 102);
         assert_eq!((stp.kind(), stp.region_revision(), fault), (BpduKind::Mst, Some(5), None));
+        // The sender stands at 93; one record for instance 3 behind it, root 4003.ac:…, and padding that is no record.
+        let mut longer = bytes.clone();
+        longer[36..38].copy_from_slice(&80_u16.to_be_bytes());
+        longer.extend([0x3c, 0x40, 0x03, 0, 0x1c, 0x73, 0, 0, 9, 0, 0, 0, 5, 0x80, 0x80, 20]);
+        longer.extend([0; 16]);
+        let (with, _) = parse(StpFamily::Ieee, &longer, 134);
+        let told: Vec<Msti> = with.instances().collect();
+        assert_eq!((told.len(), told[0].instance, told[0].cost), (1, 3, 5));
+        assert_eq!(with.sender().map(|b| b.priority), Some(0xacac));
         assert_eq!((stp.region_name(), stp.region_digest()), (Some(Outside::from("region1")), Some([0xac; 16])));
     }
 }

@@ -23,6 +23,7 @@ mod sightings;
 mod stations;
 mod tally;
 mod tcp;
+mod trees;
 
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use clock::{Clocks, Jump};
@@ -36,6 +37,7 @@ pub use pile::Pile;
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Role, Station, Stations};
 pub use tcp::{Flows, OneSided, Segment, Unseen, View};
+pub use trees::{Instance, Region, Speaker, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
 use std::sync::Arc;
 
@@ -88,6 +90,8 @@ pub enum Derived {
     EchoLost(Passed),
     /// A message of a DHCP conversation.
     Dhcp(Arc<DhcpStep>),
+    /// Something happened in a spanning tree.
+    Tree(Box<TreeStep>),
     /// Nothing arrives at an uplink; told again when it has lasted.
     Silent(Box<Silence>),
     /// Frames arrive at an uplink again, which was silent since then.
@@ -151,6 +155,8 @@ pub struct World {
     pub echoes: Echoes,
     /// Who asked for an address, and who answered.
     pub dhcp: DhcpTalks,
+    /// Spanning trees.
+    pub trees: Trees,
     tally: tally::Counter,
     stp: Stp,
 }
@@ -169,6 +175,7 @@ impl World {
             flows: Flows::new(settings),
             echoes: Echoes::default(),
             dhcp: DhcpTalks::new(settings),
+            trees: Trees::new(settings),
             tally: tally::Counter::default(),
             stp: settings.stp.clone(),
         }
@@ -321,6 +328,7 @@ impl World {
             ("stations", self.stations.forgotten()),
             ("clients", self.dhcp.forgotten()),
             ("stacks", self.domains.forgotten()),
+            ("trees", self.trees.forgotten()),
             ("connections", self.flows.forgotten()),
             ("packets", self.sightings.forgotten()),
         ];
@@ -330,8 +338,14 @@ impl World {
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
         let domains = &self.domains;
-        let trackers: [&mut dyn Tracker; 5] =
-            [&mut self.arrivals, &mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp];
+        let trackers: [&mut dyn Tracker; 6] = [
+            &mut self.arrivals,
+            &mut self.stations,
+            &mut self.flows,
+            &mut self.echoes,
+            &mut self.dhcp,
+            &mut self.trees,
+        ];
         for tracker in trackers {
             if !is_frame || tracker.hears().intersects(kinds) {
                 tracker.apply(observation, domains, out);
@@ -339,12 +353,12 @@ impl World {
         }
     }
 
-    fn trackers(&self) -> [&dyn Tracker; 5] {
-        [&self.arrivals, &self.stations, &self.flows, &self.echoes, &self.dhcp]
+    fn trackers(&self) -> [&dyn Tracker; 6] {
+        [&self.arrivals, &self.stations, &self.flows, &self.echoes, &self.dhcp, &self.trees]
     }
 
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 5] {
-        [&mut self.arrivals, &mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp]
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 6] {
+        [&mut self.arrivals, &mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp, &mut self.trees]
     }
 }
 

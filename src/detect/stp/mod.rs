@@ -2,8 +2,14 @@
 
 pub mod bpdu_then_link_silent;
 pub mod guest_originated_bpdu;
+pub mod malformed_or_aged_bpdu;
+pub mod multiple_roots;
+pub mod root_lost;
+pub mod root_takeover;
 pub mod switch_bpdu_on_host_port;
 pub mod tagged_bpdu;
+pub mod topology_change_storm;
+mod tree;
 
 use super::Family;
 
@@ -14,7 +20,12 @@ pub static FAMILY: Family = Family {
     entries: &[
         &guest_originated_bpdu::ENTRY,
         &bpdu_then_link_silent::ENTRY,
+        &root_takeover::ENTRY,
+        &multiple_roots::ENTRY,
+        &topology_change_storm::ENTRY,
         &switch_bpdu_on_host_port::ENTRY,
         &tagged_bpdu::ENTRY,
+        &malformed_or_aged_bpdu::ENTRY,
+        &root_lost::ENTRY,
     ],
 };

@@ -62,6 +62,50 @@ impl Bridge {
     }
 }
 
+/// A BPDU of a bridge that need not be root: who it thinks is, how far away, and since when it has not heard of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Hello {
+    /// Protocol version: 0 STP, 2 RSTP.
+    pub version: u8,
+    /// Topology change 0x01, learning 0x10, forwarding 0x20, designated 0x0c.
+    pub flags: u8,
+    /// The root.
+    pub root: Bridge,
+    /// The cost to it.
+    pub cost: u32,
+    /// The sender.
+    pub bridge: Bridge,
+    /// Its port.
+    pub port: u16,
+    /// Seconds since the root spoke.
+    pub age: u8,
+}
+
+impl Hello {
+    /// A root's own, version 0, on port 0x8001.
+    pub fn of(bridge: Bridge) -> Self {
+        Self { version: 0, flags: 0, root: bridge, cost: 0, bridge, port: 0x8001, age: 0 }
+    }
+
+    /// The BPDU: 35 bytes, or 36 of RSTP.
+    pub fn bytes(self) -> Vec<u8> {
+        let kind = if self.version == 2 { 2 } else { 0 };
+        let head = [0, 0, self.version, kind, self.flags];
+        let (cost, port) = (self.cost.to_be_bytes(), self.port.to_be_bytes());
+        let mut body = [&head[..], &self.root.id(), &cost, &self.bridge.id(), &port].concat();
+        body.extend([self.age, 0, 20, 0, 2, 0, 15, 0]);
+        body.extend(if self.version == 2 { &[0][..] } else { &[] });
+        body
+    }
+
+    /// The BPDU with the VLAN behind it, as PVST+ has it.
+    pub fn pvst(self, vlan: u16) -> Vec<u8> {
+        let mut body = self.bytes();
+        body.resize(36, 0);
+        [&body[..], &[0, 0, 0, 2], &vlan.to_be_bytes()].concat()
+    }
+}
+
 /// One end of an aggregated link, as LACP tells it.
 #[derive(Clone, Copy, Debug)]
 pub struct Port {
@@ -130,6 +174,23 @@ impl Link {
         let mut body = [&[1, 1][..], &actor.tlv(1), &partner.tlv(2), &[3, 16, 0, 0]].concat();
         body.resize(110, 0);
         self.to(SLOW).ethertype(0x8809, &body)
+    }
+
+    /// CDP: a device and its port, for 180 s; native VLAN 1 (Cisco's published format, version 2).
+    pub fn cdp(self, device: &str, port: &str) -> Vec<u8> {
+        let tlv = |kind: u16, value: &[u8]| {
+            [&kind.to_be_bytes()[..], &(value.len() as u16 + 4).to_be_bytes(), value].concat()
+        };
+        let body =
+            [&[2, 180, 0, 0][..], &tlv(1, device.as_bytes()), &tlv(3, port.as_bytes()), &tlv(10, &[0, 1])].concat();
+        let link = self.to(Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcc]));
+        link.padded(link.snap([0, 0, 0x0c], 0x2000, &body))
+    }
+
+    /// A pause frame: stop for so many quanta (IEEE 802.3 annex 31B).
+    pub fn pause(self, quanta: u16) -> Vec<u8> {
+        let [a, b] = quanta.to_be_bytes();
+        self.padded(self.ethertype(0x8808, &[0, 1, a, b]))
     }
 
     /// LLDP to `group`, which may be the bridges' own: chassis and port by address, 120 s.

@@ -37,7 +37,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// The server streams to a group, five datagrams a second: what arrives as long as the link lives.
-fn stream(from: f64, to: f64) -> Vec<Shot> {
+pub fn stream(from: f64, to: f64) -> Vec<Shot> {
     let group = Ipv4Addr::new(239, 1, 1, 1);
     let send = |i: u32| {
         let link = frame().from(SERVER).to(Mac([0x01, 0x00, 0x5e, 1, 1, 1]));
@@ -61,7 +61,7 @@ fn through(shots: Vec<Shot>, member: u32) -> Vec<Shot> {
     shots.into_iter().flat_map(|s| [s.clone().on(BOND), s.beside().on(member)]).collect()
 }
 
-fn by_time(mut shots: Vec<Shot>) -> Vec<Shot> {
+pub fn by_time(mut shots: Vec<Shot>) -> Vec<Shot> {
     shots.sort_by_key(Shot::nanos);
     shots
 }
@@ -75,7 +75,7 @@ fn asks(t: f64, mac: Mac, own: Ipv4Addr) -> Shot {
 }
 
 /// LACP both ways on both members, each second.
-fn lacp(from: u32, to: u32) -> Vec<Shot> {
+pub fn lacp(from: u32, to: u32) -> Vec<Shot> {
     let each = |t: u32, member: u32| {
         let t = f64::from(t) + 0.3 + f64::from(member) / 1_000.0;
         let theirs = at(t, frame().from(SWITCH).lacp_from(port_of(SWITCH, member), port_of(NODE, member))).inward();

@@ -10,6 +10,7 @@ mod healthy;
 mod healthy_dhcp;
 mod mtu;
 mod stp;
+mod tree;
 mod vlan;
 
 /// A forged case.
@@ -30,6 +31,7 @@ pub fn cases() -> Vec<Case> {
         dhcp_lease::cases(),
         stp::cases(),
         guard::cases(),
+        tree::cases(),
         cap::cases(),
         healthy::cases(),
         healthy_dhcp::cases(),

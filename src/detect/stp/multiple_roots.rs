@@ -1,0 +1,128 @@
+//! STP004: two bridges of one network believe in different roots for longer than a tree takes to settle (IEEE 802.1D-2004 clause 17.2).
+
+use std::collections::BTreeMap;
+
+use crate::detect::stp::tree::{in_words, is_guest, key_of, origin};
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Deadlines, Span, Timestamp};
+use crate::wire::BridgeId;
+use crate::world::{Derived, Observation, Speaker, TreeEvent, TreeKey};
+
+/// The rule.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "STP004",
+        name: "multiple-roots",
+        levels: &[(Confidence::Likely, Severity::Warning)],
+        page: include_str!("multiple_roots.md"),
+    },
+    hears: &[],
+    needs: Needs::Ethernet,
+    make: |_| Box::new(MultipleRoots::default()),
+};
+
+/// Trees that are followed.
+const MOST: usize = 1_024;
+/// Between two looks at a tree with two roots.
+const LOOK_EVERY: Span = Span::secs(5);
+/// Without a second root for this long it is over.
+const OVER_AFTER: Span = Span::secs(30);
+
+#[derive(Default)]
+struct MultipleRoots {
+    splits: BTreeMap<TreeKey, Split>,
+    deadlines: Deadlines<TreeKey>,
+}
+
+struct Split {
+    roots: (BridgeId, BridgeId),
+    since: Timestamp,
+    /// When both were named last.
+    last: Timestamp,
+    raised: Option<Key>,
+}
+
+impl Detector for MultipleRoots {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        let Observation::Derived(Derived::Tree(step)) = seen else { return };
+        if matches!(step.what, TreeEvent::Claimed { .. }) && self.splits.len() < MOST {
+            self.look(step.tree, cx);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(tree) = self.deadlines.pop(cx.now) {
+            self.look(tree, cx);
+        }
+    }
+}
+
+impl MultipleRoots {
+    fn look(&mut self, key: TreeKey, cx: &mut Context<'_>) {
+        let Some(tree) = cx.world.trees.tree(&key) else { return };
+        // A guest's bridge behind a filter is root of an island of its own: STP001 tells of it.
+        let speakers: Vec<&Speaker> = tree.alive(cx.now).filter(|s| !is_guest(&origin(&key, s, cx))).collect();
+        let best = speakers.iter().map(|s| s.root).min();
+        let other = speakers.iter().map(|s| s.root).filter(|root| Some(*root) != best).min();
+        let (Some(best), Some(other)) = (best, other) else {
+            self.ended(key, cx);
+            return;
+        };
+        let fresh = || Split { roots: (best, other), since: cx.now, last: cx.now, raised: None };
+        let split = self.splits.entry(key).or_insert_with(fresh);
+        if split.roots != (best, other) && split.raised.is_none() {
+            *split = fresh();
+        }
+        split.last = cx.now;
+        self.deadlines.set(key, cx.now.after(LOOK_EVERY));
+        let stp = &cx.settings.stp;
+        let is_rapid = speakers.iter().all(|s| s.version >= 2);
+        let patience = Span::secs(if is_rapid { stp.roots_rapid_s } else { stp.roots_s });
+        let lasted = cx.now.since(split.since);
+        if lasted <= patience || split.roots != (best, other) {
+            return;
+        }
+        let named =
+            |root: BridgeId| speakers.iter().find(|s| s.root == root).map_or_else(String::new, |s| s.mac.to_string());
+        let headline = format!(
+            "Two bridges of one network have believed in different roots{} for {lasted}: {} names {best}, {} names {other}. The network is split, or something filters their BPDUs.",
+            in_words(&key, cx),
+            named(best),
+            named(other),
+        );
+        let finding = key_of(&key, cx).with("root", best).with("other", other);
+        split.raised = Some(finding.clone());
+        let claim = Claim::new(finding, Confidence::Likely, Severity::Warning, headline)
+            .at(tree.vantage)
+            .seen(split.since, 1)
+            .number("seconds", lasted.as_secs())
+            .number("speakers", speakers.len())
+            .filter(format!("stp.root.hw == {} || stp.root.hw == {}", best.mac, other.mac))
+            .cause("a BPDU filter between two switches that are connected")
+            .cause("a link that works one way only")
+            .cause("VLANs that are mapped to others on the way, or BPDUs that are tunnelled")
+            .step("See on each switch whom it takes for the root, and through which port", "show spanning-tree root")
+            .step("Remove BPDU filters between switches", "no spanning-tree bpdufilter enable");
+        cx.raise(claim);
+    }
+
+    fn ended(&mut self, key: TreeKey, cx: &mut Context<'_>) {
+        let Some(split) = self.splits.get(&key) else { return };
+        let quiet = cx.now.since(split.last);
+        match &split.raised {
+            Some(finding) if quiet >= OVER_AFTER => {
+                cx.resolve(finding.clone(), format!("one root is named since {OVER_AFTER}"));
+                self.splits.remove(&key);
+            }
+            Some(_) => self.deadlines.set(key, cx.now.after(LOOK_EVERY)),
+            None => {
+                self.splits.remove(&key);
+            }
+        }
+    }
+}
