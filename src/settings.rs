@@ -16,6 +16,8 @@ pub struct Settings {
     pub vlan: Vlan,
     /// Sizes.
     pub mtu: Mtu,
+    /// Who hears and who does not.
+    pub liveness: Liveness,
     /// DHCPv4.
     pub dhcp: Dhcp,
     /// Spanning tree.
@@ -53,6 +55,8 @@ pub struct Tables {
     pub trees: usize,
     /// Packets under recognition.
     pub packets: usize,
+    /// Stations that owe an answer.
+    pub lapses: usize,
 }
 
 /// VLAN tags.
@@ -77,6 +81,24 @@ pub struct Mtu {
     pub lost_sends: u32,
     /// Echo requests of a size that must stay unanswered, while smaller ones are answered, to count as lost.
     pub lost_echoes: u32,
+}
+
+/// Who hears and who does not (findings.md 2.8).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Liveness {
+    /// Milliseconds that an answer to ARP, neighbour solicitation or echo may take: a second is what Linux waits (`retrans_time`).
+    pub patience_ms: i64,
+    /// Questions that must stay unanswered before a station is called silent: as many as Linux asks (`mcast_solicit`).
+    pub stimuli: u64,
+    /// Seconds that they must span.
+    pub span_s: i64,
+    /// Kinds of questions among them, or
+    pub kinds: usize,
+    /// askers among them: one alone may be filtered, or have a trouble of its own.
+    pub askers: usize,
+    /// Kinds that make it certain.
+    pub certain_kinds: usize,
 }
 
 /// DHCPv4 (RFC 2131).
@@ -177,7 +199,15 @@ impl Default for Sightings {
 
 impl Default for Tables {
     fn default() -> Self {
-        Self { stations: 200_000, flows: 200_000, clients: 50_000, stacks: 4_096, trees: 1_024, packets: 65_536 }
+        Self {
+            stations: 200_000,
+            flows: 200_000,
+            clients: 50_000,
+            stacks: 4_096,
+            trees: 1_024,
+            packets: 65_536,
+            lapses: 16_384,
+        }
     }
 }
 
@@ -190,6 +220,12 @@ impl Default for Vlan {
 impl Default for Mtu {
     fn default() -> Self {
         Self { assumed: 1_500, lost_sends: 4, lost_echoes: 2 }
+    }
+}
+
+impl Default for Liveness {
+    fn default() -> Self {
+        Self { patience_ms: 1_000, stimuli: 3, span_s: 3, kinds: 2, askers: 2, certain_kinds: 3 }
     }
 }
 

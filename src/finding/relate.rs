@@ -1,17 +1,21 @@
 //! Which finding explains which (findings.md, part K). Run once, over all findings, when the books are closed.
 
-use super::{Finding, State};
+use super::{Finding, Number, State};
 use crate::value::Span;
 
-/// One relation: a finding of code `root` explains one of code `symptom` when the named parts of their keys agree.
+/// One relation: a finding of code `root` explains one of code `symptom` when the named parts of both agree, a part being one of the
+/// key or of what was measured.
 struct Relation {
     root: &'static str,
     symptom: &'static str,
-    shared: &'static [&'static str],
+    /// Names of the root's part and of the symptom's.
+    shared: &'static [(&'static str, &'static str)],
     /// Whether both must lie behind the same uplink.
     is_behind: bool,
     /// Seconds that the symptom's first evidence may lie before and after the root's; any where it is not told.
     within: Option<(i64, i64)>,
+    /// Whether the root must have held while the symptom was seen: nobody can say which began first.
+    is_overlap: bool,
 }
 
 /// What a link that is silent makes unanswered (R6): everything of hosts behind it.
@@ -27,20 +31,31 @@ const SHUT: &[&str] = &["HOST003", "HOST004", "HOST005", "LACP001", "LACP003"];
 /// R1 is turned round against the catalogue's table: the overflow is what an operator must hear of, and an exit code that
 /// counts roots must count it; the stacked VLAN stands under it as its precondition and the overflow's causes name it.
 fn relations() -> Vec<Relation> {
-    let by_key = |root, symptom, shared| Relation { root, symptom, shared, is_behind: false, within: None };
-    let behind = |root, symptom, within| Relation { root, symptom, shared: &[], is_behind: true, within: Some(within) };
+    let by_key =
+        |root, symptom, shared| Relation { root, symptom, shared, is_behind: false, within: None, is_overlap: false };
+    let behind =
+        |root, symptom, within| Relation { is_behind: true, within: Some(within), ..by_key(root, symptom, &[]) };
+    // What the root made so cannot be older than the root.
+    let later = |root, symptom, shared| Relation { within: Some((0, i64::MAX)), ..by_key(root, symptom, shared) };
+    let during = |root, symptom, shared| Relation { is_overlap: true, ..by_key(root, symptom, shared) };
     let mut relations = vec![
-        by_key("MTU001", "VLAN001", &["interface", "outer"]),
+        by_key("MTU001", "VLAN001", &[("interface", "interface"), ("outer", "outer")]),
+        // R7: a guest that does not hear does not hear DHCP either; an answered renewal may be the first thing that it leaves unheard.
+        later("HOST001", "DHCP002", &[("mac", "client")]),
+        later("HOST001", "DHCP003", &[("mac", "client")]),
+        during("HOST001", "DHCP005", &[("mac", "client")]),
+        later("HOST001", "DHCP006", &[("mac", "client")]),
+        later("HOST001", "DHCP007", &[("mac", "client")]),
         // A client asks everybody because its own server did not answer, or because it did not hear the answer.
-        by_key("DHCP004", "DHCP006", &["client"]),
-        by_key("DHCP005", "DHCP006", &["client"]),
-        by_key("STP001", "STP008", &["mac"]),
+        by_key("DHCP004", "DHCP006", &[("client", "client")]),
+        by_key("DHCP005", "DHCP006", &[("client", "client")]),
+        by_key("STP001", "STP008", &[("mac", "mac")]),
         // What a guest's bridge does beside speaking at all.
-        by_key("STP001", "STP003", &["mac"]),
-        by_key("STP001", "STP010", &["mac"]),
+        by_key("STP001", "STP003", &[("mac", "mac")]),
+        by_key("STP001", "STP010", &[("mac", "mac")]),
         // R4: the silence names the sender of the BPDU before it.
-        by_key("STP001", "STP002", &["mac"]),
-        by_key("STP011", "STP002", &["mac"]),
+        by_key("STP001", "STP002", &[("mac", "mac")]),
+        by_key("STP011", "STP002", &[("mac", "mac")]),
     ];
     // R5: 95 s is what slow LACP takes to time out, and a little.
     relations.extend(SHUT.iter().map(|symptom| behind("STP002", *symptom, (1, 95))));
@@ -76,13 +91,26 @@ impl Relation {
             && self
                 .shared
                 .iter()
-                .all(|part| root.key.part(part).is_some() && root.key.part(part) == symptom.key.part(part))
+                .all(|(ours, theirs)| part(root, ours).is_some_and(|of_root| part(symptom, theirs) == Some(of_root)))
+            && (!self.is_overlap
+                || root.first <= symptom.last && root.resolved.is_none_or(|over| over >= symptom.first))
             && (!self.is_behind || root.uplink.is_some() && root.uplink == symptom.uplink)
             && self.within.is_none_or(|(before, after)| {
                 symptom.first >= root.first.after(Span::secs(before).times(-1))
                     && symptom.first <= root.first.after(Span::secs(after))
             })
     }
+}
+
+/// What a finding says of itself under this name: in its key, or among what was measured.
+fn part<'a>(finding: &'a Finding, name: &str) -> Option<&'a str> {
+    let measured = || {
+        finding.numbers.iter().find_map(|(n, number)| match number {
+            Number::Words(words) if *n == name => Some(words.as_str()),
+            _ => None,
+        })
+    };
+    finding.key.part(name).or_else(measured)
 }
 
 fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {

@@ -35,8 +35,8 @@ pub use origin::{Origin, Reach};
 pub use paths::Paths;
 pub use pile::Pile;
 pub use sightings::{Sighting, Sightings};
-pub use stations::{Role, Station, Stations};
-pub use tcp::{Flows, OneSided, Segment, Unseen, View};
+pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
+pub use tcp::{Flows, Hearing, OneSided, Segment, Unseen, View};
 pub use trees::{Instance, Region, Speaker, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
 use std::sync::Arc;
@@ -56,6 +56,8 @@ pub struct Seen<'a> {
     pub domain: DomainId,
     /// By what its other sightings are found; `None` where there is one vantage only.
     pub packet: Option<Fingerprint>,
+    /// What it says about who hears whom, where it is TCP.
+    pub hearing: Hearing,
 }
 
 /// What a tracker or a detector hears.
@@ -96,6 +98,21 @@ pub enum Derived {
     Silent(Box<Silence>),
     /// Frames arrive at an uplink again, which was silent since then.
     Restored(VantageId, Timestamp),
+    /// A station does not answer any more; told again whenever there is more to tell.
+    Lapsed(Arc<Lapse>),
+    /// A station of which that was told proves that it hears.
+    Revived(Revived),
+}
+
+/// A station that hears again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revived {
+    /// Who.
+    pub mac: Mac,
+    /// Where.
+    pub domain: DomainId,
+    /// The frame that proves it.
+    pub proof: Proof,
 }
 
 /// A packet that passed a vantage.
@@ -185,6 +202,7 @@ impl World {
     pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
         self.sightings.add_vantage(id, &vantage);
         self.arrivals.add_vantage(id, &vantage);
+        self.stations.add_vantage(id, vantage.place);
         match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
             Ok(_) => {}
             Err(at) => self.vantages.insert(at, (id, vantage)),
@@ -282,7 +300,7 @@ impl World {
                 let is_ours = !is_first && frame.direction == Direction::Unknown && self.came_from_inside(packet);
                 let is_doubtful = arrivals::is_doubtful(frame, &self.stp);
                 self.arrivals.note(frame, is_ours, is_doubtful, out);
-                let seen = Seen { frame, domain, packet };
+                let seen = Seen { frame, domain, packet, hearing: self.flows.hear(frame, out) };
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
                 self.track(&observation, frame.layers.kinds(), out);
                 Some(Heard::Frame { seen, is_first })

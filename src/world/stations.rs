@@ -1,15 +1,35 @@
-//! Who was seen: for each address in each network when it last sent, in which roles, and whether answers to it would be seen here.
-//! At most `tables.stations` addresses, the one silent for longest goes first.
+//! Who was seen: for each address in each network when it last sent, in which roles, whether it hears, what was sent to it, and whether
+//! answers to it would be seen here. At most `tables.stations` addresses, the one silent for longest goes first.
+
+mod lapse;
+mod life;
+mod load;
+#[cfg(test)]
+mod tests;
+
+pub use lapse::{Lapse, Proof, Stimulus, Unanswered};
+pub use load::Load;
+
+use std::net::IpAddr;
+
+use life::Life;
+use load::Meter;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::VantageId;
+use crate::event::{Place, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Timestamp};
 use crate::wire::{Kind, Kinds};
 
+/// A station: its address, and the network that stands for all that are the same.
+type Key = (Mac, DomainId);
+
 /// All stations.
 pub struct Stations {
-    table: BoundedMap<(Mac, DomainId), Station>,
+    table: BoundedMap<Key, Station>,
+    life: Life,
+    /// Vantages through which the traffic of others passes, by what kind of place they are.
+    on_the_way: Vec<VantageId>,
     ways: Vec<(VantageId, Way)>,
     /// Vantages that show frames from a station and frames to the same station.
     two_way: Vec<VantageId>,
@@ -20,7 +40,7 @@ pub struct Stations {
 }
 
 /// What is known of one address in one network.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Station {
     /// When it sent first.
     pub first: Timestamp,
@@ -30,7 +50,16 @@ pub struct Station {
     pub frames: u64,
     /// Whether, after it had sent, a frame to it alone was seen: what goes to it passes here.
     pub is_addressed: bool,
+    /// When it last proved that it hears.
+    pub proof: Option<Proof>,
+    /// Its address of layer 3, by what it proved with last.
+    address: Option<IpAddr>,
+    /// Whether it proved with several: a router, or a host of many.
+    is_shared: bool,
+    /// Whether it asks again by ARP although it was answered and hears.
+    asks_again: bool,
     roles: u8,
+    meter: Option<Box<Meter>>,
 }
 
 /// A part that a station was seen to play.
@@ -46,6 +75,8 @@ pub enum Role {
     Infrastructure = 8,
     /// Sends ARP for an address of its own: it has one, and not one that it made up (169.254.0.0/16).
     Addressed = 16,
+    /// Answers echo requests.
+    Echo = 32,
 }
 
 /// Whether a vantage lies on the way between others: unicast conversations there have no station in common.
@@ -62,11 +93,20 @@ impl Stations {
     pub fn new(settings: &Settings) -> Self {
         Self {
             table: BoundedMap::new(settings.tables.stations),
+            life: Life::new(settings),
+            on_the_way: Vec::new(),
             ways: Vec::new(),
             two_way: Vec::new(),
             senders: Vec::new(),
             sender: 0,
             way: 0,
+        }
+    }
+
+    /// A vantage is there from now on.
+    pub fn add_vantage(&mut self, id: VantageId, place: Place) {
+        if place.is_on_the_way() && !self.on_the_way.contains(&id) {
+            self.on_the_way.push(id);
         }
     }
 
@@ -124,7 +164,7 @@ impl Stations {
         };
     }
 
-    fn note(&mut self, seen: &Seen<'_>, domains: &Domains) {
+    fn note(&mut self, seen: &Seen<'_>, domains: &Domains, out: &mut Vec<Derived>) {
         let layers = &seen.frame.layers;
         let (Some(src), dst) = (layers.inner_src(), layers.inner_dst()) else { return };
         let is_unicast = dst.is_some_and(Mac::is_station) && src.is_station();
@@ -136,9 +176,8 @@ impl Stations {
         }
         self.note_sender(seen.frame.at.vantage, src);
         let time = seen.frame.order;
-        let fresh = || Station { first: time, last: time, frames: 0, is_addressed: false, roles: 0 };
         let domain = domains.root(seen.domain);
-        let station = self.table.entry(&(src, domain), fresh);
+        let station = self.table.entry(&(src, domain), || Station::new(time));
         station.last = station.last.max(time);
         station.frames = station.frames.saturating_add(1);
         station.roles |= roles(seen);
@@ -149,7 +188,11 @@ impl Stations {
             if !std::mem::replace(&mut target.is_addressed, true) && !self.two_way.contains(&seen.frame.at.vantage) {
                 self.two_way.push(seen.frame.at.vantage);
             }
+            let vantage = seen.frame.at.vantage;
+            let meter = target.meter.get_or_insert_with(|| Box::new(Meter::new(vantage, time)));
+            self.life.fastest = self.life.fastest.max(meter.add(vantage, time, seen.frame.wire_len));
         }
+        self.note_life(seen, src, domain, out);
     }
 }
 
@@ -158,18 +201,48 @@ impl Tracker for Stations {
         Kinds::of(&[Kind::Ethernet, Kind::Sll, Kind::Sll2])
     }
 
-    fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, _out: &mut Vec<Derived>) {
-        if let Observation::Packet(seen) = seen {
-            self.note(seen, domains);
+    fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
+        match seen {
+            Observation::Packet(seen) => self.note(seen, domains, out),
+            Observation::Sighting(seen) => self.note_sighting(seen, domains, out),
+            _ => {}
         }
     }
 
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.life.next_deadline()
+    }
+
+    fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
+        self.expire_life(now, out);
+    }
+
     fn forgotten(&self) -> u64 {
-        self.table.forgotten()
+        self.table.forgotten().saturating_add(self.life.forgotten())
     }
 }
 
 impl Station {
+    const fn new(time: Timestamp) -> Self {
+        Self {
+            first: time,
+            last: time,
+            frames: 0,
+            is_addressed: false,
+            proof: None,
+            address: None,
+            is_shared: false,
+            asks_again: false,
+            roles: 0,
+            meter: None,
+        }
+    }
+
+    /// Its own address of layer 3, where it proved with one only: else it is a router, or a host of many.
+    pub fn own_address(&self) -> Option<IpAddr> {
+        self.address.filter(|_| !self.is_shared)
+    }
+
     /// Whether it was seen in `role`.
     pub const fn has(&self, role: Role) -> bool {
         self.roles & role as u8 != 0
@@ -190,6 +263,10 @@ fn roles(seen: &Seen<'_>) -> u8 {
             Some(68) => Role::DhcpClient as u8,
             _ => 0,
         }
+    } else if layers.icmp().is_some_and(|icmp| icmp.is_echo_reply())
+        || layers.icmpv6().is_some_and(|icmp| icmp.is_echo_reply())
+    {
+        Role::Echo as u8
     } else {
         0
     }

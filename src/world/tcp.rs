@@ -2,12 +2,15 @@
 //! or more, which were sent again and which were acknowledged; and data that was acknowledged without having been captured.
 //! At most `tables.flows` connections, and eight waiting segments an end.
 
+mod outstanding;
 mod sequence;
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
+pub use outstanding::Hearing;
+use outstanding::{Outstanding, is_bare};
 use sequence::{Missing, OUT_OF_ORDER, Sequence};
 
 use super::{Derived, Domains, Observation, Passed, Tracker};
@@ -15,7 +18,7 @@ use crate::event::{Frame, FrameRef, Offload, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
 use crate::value::{BoundedMap, TagStack, Timestamp};
-use crate::wire::{Ip, Kind, Kinds, Tcp};
+use crate::wire::{Ip, Kinds, Tcp};
 
 /// Segments of one end that wait for their acknowledgement; the first ones tell the story.
 const MOST_WAITING: usize = 8;
@@ -33,6 +36,7 @@ pub struct Flows {
     one_direction: u64,
     views: Vec<View>,
     latest: Option<Segment>,
+    hearing: Hearing,
     /// In the order in which they are due.
     unseen: VecDeque<Waiter>,
 }
@@ -171,6 +175,7 @@ struct End {
     /// Its segments with payload before the other end was heard.
     alone: u16,
     sequence: Sequence,
+    outstanding: Outstanding,
 }
 
 /// An acknowledgement of data not seen so far.
@@ -194,6 +199,7 @@ impl Default for End {
             options: 0,
             alone: 0,
             sequence: Sequence::default(),
+            outstanding: Outstanding::default(),
         }
     }
 }
@@ -221,6 +227,7 @@ impl Flows {
             one_direction: settings.capture.one_direction_segments,
             views: Vec::new(),
             latest: None,
+            hearing: Hearing::default(),
             unseen: VecDeque::new(),
         }
     }
@@ -242,6 +249,15 @@ impl Flows {
         self.views.iter().filter_map(flow_at).any(is_heard)
     }
 
+    /// Takes a frame in, and tells what it says about who hears whom; nothing where it is not TCP.
+    pub fn hear(&mut self, frame: &Frame<'_>, out: &mut Vec<Derived>) -> Hearing {
+        self.hearing = Hearing::default();
+        if let Some(tcp) = frame.layers.tcp() {
+            self.note(frame, &tcp, out);
+        }
+        self.hearing
+    }
+
     fn note(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
         let Some(ip) = frame.layers.inner_ip() else { return };
         let (key, is_low) = FlowKey::of(frame.at.vantage, &ip, tcp);
@@ -249,6 +265,11 @@ impl Flows {
         let [a, b] = &mut flow.ends;
         let (own, peer) = if is_low { (a, b) } else { (b, a) };
         own.heard = frame.order;
+        let is_bare = is_bare(tcp, &own.outstanding);
+        self.hearing = Hearing {
+            is_proof: tcp.is_ack() && peer.outstanding.acknowledged(tcp, is_bare, frame.order),
+            waits_since: own.outstanding.sends(tcp, frame.order),
+        };
         let view = match self.views.iter().position(|view| view.vantage == frame.at.vantage) {
             Some(at) => self.views.get_mut(at),
             None => {
@@ -401,16 +422,12 @@ impl End {
 }
 
 impl Tracker for Flows {
+    /// Nothing by this way: the world hands it every frame before it tells the others, who hear what follows.
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Tcp])
+        Kinds::EMPTY
     }
 
-    fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, out: &mut Vec<Derived>) {
-        let (Observation::Packet(seen) | Observation::Sighting(seen)) = seen else { return };
-        if let Some(tcp) = seen.frame.layers.tcp() {
-            self.note(seen.frame, &tcp, out);
-        }
-    }
+    fn apply(&mut self, _seen: &Observation<'_>, _domains: &Domains, _out: &mut Vec<Derived>) {}
 
     fn next_deadline(&self) -> Option<Timestamp> {
         self.unseen.front().map(|waiter| waiter.due)

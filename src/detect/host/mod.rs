@@ -1,10 +1,15 @@
 //! Hosts and their links: who has stopped hearing, who has stopped speaking, and which link it was.
 
 pub mod carrier_lost;
+pub mod guest_deaf;
 pub mod link_silent;
+mod station;
 
 use super::Family;
 
 /// The family.
-pub static FAMILY: Family =
-    Family { prefix: "HOST", title: "Hosts and links", entries: &[&link_silent::ENTRY, &carrier_lost::ENTRY] };
+pub static FAMILY: Family = Family {
+    prefix: "HOST",
+    title: "Hosts and links",
+    entries: &[&guest_deaf::ENTRY, &link_silent::ENTRY, &carrier_lost::ENTRY],
+};

@@ -62,6 +62,19 @@ impl Shot {
         self
     }
 
+    /// The capture kept the first `bytes` bytes.
+    pub fn kept(mut self, bytes: usize) -> Self {
+        self.bytes.truncate(bytes);
+        self
+    }
+
+    /// As it is behind the device that takes the outermost tag away.
+    pub fn untagged(mut self) -> Self {
+        self.bytes.drain(12..16);
+        self.wire_len -= 4;
+        self
+    }
+
     /// When, in nanoseconds since 1970.
     pub fn nanos(&self) -> i64 {
         self.nanos
@@ -70,6 +83,12 @@ impl Shot {
     /// The source address of the frame.
     pub fn source(&self) -> Mac {
         Mac(self.bytes[6..12].try_into().unwrap())
+    }
+
+    /// Whether `mac` sends it, or it is meant for `mac`, alone or with all others.
+    pub fn is_of(&self, mac: Mac) -> bool {
+        let to = Mac(self.bytes[..6].try_into().unwrap());
+        self.source() == mac || to == mac || to.is_group()
     }
 
     /// The untagged IPv4 packet in two fragments (RFC 791 section 3.2), the first with `first` bytes of payload, which is a multiple of 8.

@@ -89,6 +89,12 @@ impl Talk {
         self.resend(seconds, who, self.next[who as usize], 0)
     }
 
+    /// All that the other end has sent, lost or not, is there after all, and `who` acknowledges it.
+    pub fn arrived(&mut self, seconds: f64, who: Who) -> &mut Self {
+        self.awaited[who as usize] = self.next[1 - who as usize];
+        self.acknowledge(seconds, who)
+    }
+
     /// `say`, and 1 ms later the other end acknowledges.
     pub fn exchange(&mut self, seconds: f64, who: Who, length: usize) -> &mut Self {
         let other = if who == Who::Caller { Who::Called } else { Who::Caller };

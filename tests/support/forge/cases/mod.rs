@@ -8,6 +8,8 @@ mod dhcp_lease;
 mod guard;
 mod healthy;
 mod healthy_dhcp;
+mod healthy_life;
+mod host;
 mod mtu;
 mod stp;
 mod tree;
@@ -35,6 +37,8 @@ pub fn cases() -> Vec<Case> {
         cap::cases(),
         healthy::cases(),
         healthy_dhcp::cases(),
+        host::cases(),
+        healthy_life::cases(),
     ]
     .concat()
 }

@@ -1,0 +1,57 @@
+//! How findings speak of a station that leaves unanswered what it is asked: its name, the questions, its port. Text of this family only.
+
+use std::fmt::Write;
+
+use crate::detect::Context;
+use crate::event::{Place, VantageId};
+use crate::value::Mac;
+use crate::world::{Lapse, Stimulus};
+
+/// How a sentence names a station: `instance fa:16:3e:12:34:56 (10.20.0.15)`.
+pub(super) fn named(lapse: &Lapse, cx: &Context<'_>) -> String {
+    let kind = if is_guest(lapse.mac, cx) { "Instance" } else { "Station" };
+    let address = lapse.address.map(|ip| format!(" ({ip})")).unwrap_or_default();
+    format!("{kind} {}{address}", lapse.mac)
+}
+
+pub(super) fn is_guest(mac: Mac, cx: &Context<'_>) -> bool {
+    cx.world.host.guest_port(mac).is_some() || cx.settings.stp.is_guest_prefix(mac)
+}
+
+/// What stays unanswered, in words: `ARP ×9, TCP ×14`.
+pub(super) fn questions(lapse: &Lapse) -> String {
+    let mut words = String::new();
+    for what in Stimulus::ALL {
+        let count = lapse.count_of(what);
+        if count > 0 {
+            let separator = if words.is_empty() { "" } else { ", " };
+            let _ = write!(words, "{separator}{what} ×{count}");
+        }
+    }
+    words
+}
+
+/// The host's end of the station's interface, where it is known: told by the host, or a vantage at which questions to it were seen.
+pub(super) fn port(lapse: &Lapse, cx: &Context<'_>) -> Option<String> {
+    cx.world.host.guest_port(lapse.mac).or_else(|| {
+        let at_tap = lapse.places.iter().find(|id| place(**id, cx) == Place::Tap)?;
+        Some(cx.world.vantage(*at_tap)?.name.to_string())
+    })
+}
+
+/// The captured tap that belongs to the station: by the host's word, or because all that passes there is to it or from it.
+pub(super) fn own_tap(lapse: &Lapse, cx: &Context<'_>) -> Option<String> {
+    let port = cx.world.host.guest_port(lapse.mac);
+    let is_own = |id, name: &str| port.as_deref() == Some(name) || cx.world.stations.is_only_end(id, lapse.mac);
+    let mut taps = cx.world.vantages().iter().filter(|(_, vantage)| vantage.place == Place::Tap);
+    taps.find(|(id, vantage)| is_own(*id, vantage.name.raw())).map(|(_, vantage)| vantage.name.to_string())
+}
+
+/// Whether questions to the station were seen at a place of this kind.
+pub(super) fn was_asked_at(wanted: Place, lapse: &Lapse, cx: &Context<'_>) -> bool {
+    lapse.places.iter().any(|id| place(*id, cx) == wanted)
+}
+
+fn place(id: VantageId, cx: &Context<'_>) -> Place {
+    cx.world.vantage(id).map_or(Place::Unknown, |v| v.place)
+}

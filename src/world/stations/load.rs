@@ -1,0 +1,191 @@
+//! What was sent to one station, by whole seconds of the clock: the last twelve, the last eight tens, the fastest, and all. No medians:
+//! they would need the whole past, and the mean of all that came before tells a peak as well.
+
+use crate::event::VantageId;
+use crate::value::{Span, Timestamp};
+
+/// Seconds that are kept one by one: ten, and two that have only begun.
+const SECONDS: usize = 12;
+/// Tens of seconds that are kept: a minute, and two that have only begun.
+const TENS: usize = 8;
+/// Bits a second from which ten seconds that are ten times the usual are a peak (findings.md 2.8).
+const PEAK: f64 = 50e6;
+/// How many times the usual.
+const PEAK_TIMES: f64 = 10.0;
+/// Bits a second below which nothing is called load: what any chatter makes.
+const NOTHING: f64 = 1e6;
+
+/// The meter of one station.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meter {
+    /// Where it counts: a frame that comes late from one vantage to the next must not count twice.
+    vantage: VantageId,
+    /// The second that runs, since 1970.
+    now: i64,
+    first: i64,
+    seconds: [u32; SECONDS],
+    /// In units of 1,024 bytes, rounded down where a second ends.
+    tens: [u32; TENS],
+    fastest: u32,
+    fastest_at: i64,
+    total: u64,
+}
+
+/// What was sent to a station before a moment, in bits a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Load {
+    /// In the faster of the last two seconds.
+    pub second: f64,
+    /// On average in the last ten seconds.
+    pub ten: f64,
+    /// On average in the last minute.
+    pub minute: f64,
+    /// In its fastest second of all.
+    pub fastest: f64,
+    /// When that was.
+    pub fastest_at: Timestamp,
+    /// Whether the last seconds stand out: by what is usual for it, or by the fastest second of the whole capture.
+    pub is_peak: bool,
+}
+
+impl Meter {
+    pub fn new(vantage: VantageId, time: Timestamp) -> Self {
+        let now = second_of(time);
+        Self { vantage, now, first: now, fastest_at: now, ..Self::default() }
+    }
+
+    /// Counts `bytes` that were seen at `vantage` at `time`; gives the bytes of the running second.
+    pub fn add(&mut self, vantage: VantageId, time: Timestamp, bytes: u32) -> u32 {
+        if vantage != self.vantage {
+            return 0;
+        }
+        let second = second_of(time);
+        if second > self.now {
+            self.turn(second);
+        }
+        self.total = self.total.saturating_add(u64::from(bytes));
+        let Some(slot) = self.seconds.get_mut(place(self.now, SECONDS)) else { return 0 };
+        *slot = slot.saturating_add(bytes);
+        if *slot > self.fastest {
+            (self.fastest, self.fastest_at) = (*slot, self.now);
+        }
+        *slot
+    }
+
+    /// What was sent before `until`; `fastest` is the fastest second of any station of the capture, in bytes.
+    pub fn load(&self, until: Timestamp, fastest: u32) -> Load {
+        let last = second_of(until);
+        let in_second = |second: i64| match self.now.saturating_sub(second) {
+            0..12 if second >= self.first => {
+                f64::from(self.seconds.get(place(second, SECONDS)).copied().unwrap_or(0)) * 8.0
+            }
+            _ => 0.0,
+        };
+        let ten: f64 = (0..10).map(|back| in_second(last.saturating_sub(back))).sum();
+        let (now, this) = (self.now.div_euclid(10), last.div_euclid(10));
+        let in_ten = |ten: i64| match now.saturating_sub(ten) {
+            0..8 => f64::from(self.tens.get(place(ten, TENS)).copied().unwrap_or(0)) * 8_192.0,
+            _ => 0.0,
+        };
+        // The seconds of the ten that runs are not in its sum before it ends.
+        let running: f64 = (0..=last.rem_euclid(10)).map(|back| in_second(last.saturating_sub(back))).sum();
+        let minute: f64 = running.max(in_ten(this)) + (1..6).map(|back| in_ten(this.saturating_sub(back))).sum::<f64>();
+        let second = in_second(last).max(in_second(last.saturating_sub(1)));
+        let before = last.saturating_sub(self.first).saturating_sub(10);
+        let usual = if before > 0 { (self.total as f64 * 8.0 - ten).max(0.0) / before as f64 } else { f64::INFINITY };
+        let stands_out = ten / 10.0 >= PEAK && ten / 10.0 >= PEAK_TIMES * usual;
+        let is_fastest = second >= NOTHING && second >= f64::from(fastest) * 8.0 / 2.0;
+        Load {
+            second,
+            ten: ten / 10.0,
+            minute: minute / 60.0,
+            fastest: f64::from(self.fastest) * 8.0,
+            fastest_at: Timestamp::from_parts(self.fastest_at, 0),
+            is_peak: stands_out || is_fastest,
+        }
+    }
+
+    /// Ends the running second and all up to `second`.
+    fn turn(&mut self, second: i64) {
+        let ended = self.seconds.get(place(self.now, SECONDS)).copied().unwrap_or(0);
+        if let Some(ten) = self.tens.get_mut(place(self.now.div_euclid(10), TENS)) {
+            *ten = ten.saturating_add(ended >> 10);
+        }
+        let passed = usize::try_from(second.saturating_sub(self.now)).unwrap_or(SECONDS).min(SECONDS);
+        for back in 0..passed {
+            let at = place(second.saturating_sub(i64::try_from(back).unwrap_or(0)), SECONDS);
+            self.seconds.get_mut(at).into_iter().for_each(|slot| *slot = 0);
+        }
+        let (before, after) = (self.now.div_euclid(10), second.div_euclid(10));
+        let passed = usize::try_from(after.saturating_sub(before)).unwrap_or(TENS).min(TENS);
+        for back in 0..passed {
+            let at = place(after.saturating_sub(i64::try_from(back).unwrap_or(0)), TENS);
+            self.tens.get_mut(at).into_iter().for_each(|slot| *slot = 0);
+        }
+        self.now = second;
+    }
+}
+
+impl Load {
+    /// Whether there is anything to tell of.
+    pub fn is_any(&self) -> bool {
+        self.second >= NOTHING || self.fastest >= NOTHING
+    }
+}
+
+fn second_of(time: Timestamp) -> i64 {
+    time.nanos().div_euclid(Span::secs(1).as_nanos())
+}
+
+fn place(at: i64, of: usize) -> usize {
+    usize::try_from(at.rem_euclid(i64::try_from(of).unwrap_or(1))).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: VantageId = VantageId { lane: 0, interface: 0 };
+
+    const fn at(seconds: i64, millis: i64) -> Timestamp {
+        Timestamp::from_parts(seconds, millis * 1_000_000)
+    }
+
+    /// A megabyte a second from `from` to `to`, 1 kB a second before and after.
+    fn metered(from: i64, to: i64, end: i64) -> Meter {
+        let mut meter = Meter::new(HERE, at(0, 0));
+        for second in 0..end {
+            meter.add(HERE, at(second, 500), if (from..to).contains(&second) { 10_000_000 } else { 1_000 });
+        }
+        meter
+    }
+
+    #[test]
+    fn the_last_second_ten_and_minute_before_a_moment() {
+        let load = metered(200, 260, 262).load(at(259, 900), 10_000_000);
+        assert_eq!((load.second, load.ten, load.fastest), (80e6, 80e6, 80e6));
+        assert!((79e6..=80e6).contains(&load.minute), "{}", load.minute);
+        assert!(load.is_peak);
+        assert_eq!(load.fastest_at, at(200, 0));
+    }
+
+    #[test]
+    fn long_ago_is_no_load_now_but_its_peak_is_known() {
+        let load = metered(10, 20, 300).load(at(299, 0), 10_000_000);
+        assert_eq!((load.second, load.ten, load.fastest), (8_000.0, 8_000.0, 80e6));
+        assert!(!load.is_peak);
+    }
+
+    #[test]
+    fn what_is_usual_is_no_peak_beside_somebody_faster() {
+        let load = metered(0, 300, 300).load(at(299, 900), 100_000_000);
+        assert!(!load.is_peak && load.is_any());
+    }
+
+    #[test]
+    fn a_leap_of_years_empties_the_meter() {
+        let mut meter = metered(0, 5, 5);
+        meter.add(HERE, at(1_000_000_000, 0), 7);
+        assert_eq!(meter.load(at(1_000_000_000, 0), 7).ten, 5.6);
+    }
+}
