@@ -10,6 +10,7 @@ mod request_unanswered;
 #[cfg(test)]
 mod scene;
 mod silent_server;
+mod verdict;
 mod wait;
 
 use std::net::Ipv4Addr;

@@ -1,14 +1,16 @@
-//! A server grants a renewal and the client behaves as if it had heard nothing (RFC 2131 section 4.4.5). Why it is deaf is not judged here.
+//! A server grants a renewal and the client behaves as if it had heard nothing (RFC 2131 section 4.4.5). Whether its network stopped before,
+//! the verdict says; why it is deaf is HOST001's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::verdict::Verdict;
 use super::{network, server_of};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Place;
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::{Span, Timestamp};
+use crate::value::{Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
 use crate::world::{Asking, Derived, DhcpStep, Observation, TalkId};
 
@@ -44,6 +46,8 @@ struct Chain {
     granted: Option<Arc<DhcpStep>>,
     /// When the first of the chain was asked, as it is shown.
     since: Option<Timestamp>,
+    /// When it was granted first.
+    first_grant: Option<Timestamp>,
     asks: u64,
     grants: u64,
     /// Grants after which the client asked again.
@@ -53,6 +57,8 @@ struct Chain {
     slowest: Span,
     fresh: Vec<Cited>,
     claimed: Option<Key>,
+    /// By what it was claimed last.
+    latest: Option<Arc<DhcpStep>>,
 }
 
 impl RenewalAnswerIgnored {
@@ -96,10 +102,32 @@ impl RenewalAnswerIgnored {
         }
         let Some(chain) = self.talks.get_mut(&step.talk).filter(|c| c.asked.is_some()) else { return };
         chain.grants = chain.grants.saturating_add(1);
+        chain.first_grant.get_or_insert(step.cited.time);
         let took = step.asked.map_or(Span::ZERO, |asked| step.time.since(asked.last));
         chain.slowest = chain.slowest.max(took);
         chain.granted = Some(Arc::clone(step));
         chain.cite(&step.cited);
+    }
+
+    /// There is more to tell of what the client does not hear.
+    fn judged_anew(&mut self, client: Mac, cx: &mut Context<'_>) {
+        let is_claimed =
+            |chain: &&mut Chain| chain.claimed.is_some() && chain.asked.as_ref().is_some_and(|a| a.client == client);
+        for chain in self.talks.values_mut().filter(is_claimed) {
+            if let Some(latest) = chain.latest.clone() {
+                chain.claim(&latest, cx);
+            }
+        }
+    }
+
+    /// The client hears again.
+    fn revived(&mut self, client: Mac, cx: &mut Context<'_>) {
+        for chain in self.talks.values_mut().filter(|c| c.asked.as_ref().is_some_and(|a| a.client == client)) {
+            if let Some(key) = chain.claimed.take() {
+                cx.resolve(key, "the client proved that it hears again");
+            }
+            *chain = Chain::default();
+        }
     }
 
     /// The client starts over: after grants that it ignored, that is the end of the story.
@@ -116,7 +144,12 @@ impl RenewalAnswerIgnored {
 
 impl Detector for RenewalAnswerIgnored {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
-        let Observation::Derived(Derived::Dhcp(step)) = seen else { return };
+        let step = match seen {
+            Observation::Derived(Derived::Dhcp(step)) => step,
+            Observation::Derived(Derived::Lapsed(lapse)) => return self.judged_anew(lapse.mac, cx),
+            Observation::Derived(Derived::Revived(revived)) => return self.revived(revived.mac, cx),
+            _ => return,
+        };
         if step.is_copy {
             return;
         }
@@ -158,6 +191,7 @@ impl Chain {
     fn claim(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
         let Some(asked) = self.asked.clone() else { return };
         let client = asked.client;
+        self.latest = Some(Arc::clone(step));
         let server = server_of(&asked).map_or_else(|| "its server".to_owned(), |ip| ip.to_string());
         let is_sure = self.ignored >= 2 || self.gave_up;
         let confidence = if is_sure { Confidence::Confirmed } else { Confidence::Likely };
@@ -166,17 +200,20 @@ impl Chain {
             (_, Some(Asking::Rebinding)) => "asks everybody as if it had heard nothing",
             _ => "keeps asking as if it had heard nothing",
         };
+        let since = self.since.unwrap_or(asked.cited.time);
+        let verdict = Verdict::of(client, asked.domain, since, self.first_grant.unwrap_or(since), cx);
         let headline = format!(
-            "{client} ({}) renews {} since {}: {server} granted it {} within {}, and the client {does}.",
+            "{client} ({}) renews {} since {}: {server} granted it {} within {}, and the client {does}. {}",
             network(asked.domain, cx),
             asked.ciaddr,
-            self.since.unwrap_or(asked.cited.time).clock(),
+            since.clock(),
             if self.grants == 1 { "once".to_owned() } else { format!("{} times", self.grants) },
             self.slowest,
+            verdict.sentence(since),
         );
         let key = self.claimed.get_or_insert_with(|| Key::new().with("client", client).with("server", &server)).clone();
         let claim = Claim::new(key, confidence, Severity::Error, headline)
-            .seen(self.since.unwrap_or(asked.cited.time), self.ignored)
+            .seen(since, self.ignored)
             .at(asked.cited.at.vantage)
             .number("requests", self.asks)
             .number("acks", self.grants)
@@ -184,26 +221,30 @@ impl Chain {
             .number("slowest_answer_s", self.slowest.as_secs())
             .proved_by(std::mem::take(&mut self.fresh))
             .filter(format!("dhcp.hw.mac_addr == {client} || (eth.addr == {client} && arp)"));
-        cx.raise(told(claim, &asked, cx));
+        cx.raise(told(claim, verdict, &asked, cx));
     }
 }
 
 /// The claim with causes and remedies, by how near to the client the answers were seen.
-fn told(claim: Claim, asked: &DhcpStep, cx: &Context<'_>) -> Claim {
+fn told(claim: Claim, verdict: Verdict, asked: &DhcpStep, cx: &Context<'_>) -> Claim {
     let world = cx.world;
+    let is_only_dhcp = matches!(verdict, Verdict::OnlyDhcp(_));
+    let deaf = |claim: Claim, cause: &str| if is_only_dhcp { claim } else { claim.cause(cause) };
     let is_tap = |id: &_| world.vantage(*id).is_some_and(|v| v.place == Place::Tap);
     let asked_at = world.dhcp.places(asked.client, asked.talk).iter().find(|id| is_tap(id));
     let answered_at = world.dhcp.answered_at(asked.client, asked.talk);
     let claim = match asked_at {
-        Some(tap) if answered_at.contains(tap) => claim
-            .number("seen_at_tap", "yes")
-            .cause("the guest's receive path is dead: what reaches its tap does not reach its network card"),
+        Some(tap) if answered_at.contains(tap) => deaf(
+            claim.number("seen_at_tap", "yes"),
+            "the guest's receive path is dead: what reaches its tap does not reach its network card",
+        ),
         Some(_) => claim
             .number("seen_at_tap", "no")
             .cause("the answers are lost on this host: they come in, and do not reach the guest's tap"),
-        None => claim
-            .assuming("whether the answers reached the client's own interface is not known from here; a capture there would tell")
-            .cause("the guest's network card or driver receives nothing; it only sends"),
+        None => deaf(
+            claim.assuming("whether the answers reached the client's own interface is not known from here; a capture there would tell"),
+            "the guest's network card or driver receives nothing; it only sends",
+        ),
     };
     claim
         .cause("a filter or security group drops replies from port 67 to port 68")

@@ -287,6 +287,14 @@ impl Slate {
         self.askers.iter().filter(|u| u.is_sure)
     }
 
+    /// The first question that stayed unanswered, of those that are not DHCP's, and how many kinds and askers there were before `until`.
+    pub fn beside_dhcp(&self, until: Timestamp) -> Option<(Unanswered, usize, usize)> {
+        let others = || self.sure().filter(|u| u.what != Stimulus::Dhcp);
+        let first = *others().min_by_key(|u| u.first)?;
+        let before = || others().filter(|u| u.first < until);
+        Some((first, count_of(before().map(|u| u.what)), count_of(before().map(|u| u.from))))
+    }
+
     /// Whether that is enough to say that the station does not hear, and since when: findings.md 2.8, and besides one of the questions
     /// is of a kind that no packet filter drops, or there are two askers. DHCP alone is a matter of DHCP.
     pub fn verdict(&self, settings: &Liveness) -> Option<Timestamp> {

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::lapse::{Glimpse, Proof, Slate, Stimulus};
+use super::lapse::{Glimpse, Proof, Slate, Stimulus, Unanswered};
 use super::{Key, Role, Stations};
 use crate::event::Frame;
 use crate::settings::{Liveness, Settings};
@@ -95,6 +95,19 @@ impl Stations {
     pub fn owner(&self, ip: IpAddr, domain: DomainId, domains: &Domains) -> Option<Mac> {
         let bound = &self.life.bound;
         bound.peek(&(domains.root(domain), ip)).or_else(|| bound.peek(&(domain, ip))).copied()
+    }
+
+    /// What `mac` left unanswered since it last proved that it hears, DHCP left aside: the first question, and how many kinds and askers
+    /// there were before `until`.
+    pub fn unanswered(
+        &self,
+        mac: Mac,
+        domain: DomainId,
+        domains: &Domains,
+        until: Timestamp,
+    ) -> Option<(Unanswered, usize, usize)> {
+        let slates = &self.life.slates;
+        slates.peek(&(mac, domains.root(domain))).or_else(|| slates.peek(&(mac, domain)))?.beside_dhcp(until)
     }
 
     /// What `seen`, the first sighting of a packet from `src`, says about who hears.

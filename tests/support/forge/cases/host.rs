@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         case("host/the-issue-recovered", "bond0.pcap", pcap(recovered())),
         case("host/the-issue-idle-before", "bond0.pcap", pcap(idle_before())),
         case("host/the-issue-only-dhcp-lost", "bond0.pcap", pcap(only_dhcp_lost())),
+        case("host/the-issue-four-milliseconds-before", "bond0.pcap", pcap(just_before())),
         Case {
             folder: "host/the-issue-lost-on-this-host",
             files: vec![("bond0.pcap", pcap(the_issue())), ("tap3f2a91c0-5d.pcap", pcap(nothing_to_the_tap()))],
@@ -142,6 +143,18 @@ fn recovered() -> Vec<Shot> {
 fn idle_before() -> Vec<Shot> {
     let mut talk = Talk::midway(MONITOR, SERVICE, &c_tags(VLAN));
     load(&mut talk);
+    in_order(vec![leased_and_renewed(), found(5.0), cut(&talk), ignored(), others(300.0)])
+}
+
+/// The only thing sent to the guest after its last proof comes 4 ms before its renewal, and is lost.
+fn just_before() -> Vec<Shot> {
+    let mut talk = Talk::midway(MONITOR, SERVICE, &c_tags(VLAN));
+    load(&mut talk);
+    let seq = talk.next(Who::Caller);
+    talk.lose(269.996, Who::Caller, 100);
+    for t in [270.2, 270.6, 271.4, 273.0, 276.2, 282.6] {
+        talk.resend(t, Who::Caller, seq, 100);
+    }
     in_order(vec![leased_and_renewed(), found(5.0), cut(&talk), ignored(), others(300.0)])
 }
 

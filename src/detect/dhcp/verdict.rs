@@ -1,0 +1,71 @@
+//! Which stopped first, DHCP or the network (findings.md, DHCP005): by the order of packets alone. What arrived first, arrived first; there
+//! is no minimum gap. DHCP itself is left out of the evidence.
+
+use crate::detect::Context;
+use crate::value::{Mac, Span, Timestamp};
+use crate::world::DomainId;
+
+/// How long after a grant a proof must come to be no echo of what was before it.
+const AFTER_GRANT: Span = Span::secs(1);
+
+/// The answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The client's network had stopped before it renewed, at this moment; whether two kinds or two askers say so.
+    NetworkFirst(Timestamp, bool),
+    /// The client heard other things since, last at this moment.
+    OnlyDhcp(Timestamp),
+    /// Nobody can tell: the last proof before, and the first other question that stayed unanswered after.
+    Undecided(Option<Timestamp>, Option<Timestamp>),
+}
+
+impl Verdict {
+    /// Of a client that began to renew at `asked`, was granted it first at `granted`, and did not act on it.
+    pub fn of(client: Mac, domain: DomainId, asked: Timestamp, granted: Timestamp, cx: &Context<'_>) -> Self {
+        let (stations, domains) = (&cx.world.stations, &cx.world.domains);
+        let proof = stations.station(client, domain, domains).and_then(|s| s.proof).map(|proof| proof.time);
+        if let Some(proof) = proof.filter(|proof| *proof > granted.after(AFTER_GRANT)) {
+            return Self::OnlyDhcp(proof);
+        }
+        match stations.unanswered(client, domain, domains, asked) {
+            Some((first, kinds, askers)) if first.first < asked => {
+                Self::NetworkFirst(first.first, kinds >= 2 || askers >= 2)
+            }
+            Some((first, ..)) => Self::Undecided(proof, Some(first.first)),
+            None => Self::Undecided(proof, None),
+        }
+    }
+
+    /// The sentence for a client that began to renew at `asked`.
+    pub fn sentence(self, asked: Timestamp) -> String {
+        match self {
+            Self::NetworkFirst(first, is_sure) => format!(
+                "Its network {} stopped before: the first question that it left unanswered came at {}, {} before the renewal. DHCP is a symptom.",
+                if is_sure { "had" } else { "appears to have" },
+                first.clock(),
+                asked.since(first),
+            ),
+            Self::OnlyDhcp(proof) => format!(
+                "It still hears other things (last proof {}, after the first grant): only the answers of DHCP are lost.",
+                proof.clock()
+            ),
+            Self::Undecided(proof, other) => {
+                let since = match proof {
+                    Some(proof) => format!("between {} (last proof that it hears) and", proof.clock()),
+                    None => "before".to_owned(),
+                };
+                let other = match other {
+                    Some(other) => format!(
+                        " The first other question without an answer came at {}, after the renewal began.",
+                        other.clock()
+                    ),
+                    None => String::new(),
+                };
+                format!(
+                    "Which stopped first is undecided: {since} {} (first renewal) nothing was sent to it that had to be answered.{other}",
+                    asked.clock()
+                )
+            }
+        }
+    }
+}
