@@ -1,11 +1,11 @@
-//! What was sent to one station, by whole seconds of the clock: the last twelve, the last eight tens, the fastest, and all. No medians:
+//! What was sent to one station, by whole seconds of the clock: the last sixteen, the last eight tens, the fastest, and all. No medians:
 //! they would need the whole past, and the mean of all that came before tells a peak as well.
 
 use crate::event::VantageId;
 use crate::value::{Span, Timestamp};
 
-/// Seconds that are kept one by one: ten, and two that have only begun.
-const SECONDS: usize = 12;
+/// Seconds that are kept one by one: ten, and as many as it takes to find out that a station does not answer.
+const SECONDS: usize = 16;
 /// Tens of seconds that are kept: a minute, and two that have only begun.
 const TENS: usize = 8;
 /// Bits a second from which ten seconds that are ten times the usual are a peak (findings.md 2.8).
@@ -76,7 +76,7 @@ impl Meter {
     pub fn load(&self, until: Timestamp, fastest: u32) -> Load {
         let last = second_of(until);
         let in_second = |second: i64| match self.now.saturating_sub(second) {
-            0..12 if second >= self.first => {
+            0..16 if second >= self.first => {
                 f64::from(self.seconds.get(place(second, SECONDS)).copied().unwrap_or(0)) * 8.0
             }
             _ => 0.0,
