@@ -127,3 +127,14 @@ fn a_remedy_is_printed_alone() {
         (Some(2), "netdiag: the page of STP006 has no remedy for nft\n")
     );
 }
+
+#[test]
+fn an_inventory_names_addresses_and_a_strange_line_is_refused_by_number() {
+    let inventory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("inventory.csv");
+    std::fs::write(&inventory, "mac,name\nfa:16:3e:12:34:56,web-01\nnonsense\n").unwrap();
+    let inventory = inventory.to_string_lossy().into_owned();
+    let output = netdiag(&["review", "--inventory", &inventory, &case("stp/guest-bpdu-on-bond0")]);
+    assert!(stdout(&output).contains("fa:16:3e:12:34:56 (web-01)"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("inventory.csv: line 3: "), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -49,6 +49,9 @@ pub struct Review {
     /// Facts about the host, one a line, as `host.jsonl` holds them
     #[arg(long, value_name = "FILE")]
     pub host: Vec<PathBuf>,
+    /// Names of addresses: `openstack port list -f json --long`, `virsh domiflist`, or lines of `mac,name`
+    #[arg(long, value_name = "FILE")]
+    pub inventory: Vec<PathBuf>,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -106,6 +109,9 @@ pub struct Path {
 pub struct Live {
     #[command(flatten)]
     pub capture: Capture,
+    /// Names of addresses: `openstack port list -f json --long`, `virsh domiflist`, or lines of `mac,name`
+    #[arg(long, value_name = "FILE")]
+    pub inventory: Vec<PathBuf>,
     /// Stop after this many frames
     #[arg(short = 'c', long, value_name = "N")]
     pub count: Option<u64>,

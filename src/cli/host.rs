@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::event::Stamped;
-use crate::source::live::HostFacts;
+use crate::source::live::{Guests, HostFacts};
 
 /// Prints the facts.
 ///
@@ -10,7 +10,8 @@ use crate::source::live::HostFacts;
 /// When the kernel does not tell them, or the output cannot be written.
 pub fn run() -> anyhow::Result<Exit> {
     let mut lines = String::new();
-    for what in HostFacts::open()?.read_all() {
+    let links = HostFacts::open()?.read_all();
+    for what in links.into_iter().chain(Guests::default().news()) {
         lines.push_str(&serde_json::to_string(&Stamped { time: None, what })?);
         lines.push('\n');
     }

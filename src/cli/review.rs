@@ -41,6 +41,9 @@ pub fn run(args: &Review) -> anyhow::Result<Exit> {
         for host in &args.host {
             case.add_host(host)?;
         }
+        for inventory in &args.inventory {
+            case.add_inventory(inventory)?;
+        }
         for note in &case.notes {
             anstream::eprintln!("netdiag: {note}");
         }

@@ -70,7 +70,9 @@ impl Engine {
 
     /// Findings that changed since this was asked last.
     pub fn changes(&mut self) -> Vec<(Change, Finding)> {
-        std::mem::take(&mut self.changes)
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.iter_mut().for_each(|(_, finding)| finding.tell_names(|mac| self.world.host.name_of(mac)));
+        changes
     }
 
     /// A vantage is there from now on.
@@ -134,7 +136,8 @@ impl Engine {
             self.call(at, |detector, cx| detector.finish(cx));
         }
         let ledger = std::mem::take(&mut self.ledger);
-        let (findings, more) = ledger.into_findings();
+        let (mut findings, more) = ledger.into_findings();
+        findings.iter_mut().for_each(|finding| finding.tell_names(|mac| self.world.host.name_of(mac)));
         let (checked, not_checked) = self.checked();
         let mut pending = self.pending;
         pending.extend(more.into_iter().map(|(code, n)| Pending {

@@ -67,6 +67,8 @@ pub enum Fact {
     },
     /// A tap belongs to a guest.
     Guest(Guest),
+    /// Whoever has an address has a name; whether he lives here is not said.
+    Name(Name),
     /// A device has an address.
     Address {
         /// The device.
@@ -171,6 +173,17 @@ pub struct Guest {
     /// The guest's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Outside>,
+}
+
+/// The name of whoever has an address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Name {
+    /// The address.
+    pub mac: Mac,
+    /// The name.
+    pub name: Outside,
+    /// Who says so: `libvirt`, `Open vSwitch`, the name of a file.
+    pub source: Outside,
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ impl Ledger {
 }
 
 impl Finding {
-    fn from_claim(rule: &'static Rule, claim: Claim, now: Timestamp) -> Self {
+    pub(super) fn from_claim(rule: &'static Rule, claim: Claim, now: Timestamp) -> Self {
         let mut finding = Self {
             id: 0,
             rule,
@@ -189,6 +189,7 @@ impl Finding {
             state: State::Open,
             key: claim.key.clone(),
             headline: String::new(),
+            names: Vec::new(),
             first: claim.first.unwrap_or(now),
             last: claim.first.map_or(now, |first| first.max(now)),
             resolved: None,

@@ -20,8 +20,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
-use crate::event::VantageId;
-use crate::value::{Outside, Timestamp};
+use crate::event::{Name, VantageId};
+use crate::value::{Mac, Outside, Timestamp};
 
 /// How bad it is if it is true.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -102,6 +102,8 @@ pub struct Finding {
     pub remedy: Vec<Step>,
     /// What was not measured but assumed.
     pub assumptions: Vec<String>,
+    /// The names of addresses that it speaks of, where anybody knows them.
+    pub names: Vec<Name>,
     /// Where it was seen first.
     pub vantage: Option<VantageId>,
     /// The bond or card through which the host reaches the network from there.
@@ -110,6 +112,42 @@ pub struct Finding {
     pub explains: Vec<u32>,
     /// The finding that explains this one, by number.
     pub explained_by: Option<u32>,
+}
+
+/// Characters of an address as it is printed.
+const MAC_LEN: usize = 17;
+
+impl Finding {
+    /// Puts names behind the addresses in the headline, each where it stands first; `known` knows them.
+    pub fn tell_names<'a>(&mut self, known: impl Fn(Mac) -> Option<&'a Name>) {
+        let mut at = 0;
+        while let Some(text) = self.headline.get(at..) {
+            let Some(next) = text.char_indices().map(|(next, _)| next).find(|next| mac_at(text, *next).is_some())
+            else {
+                break;
+            };
+            let (mac, end) = (mac_at(text, next), at + next + MAC_LEN);
+            at = end;
+            let Some(name) = mac.and_then(&known).filter(|name| !self.names.contains(name)) else { continue };
+            // A rule that knows the guest's name has put it there itself.
+            let shown = name.name.to_string();
+            if !self.headline.contains(&shown) {
+                let told = format!(" ({shown})");
+                self.headline.insert_str(end, &told);
+                at = end + told.len();
+            }
+            self.names.push(name.clone());
+        }
+    }
+}
+
+/// The address that stands at `at`.
+fn mac_at(text: &str, at: usize) -> Option<Mac> {
+    let is_part = |c: char| c.is_ascii_hexdigit() || c == ':';
+    if text.get(..at)?.ends_with(is_part) || text.get(at + MAC_LEN..)?.starts_with(is_part) {
+        return None;
+    }
+    text.get(at..at + MAC_LEN)?.parse().ok()
 }
 
 impl Key {
@@ -164,5 +202,30 @@ impl fmt::Display for Confidence {
             Self::Likely => "likely",
             Self::Confirmed => "confirmed",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_behind_an_address_once() {
+        let rule: &'static Rule = &Rule { code: "X001", name: "x", levels: &[], page: "" };
+        let headline = "fa:16:3e:12:34:56 asks fa:16:3e:12:34:57; fa:16:3e:12:34:56 hears nothing.".to_owned();
+        let claim = Claim::new(Key::new(), Confidence::Likely, Severity::Error, headline);
+        let mut finding = Finding::from_claim(rule, claim, Timestamp::from_nanos(0));
+        let name = |mac: &str, name: &str| Name {
+            mac: mac.parse().unwrap(),
+            name: Outside::from(name),
+            source: Outside::from("test"),
+        };
+        let known = [name("fa:16:3e:12:34:56", "web-01"), name("fa:16:3e:12:34:58", "elsewhere")];
+        finding.tell_names(|mac| known.iter().find(|name| name.mac == mac));
+        assert_eq!(
+            finding.headline,
+            "fa:16:3e:12:34:56 (web-01) asks fa:16:3e:12:34:57; fa:16:3e:12:34:56 hears nothing."
+        );
+        assert_eq!(finding.names, known[..1]);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::FrameRef;
+use crate::event::{FrameRef, Name};
 use crate::finding::{
     Cause, Change, Confidence, Finding, Input, Key, Lost, NotChecked, Number, Pending, Report, Severity, State, Step,
     Tally,
@@ -34,6 +34,8 @@ struct FindingView<'a> {
     state: State,
     key: &'a Key,
     headline: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    names: &'a [Name],
     first: Timestamp,
     last: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,6 +155,7 @@ impl<'a> FindingView<'a> {
             state: finding.state,
             key: &finding.key,
             headline: &finding.headline,
+            names: &finding.names,
             first: finding.first,
             last: finding.last,
             resolved: finding.resolved,

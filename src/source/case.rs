@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::{Chain, parts};
 use super::live::Filter;
-use super::{HostLog, Lane, SourceError, Survey, align, open, survey};
+use super::{HostLog, Lane, SourceError, Survey, align, inventory, open, survey};
 use crate::event::{Fact, Place, Stamped};
 use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
@@ -161,6 +161,17 @@ impl Case {
         self.facts.extend(log.facts);
         self.refused.extend(log.refused);
         Ok(log.torn)
+    }
+
+    /// Adds the names of the inventory at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is none.
+    pub fn add_inventory(&mut self, path: &Path) -> Result<(), SourceError> {
+        let log = inventory(path)?;
+        self.facts.extend(log.facts);
+        self.refused.extend(log.refused);
+        Ok(())
     }
 
     /// Takes a first look at the captures, where there are several: from when to when each goes, and, with `aligns`, what their clocks are

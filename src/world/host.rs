@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Fact, Guest, Link, LinkKind, Stamped};
+use crate::event::{Fact, Guest, Link, LinkKind, Name, Stamped};
 use crate::value::{Mac, Outside, TagStack, Timestamp, Tpid, Vid};
 
 /// Entries of each kind that are held.
@@ -18,6 +18,7 @@ pub struct Host {
     ports: BTreeMap<String, String>,
     fdb: BTreeMap<Mac, String>,
     guests: BTreeMap<Mac, Guest>,
+    names: BTreeMap<Mac, Name>,
     missing: BTreeMap<String, String>,
     /// Links that had a carrier and lost it while they were up, and when.
     lost: BTreeMap<String, Timestamp>,
@@ -68,7 +69,14 @@ impl Host {
             Fact::Fdb { mac, port, .. } if self.fdb.len() < MOST => {
                 self.fdb.insert(*mac, port.raw().to_owned());
             }
+            Fact::Name(name) if self.names.len() < MOST => {
+                self.names.insert(name.mac, name.clone());
+            }
             Fact::Guest(guest) if self.guests.len() < MOST => {
+                if let Some(name) = &guest.name {
+                    let (mac, name, source) = (guest.mac, name.clone(), Outside::from("host"));
+                    self.names.entry(mac).or_insert(Name { mac, name, source });
+                }
                 self.guests.insert(guest.mac, guest.clone());
             }
             Fact::Missing { what, why } if self.missing.len() < MOST => {
@@ -229,9 +237,9 @@ impl Host {
         Some(tap.name.raw().to_owned())
     }
 
-    /// The name of the guest that has `mac`.
-    pub fn guest_name(&self, mac: Mac) -> Option<&Outside> {
-        self.guests.get(&mac)?.name.as_ref()
+    /// The name of whoever has `mac`.
+    pub fn name_of(&self, mac: Mac) -> Option<&Name> {
+        self.names.get(&mac)
     }
 
     /// Whether `mac` is an address of one of the host's own devices; taps do not count, they stand for guests.

@@ -20,7 +20,14 @@ use crate::value::Outside;
 /// When the settings cannot be read, no interface can be captured on, or the output cannot be written.
 pub fn run(args: &Live) -> anyhow::Result<Exit> {
     let settings = read_settings(args.settings.as_deref())?;
-    let (mut session, case) = Session::begin(&args.capture, args.count)?;
+    let (mut session, mut case) = Session::begin(&args.capture, args.count)?;
+    for inventory in &args.inventory {
+        case.add_inventory(inventory)?;
+    }
+    for refused in &case.refused {
+        session.is_troubled = true;
+        anstream::eprintln!("netdiag: {refused}");
+    }
     let watch = Watcher { format: args.format, names: Vec::new(), is_unread: false };
     let mut judging = Judging { judgement: Judgement::new(case, &settings, &watch), watch };
     session.drive(&mut judging);

@@ -10,8 +10,8 @@ use signal_hook::flag;
 
 use super::wanted::Wanted;
 use crate::cli::{Progress, args};
-use crate::event::{Fact, Stamped};
-use crate::source::live::{HostFacts, now, wait};
+use crate::event::{Fact, LinkKind, Stamped};
+use crate::source::live::{Guests, HostFacts, now, wait};
 use crate::source::{Case, Lane, Merge};
 use crate::value::{Outside, Span, Timestamp};
 
@@ -34,6 +34,7 @@ pub trait Run {
 pub struct Session {
     wanted: Wanted,
     host: Option<HostFacts>,
+    guests: Guests,
     stop: Arc<AtomicBool>,
     started: Timestamp,
     duration: Option<Span>,
@@ -50,10 +51,11 @@ impl Session {
     pub fn begin(args: &args::Capture, count: Option<u64>) -> anyhow::Result<(Self, Case)> {
         let stop = stop_on_signals()?;
         let mut wanted = Wanted::new(args);
-        let (host, facts) = ask_host();
+        let mut guests = Guests::default();
+        let (host, facts) = ask_host(&mut guests);
         let (lanes, is_troubled) = open(&mut wanted, host.as_ref())?;
         let (started, duration) = (now(), args.duration);
-        let session = Self { wanted, host, stop, started, duration, count, is_troubled };
+        let session = Self { wanted, host, guests, stop, started, duration, count, is_troubled };
         Ok((session, Case { lanes, facts, ..Case::default() }))
     }
 
@@ -102,7 +104,12 @@ impl Session {
         let Some(facts) = &mut self.host else { return };
         match facts.poll() {
             Ok(news) if news.is_empty() => {}
-            Ok(news) => {
+            Ok(mut news) => {
+                // A guest that starts has a tap that is new.
+                let is_tap = |fact: &Fact| matches!(fact, Fact::Link(link) if link.kind == LinkKind::Tap);
+                if news.iter().any(is_tap) {
+                    news.extend(self.guests.news());
+                }
                 news.into_iter().for_each(|what| merge.tell(Stamped { time: Some(now), what }));
                 self.wanted.follow(facts.links(), merge);
             }
@@ -117,8 +124,8 @@ impl Session {
 }
 
 /// Asks the host for its facts; where it does not answer, that is the only fact.
-fn ask_host() -> (Option<HostFacts>, Vec<Stamped<Fact>>) {
-    let (host, told) = match HostFacts::open() {
+fn ask_host(guests: &mut Guests) -> (Option<HostFacts>, Vec<Stamped<Fact>>) {
+    let (host, mut told) = match HostFacts::open() {
         Ok(mut host) => {
             let told = host.read_all();
             (Some(host), told)
@@ -128,6 +135,7 @@ fn ask_host() -> (Option<HostFacts>, Vec<Stamped<Fact>>) {
             (None, vec![Fact::Missing { what: Outside::from("host"), why }])
         }
     };
+    told.extend(guests.news());
     let at = Some(now());
     (host, told.into_iter().map(|what| Stamped { time: at, what }).collect())
 }

@@ -151,11 +151,10 @@ impl GuestOriginatedBpdu {
         let Some(verdict) = Verdict::of(&origin) else { return };
         let family = if is_pvst { "pvst" } else { "stp" };
         let name = cx.world.domains.name(domain);
-        let guest = cx.world.host.guest_name(mac).map_or_else(|| mac.to_string(), |name| format!("{name} ({mac})"));
         let who = match &origin {
-            Origin::Guest { port: Some(port), .. } => format!("The guest {guest} behind {port}"),
-            Origin::RemoteGuest => format!("A guest on another node ({guest})"),
-            _ => format!("The guest {guest}"),
+            Origin::Guest { port: Some(port), .. } => format!("The guest {mac} behind {port}"),
+            Origin::RemoteGuest => format!("A guest on another node ({mac})"),
+            _ => format!("The guest {mac}"),
         };
         let vlan = if name == "untagged" { String::new() } else { format!(" in VLAN {name}") };
         let guests = cx.world.guests();

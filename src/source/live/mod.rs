@@ -6,6 +6,7 @@ mod afpacket;
 mod device;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
+mod guests;
 #[cfg(target_os = "linux")]
 mod kept;
 mod libpcap;
@@ -17,6 +18,7 @@ mod ring;
 pub use device::Device;
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::HostFacts;
+pub use guests::Guests;
 pub use libpcap::Filter;
 #[cfg(target_os = "linux")]
 pub use netlink::HostFacts;
