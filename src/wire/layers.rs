@@ -136,7 +136,7 @@ impl<'a> Layers<'a> {
 
     /// Whether a tunnel was entered: another link or network header lies inside the first.
     #[inline]
-    const fn has_tunnel(&self) -> bool {
+    pub const fn has_tunnel(&self) -> bool {
         self.kinds.intersects(Kinds::of(&[Kind::Vxlan, Kind::Geneve, Kind::Gre]))
     }
 

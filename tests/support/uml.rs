@@ -45,7 +45,7 @@ pub fn is_there() -> Result<(), String> {
 /// Boots the kernel, tells the story of the script `name`, and gives the folder with what it wrote.
 pub fn boot(name: &str) -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/uml");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uml").join(name);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("uml-{name}"));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     // The kernel has a /tmp of its own: what it needs lies in the folder that it can write to.

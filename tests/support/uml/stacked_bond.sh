@@ -65,16 +65,25 @@ heard() { # BACKEND SUFFIX
     started "$1$2"
 }
 
+recorded() { # FOLDER LINK…: bond0, and these
+    ip netns exec compute ./netdiag record bond0 ${2:-} ${3:-} -o "$1" 2>"$1.err" &
+    eval "$1=\$!"
+    started "$1"
+}
+
 # What happened on that day, and its repair.
 stacked
 heard ring ""; heard pcap ""
+recorded bond0; recorded everywhere eth0 tap0
 if ip netns exec guest ./talk talk 10.0.100.1:7000 8; then echo "the large packets came through: that was not the incident"; exit 1; fi
 torn
 single
 ip netns exec guest ./talk talk 10.0.100.1:7000 8 || { echo "the repair did not help"; exit 1; }
 sleep 3
-kill -INT $ring $pcap; wait $ring; wait $pcap
+kill -INT $ring $pcap $bond0 $everywhere; wait $ring; wait $pcap; wait $bond0; wait $everywhere
 torn
+./netdiag review bond0 --format json --fail-on never >review.json
+./netdiag path everywhere --format json --flow 'tcp port 7000' >path.json
 
 # The healthy twin.
 single
