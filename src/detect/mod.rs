@@ -13,6 +13,8 @@
 pub mod cap;
 pub mod dhcp;
 pub mod host;
+pub mod lacp;
+pub mod lldp;
 pub mod mtu;
 mod stacking;
 pub mod stp;
@@ -79,8 +81,16 @@ pub struct Family {
 }
 
 /// All families, in the order of the catalogue.
-pub static FAMILIES: &[&Family] =
-    &[&vlan::FAMILY, &mtu::FAMILY, &dhcp::FAMILY, &stp::FAMILY, &host::FAMILY, &cap::FAMILY];
+pub static FAMILIES: &[&Family] = &[
+    &vlan::FAMILY,
+    &mtu::FAMILY,
+    &dhcp::FAMILY,
+    &stp::FAMILY,
+    &host::FAMILY,
+    &lacp::FAMILY,
+    &lldp::FAMILY,
+    &cap::FAMILY,
+];
 
 /// All rules, in the order of the catalogue.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {

@@ -30,6 +30,7 @@ pub enum Kind {
     Stp,
     Lacp,
     Lldp,
+    Cdp,
     /// The outermost link header has two or more tags.
     VlanStack,
     /// The outermost link header has a tag with VID 0.
@@ -125,6 +126,7 @@ impl fmt::Display for Kind {
             Self::Stp => "STP",
             Self::Lacp => "LACP",
             Self::Lldp => "LLDP",
+            Self::Cdp => "CDP",
             Self::VlanStack => "tag stack",
             Self::PriorityTag => "priority tag",
             Self::ReservedTag => "reserved VID",

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Kind;
 use super::arp::Arp;
+use super::cdp::Cdp;
 use super::dhcp::Dhcp;
 use super::ethernet::Ethernet;
 use super::icmp::{Icmp, Icmpv6};
@@ -75,6 +76,7 @@ layers! {
     Stp(Stp<'a>),
     Lacp(Lacp<'a>),
     Lldp(Lldp<'a>),
+    Cdp(Cdp<'a>),
 }
 
 // Sixteen of these stand in every frame that is judged.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::arp::Arp;
+use super::cdp::Cdp;
 use super::dhcp::Dhcp;
 use super::icmp::{Icmp, Icmpv6};
 use super::ip::Ip;
@@ -65,6 +66,8 @@ innermost! {
     lacp Lacp Lacp;
     /// The LLDPDU.
     lldp Lldp Lldp;
+    /// The CDP packet.
+    cdp Cdp Cdp;
 }
 
 impl Default for Layers<'_> {

@@ -85,6 +85,11 @@ impl<'a> Snap<'a> {
         }
     }
 
+    /// Whether a packet of Cisco's discovery protocol follows.
+    pub const fn is_cdp(&self) -> bool {
+        matches!(self.header, [0x00, 0x00, 0x0c, 0x20, 0x00])
+    }
+
     /// Whether a BPDU of Cisco's per-VLAN spanning tree follows.
     pub const fn is_pvst(&self) -> bool {
         matches!(self.header, [0x00, 0x00, 0x0c, 0x01, 0x0b])

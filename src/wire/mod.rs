@@ -11,6 +11,7 @@
 )]
 
 mod arp;
+mod cdp;
 mod dhcp;
 mod ethernet;
 mod icmp;
@@ -37,6 +38,7 @@ mod walk;
 mod window;
 
 pub use arp::Arp;
+pub use cdp::Cdp;
 pub use dhcp::{Area, Dhcp, DhcpFaults, DhcpKind, DhcpOption, OptionValue, Options};
 pub use ethernet::Ethernet;
 pub use icmp::{Icmp, Icmpv6};

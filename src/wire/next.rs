@@ -31,6 +31,7 @@ pub(super) enum Next {
     Dhcp { length: u16 },
     Slow,
     Lldp,
+    Cdp,
     End,
 }
 

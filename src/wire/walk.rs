@@ -3,6 +3,7 @@
 //! MPLS, PPPoE, MACsec, 802.1ah and VN-tags end it quietly, as do protocols that are not read: what they carry is left in `rest`.
 
 use super::arp::Arp;
+use super::cdp::Cdp;
 use super::dhcp::Dhcp;
 use super::ethernet::Ethernet;
 use super::icmp::{Icmp, Icmpv6};
@@ -135,6 +136,7 @@ impl<'a> Walk<'a, '_> {
             Next::Slow if matches!(window.bytes.first(), None | Some(1)) => {
                 self.read(Kind::Lacp, Lacp::parse, Layer::Lacp).map(|_| Next::End)
             }
+            Next::Cdp => self.read(Kind::Cdp, Cdp::parse, Layer::Cdp).map(|_| Next::End),
             Next::Lldp => self.read(Kind::Lldp, |w| Ok(Lldp::parse(w)), Layer::Lldp).map(|_| Next::End),
             _ => None,
         }
@@ -250,6 +252,7 @@ impl<'a> Walk<'a, '_> {
             // A length has no place behind SNAP.
             Some(ethertype) if ethertype >= 1536 => Some(by_type(ethertype)),
             None if snap.is_pvst() => Some(Next::Bpdu(StpFamily::Pvst)),
+            None if snap.is_cdp() => Some(Next::Cdp),
             _ => None,
         }
     }

@@ -16,6 +16,8 @@ mod dhcp;
 mod domain;
 mod echo;
 mod host;
+mod lacp;
+mod neighbours;
 mod origin;
 mod paths;
 mod pile;
@@ -31,6 +33,8 @@ pub use dhcp::{Asked, Asking, DhcpStep, DhcpTalks, Lease, TalkId, Terms};
 pub use domain::{DomainId, Domains};
 pub use echo::Echoes;
 pub use host::{Host, Stacked};
+pub use lacp::{Aggregation, End, is_same_end};
+pub use neighbours::{Neighbour, Neighbours};
 pub use origin::{Origin, Reach};
 pub use paths::Paths;
 pub use pile::Pile;
@@ -174,6 +178,10 @@ pub struct World {
     pub dhcp: DhcpTalks,
     /// Spanning trees.
     pub trees: Trees,
+    /// Link aggregation.
+    pub aggregation: Aggregation,
+    /// Who is at the other end of uplinks.
+    pub neighbours: Neighbours,
     tally: tally::Counter,
     stp: Stp,
 }
@@ -193,6 +201,8 @@ impl World {
             echoes: Echoes::default(),
             dhcp: DhcpTalks::new(settings),
             trees: Trees::new(settings),
+            aggregation: Aggregation::default(),
+            neighbours: Neighbours::default(),
             tally: tally::Counter::default(),
             stp: settings.stp.clone(),
         }
@@ -203,6 +213,9 @@ impl World {
         self.sightings.add_vantage(id, &vantage);
         self.arrivals.add_vantage(id, &vantage);
         self.stations.add_vantage(id, vantage.place);
+        if matches!(vantage.place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown) {
+            self.neighbours.add_uplink(id);
+        }
         match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
             Ok(_) => {}
             Err(at) => self.vantages.insert(at, (id, vantage)),
@@ -347,6 +360,7 @@ impl World {
             ("clients", self.dhcp.forgotten()),
             ("stacks", self.domains.forgotten()),
             ("trees", self.trees.forgotten()),
+            ("neighbours", self.neighbours.forgotten()),
             ("connections", self.flows.forgotten()),
             ("packets", self.sightings.forgotten()),
         ];
@@ -356,13 +370,15 @@ impl World {
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
         let domains = &self.domains;
-        let trackers: [&mut dyn Tracker; 6] = [
+        let trackers: [&mut dyn Tracker; 8] = [
             &mut self.arrivals,
             &mut self.stations,
             &mut self.flows,
             &mut self.echoes,
             &mut self.dhcp,
             &mut self.trees,
+            &mut self.aggregation,
+            &mut self.neighbours,
         ];
         for tracker in trackers {
             if !is_frame || tracker.hears().intersects(kinds) {
@@ -371,12 +387,30 @@ impl World {
         }
     }
 
-    fn trackers(&self) -> [&dyn Tracker; 6] {
-        [&self.arrivals, &self.stations, &self.flows, &self.echoes, &self.dhcp, &self.trees]
+    fn trackers(&self) -> [&dyn Tracker; 8] {
+        [
+            &self.arrivals,
+            &self.stations,
+            &self.flows,
+            &self.echoes,
+            &self.dhcp,
+            &self.trees,
+            &self.aggregation,
+            &self.neighbours,
+        ]
     }
 
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 6] {
-        [&mut self.arrivals, &mut self.stations, &mut self.flows, &mut self.echoes, &mut self.dhcp, &mut self.trees]
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 8] {
+        [
+            &mut self.arrivals,
+            &mut self.stations,
+            &mut self.flows,
+            &mut self.echoes,
+            &mut self.dhcp,
+            &mut self.trees,
+            &mut self.aggregation,
+            &mut self.neighbours,
+        ]
     }
 }
 

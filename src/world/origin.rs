@@ -56,7 +56,9 @@ pub fn origin(
     let on_uplink = |s: &&Sighting| is_uplink(place(s.at.vantage));
     // At a switch's port "in" is what the node sent, and a mirror has no direction of its own.
     let is_nodes_own = |s: &&Sighting| matches!(place(s.at.vantage), Place::Bond | Place::Nic);
-    let came_in = sightings.iter().filter(is_nodes_own).any(|s| s.direction == Direction::In);
+    // What left first and came in after was returned: it is still ours.
+    let first_way = sightings.iter().filter(is_nodes_own).map(|s| s.direction).find(|d| *d != Direction::Unknown);
+    let came_in = first_way == Some(Direction::In);
     let tap_in = sightings.iter().find(|s| place(s.at.vantage) == Place::Tap && s.direction == Direction::In);
     let port = match (host.guest_port(mac), tap_in) {
         (Some(port), _) => Some(Some(port)),

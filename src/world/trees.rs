@@ -100,7 +100,8 @@ pub struct Region {
 }
 
 impl Region {
-    fn of(stp: &Stp<'_>) -> Option<Self> {
+    /// The region that a BPDU names.
+    pub fn of(stp: &Stp<'_>) -> Option<Self> {
         Some(Self { name: stp.region_name()?, revision: stp.region_revision()?, digest: stp.region_digest()? })
     }
 }

@@ -60,7 +60,9 @@ impl Detector for LinkSilent {
 impl LinkSilent {
     fn silent(&mut self, silence: &Silence, cx: &mut Context<'_>) {
         let is_long = silence.lasted >= Span::secs(cx.settings.link.silence_s);
-        if !is_long || cx.world.is_member(silence.vantage) {
+        // A port that shows LACPDUs is a member of a bond: what it misses is told by LACP001 and HOST004.
+        let is_member = cx.world.is_member(silence.vantage) || !cx.world.aggregation.ends(silence.vantage).is_empty();
+        if !is_long || is_member {
             return;
         }
         self.open.push((silence.vantage, silence.clone(), false));

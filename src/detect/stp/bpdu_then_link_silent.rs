@@ -267,10 +267,7 @@ impl Outage {
                 "First stop the frames, or the outage repeats itself",
                 "netdiag explain STP001 --remedy nft | nft -f -",
             )
-            .step(
-                "Then look for the port in the switch's log, and enable it again",
-                "show interfaces status err-disabled",
-            )
+            .step(port_step(self.vantage, cx), "show interfaces status err-disabled")
             .step("See that the bond has its members back", format!("cat /proc/net/bonding/{interface}"));
         if !self.silence.is_captured {
             claim = claim.assuming(format!(
@@ -279,4 +276,10 @@ impl Outage {
         }
         cx.raise(claim);
     }
+}
+
+/// Which port to look for: the neighbour's word where it has given one.
+fn port_step(vantage: VantageId, cx: &Context<'_>) -> String {
+    let port = cx.world.neighbours.at(vantage).map_or_else(|| "the port".to_owned(), |n| n.name());
+    format!("Then look for {port} in the switch's log, and enable it again")
 }

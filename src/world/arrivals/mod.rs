@@ -82,6 +82,11 @@ impl Arrivals {
         self.uplinks.iter().any(|u| u.vantage == vantage && u.is_silent())
     }
 
+    /// In how many of the seconds after that of `from` up to that of `until` a frame was seen anywhere; of the last half minute.
+    pub fn seconds_of_life(&self, from: Timestamp, until: Timestamp) -> usize {
+        self.life.seconds(from, until)
+    }
+
     /// Whether nothing arrives at any uplink now.
     pub fn is_any_silent(&self) -> bool {
         self.uplinks.iter().any(Uplink::is_silent)
@@ -160,7 +165,8 @@ impl Arrivals {
         self.due = self.uplinks.iter().map(|u| u.look).min().filter(|look| *look < Timestamp::MAX);
     }
 
-    fn is_captured(&self, vantage: VantageId, now: Timestamp) -> bool {
+    /// Whether the capture of `vantage` went on until `now`, as far as it tells.
+    pub fn is_captured(&self, vantage: VantageId, now: Timestamp) -> bool {
         let end = self.ended.iter().find(|(lane, _)| *lane == vantage.lane);
         end.is_none_or(|(_, until)| until.is_some_and(|until| until >= now))
     }

@@ -240,7 +240,7 @@ impl Seconds {
     }
 
     /// In how many of the seconds after that of `from` up to that of `until` a frame was counted.
-    fn seconds(&self, from: Timestamp, until: Timestamp) -> usize {
+    pub(super) fn seconds(&self, from: Timestamp, until: Timestamp) -> usize {
         let second = |t: Timestamp| t.nanos().div_euclid(1_000_000_000);
         let (from, until) = (second(from), second(until));
         self.0.iter().filter(|(of, n)| *of > from && *of <= until && *n > 0).count()

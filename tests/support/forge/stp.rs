@@ -176,6 +176,18 @@ impl Link {
         self.to(SLOW).ethertype(0x8809, &body)
     }
 
+    /// LLDP of a named system and port, 120 s, whose untagged frames are `vlan` and whose port takes frames of 9214 bytes.
+    pub fn lldp_with_vlan(self, system: &str, port: &str, vlan: u16) -> Vec<u8> {
+        let tlv = |kind: u8, value: &[u8]| [&[kind << 1, value.len() as u8], value].concat();
+        let (mac, [v, w]) = (self.sender().0, vlan.to_be_bytes());
+        let chassis = tlv(1, &[&[4], &mac[..]].concat());
+        let named = [tlv(2, &[&[5], port.as_bytes()].concat()), tlv(3, &[0, 120]), tlv(5, system.as_bytes())].concat();
+        let port_vlan = tlv(127, &[0x00, 0x80, 0xc2, 1, v, w]);
+        let max_frame = tlv(127, &[0x00, 0x12, 0x0f, 4, 0x23, 0xfe]);
+        let link = self.to(Mac([0x01, 0x80, 0xc2, 0, 0, 0x0e]));
+        link.padded(link.ethertype(0x88cc, &[&chassis[..], &named, &port_vlan, &max_frame, &[0, 0]].concat()))
+    }
+
     /// CDP: a device and its port, for 180 s; native VLAN 1 (Cisco's published format, version 2).
     pub fn cdp(self, device: &str, port: &str) -> Vec<u8> {
         let tlv = |kind: u16, value: &[u8]| {

@@ -10,7 +10,9 @@ mod healthy;
 mod healthy_dhcp;
 mod healthy_life;
 mod host;
+mod lacp;
 mod mtu;
+mod odd_bpdus;
 mod stp;
 mod tree;
 mod vlan;
@@ -34,6 +36,8 @@ pub fn cases() -> Vec<Case> {
         stp::cases(),
         guard::cases(),
         tree::cases(),
+        lacp::cases(),
+        odd_bpdus::cases(),
         cap::cases(),
         healthy::cases(),
         healthy_dhcp::cases(),

@@ -1,0 +1,157 @@
+//! LACP001: an end of an aggregated link is not heard any more, and the other takes the link out (IEEE 802.1AX-2014 clause 6.4.4: 3 s or 90 s).
+
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::event::VantageId;
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Deadlines, Mac, Span, Timestamp};
+use crate::wire::Kind;
+use crate::world::{End, Observation};
+
+/// The rule.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "LACP001",
+        name: "lacp-partner-timeout",
+        levels: &[(Confidence::Likely, Severity::Error), (Confidence::Confirmed, Severity::Error)],
+        page: include_str!("lacp_partner_timeout.md"),
+    },
+    hears: &[Kind::Lacp],
+    needs: Needs::Ethernet,
+    make: |_| Box::new(LacpPartnerTimeout::default()),
+};
+
+/// Short_Timeout_Time and Long_Timeout_Time (clause 6.4.4), and a second for a switch that is late.
+const FAST: Span = Span::secs(4);
+const SLOW: Span = Span::secs(91);
+/// LACPDUs that make an end regular.
+const REGULAR: u64 = 3;
+/// Seconds since in which a frame must have been seen anywhere: else the capture paused.
+const SECONDS_OF_LIFE: usize = 2;
+
+#[derive(Default)]
+struct LacpPartnerTimeout {
+    open: Vec<(VantageId, Mac, u16)>,
+    deadlines: Deadlines<VantageId>,
+}
+
+impl Detector for LacpPartnerTimeout {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        if let Observation::Packet(seen) | Observation::Sighting(seen) = seen {
+            let vantage = seen.frame.at.vantage;
+            self.back(vantage, cx);
+            self.told(vantage, cx);
+            if self.deadlines.of(&vantage).is_none() {
+                self.deadlines.set(vantage, cx.now.after(FAST));
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(vantage) = self.deadlines.pop(cx.now) {
+            self.look(vantage, cx);
+        }
+    }
+}
+
+impl LacpPartnerTimeout {
+    /// Who was missed is heard again, and both are in step.
+    fn back(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
+        let (ends, now) = (cx.world.aggregation.ends(vantage), cx.now);
+        let is_back = |(v, system, port): &(VantageId, Mac, u16)| {
+            let end = ends.iter().find(|end| end.actor.system == *system && end.actor.port == *port);
+            *v == vantage
+                && end.is_some_and(|e| e.last == now && e.actor.is_synchronised() && e.actor.is_distributing())
+        };
+        if self.open.iter().any(is_back) {
+            cx.resolve(claim_key(vantage, cx), "its LACPDUs come again, in step, collecting and distributing");
+            self.open.retain(|open| !is_back(open));
+        }
+    }
+
+    /// An end says itself that it does not hear the other any more.
+    fn told(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
+        let (ends, now) = (cx.world.aggregation.ends(vantage), cx.now);
+        for end in ends.iter().filter(|e| e.last == now && e.was_matched) {
+            let missed = ends.iter().find(|other| other.mac != end.mac && other.was_matched);
+            let (Some(missed), true) = (missed, end.actor.is_expired() || end.actor.is_defaulted()) else { continue };
+            self.claim(vantage, missed, Some(end), cx);
+        }
+    }
+
+    fn look(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
+        let ends = cx.world.aggregation.ends(vantage);
+        let mut next = None::<Timestamp>;
+        for end in ends.iter().filter(|end| end.count >= REGULAR && end.was_matched) {
+            // The wish of the one that hears rules the one that speaks.
+            let hearer = ends.iter().find(|other| other.mac != end.mac && other.was_matched);
+            let Some(hearer) = hearer else { continue };
+            let patience = if hearer.actor.is_fast() { FAST } else { SLOW };
+            let due = end.last.after(patience);
+            if due > cx.now {
+                next = Some(next.map_or(due, |n| n.min(due)));
+                continue;
+            }
+            let arrivals = &cx.world.arrivals;
+            let is_alive =
+                arrivals.is_captured(vantage, cx.now) && arrivals.seconds_of_life(end.last, cx.now) >= SECONDS_OF_LIFE;
+            let name = cx.world.vantage(vantage).map(|v| v.name.raw().to_owned()).unwrap_or_default();
+            let is_switched_off = cx.world.host.link(&name).is_some_and(|link| link.up == Some(false));
+            let is_ours = cx.world.host.is_own(end.mac) || cx.world.host.is_own(end.actor.system);
+            if is_alive && !is_switched_off && !is_ours {
+                self.claim(vantage, end, None, cx);
+                // One of two: who fell silent first explains the other.
+                break;
+            }
+        }
+        if let Some(next) = next {
+            self.deadlines.set(vantage, next);
+        }
+    }
+
+    fn claim(&mut self, vantage: VantageId, missed: &End, teller: Option<&End>, cx: &mut Context<'_>) {
+        let is_known = self.open.iter().any(|(v, ..)| *v == vantage);
+        if is_known && teller.is_none() {
+            return;
+        }
+        if !is_known {
+            self.open.push((vantage, missed.actor.system, missed.actor.port));
+        }
+        let interface = cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default();
+        let quiet = cx.now.since(missed.last);
+        let (confidence, effect) = match teller {
+            Some(end) if end.actor.is_defaulted() => (
+                Confidence::Confirmed,
+                format!("; {} has given it up (defaulted) and takes the member out", end.actor.system),
+            ),
+            Some(end) => (Confidence::Confirmed, format!("; {} says that it has expired", end.actor.system)),
+            None => (Confidence::Likely, ": longer than the other end waits".to_owned()),
+        };
+        let headline = format!(
+            "{interface}: no LACPDU of {} (port {}) for {quiet}{effect}.",
+            missed.actor.system, missed.actor.port
+        );
+        let claim = Claim::new(claim_key(vantage, cx), confidence, Severity::Error, headline)
+            .at(vantage)
+            .seen(missed.cited.time, missed.count)
+            .number("silent_s", quiet.as_secs())
+            .number("system", missed.actor.system.to_string())
+            .number("port", missed.actor.port)
+            .proved_by([missed.cited.clone()])
+            .proved_by(teller.map(|end| end.cited.clone()))
+            .filter(format!("slow && eth.src == {}", missed.mac))
+            .cause("the switch has shut the port (STP002 if a BPDU went before), or was restarted")
+            .cause("a fibre that works one way only")
+            .step("See what the switch says of its end", "show lacp neighbor")
+            .step("See what this end says", "cat /proc/net/bonding/bond0");
+        cx.raise(claim);
+    }
+}
+
+fn claim_key(vantage: VantageId, cx: &Context<'_>) -> Key {
+    // A member has a name of its own, whatever shows the same frames.
+    Key::new().with("interface", cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default())
+}

@@ -1,0 +1,154 @@
+//! STP012: a BPDU that left through the uplink comes back in: the network has a loop through this node's links (IEEE 802.1D-2004 clause 17.1).
+
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::event::{Direction, Place, VantageId};
+use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::value::{BoundedMap, Deadlines, Fingerprint, Span, Timestamp};
+use crate::wire::{BridgeId, Kind};
+use crate::world::{Observation, Seen};
+
+/// The rule.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "STP012",
+        name: "bpdu-returned",
+        levels: &[(Confidence::Confirmed, Severity::Error)],
+        page: include_str!("bpdu_returned.md"),
+    },
+    hears: &[Kind::Stp],
+    needs: Needs::Ethernet,
+    make: |_| Box::new(BpduReturned { sent: Vec::new(), loops: BoundedMap::new(MOST), deadlines: Deadlines::new() }),
+};
+
+/// Ports whose BPDUs came back that are followed.
+const MOST: usize = 256;
+/// BPDUs on their way out that are remembered.
+const MOST_SENT: usize = 64;
+/// Within this time it is the same frame: the next one comes a hello later at the earliest, which is 1 s.
+const WITHIN: Span = Span::millis(900);
+/// BPDUs that came back that make it sure.
+const ENOUGH: u64 = 2;
+
+struct BpduReturned {
+    sent: Vec<(Fingerprint, Timestamp, Cited)>,
+    loops: BoundedMap<PortKey, Returned>,
+    deadlines: Deadlines<PortKey>,
+}
+
+type PortKey = (BridgeId, u16);
+
+struct Returned {
+    vantage: VantageId,
+    first: Timestamp,
+    last: Timestamp,
+    count: u64,
+    fresh: Vec<Cited>,
+    after: Span,
+}
+
+impl Detector for BpduReturned {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        if let Observation::Packet(seen) | Observation::Sighting(seen) = seen {
+            self.frame(seen, cx);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        let patience = Span::secs(cx.settings.stp.resolve_s);
+        while let Some(key) = self.deadlines.pop(cx.now) {
+            let Some(returned) = self.loops.peek(&key) else { continue };
+            if cx.now.since(returned.last) >= patience {
+                cx.resolve(claim_key(key), format!("none has come back for {patience}"));
+                self.loops.remove(&key);
+            } else {
+                self.deadlines.set(key, returned.last.after(patience));
+            }
+        }
+    }
+}
+
+impl BpduReturned {
+    fn frame(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
+        let frame = seen.frame;
+        let Some(stp) = frame.layers.stp() else { return };
+        let (Some(bridge), Some(port)) = (stp.sender(), stp.port_id()) else { return };
+        let vantage = frame.at.vantage;
+        let place = cx.world.vantage(vantage).map_or(Place::Unknown, |v| v.place);
+        if !matches!(place, Place::Bond | Place::Nic) || frame.layers.vni().is_some() {
+            return;
+        }
+        let body = frame.bytes.get(..64).unwrap_or(frame.bytes);
+        let print = Fingerprint::of(&[body]);
+        match frame.direction {
+            Direction::Out => {
+                if self.sent.len() >= MOST_SENT {
+                    self.sent.remove(0);
+                }
+                self.sent.push((print, frame.order, Cited::of(frame)));
+            }
+            Direction::In if !hears_floods(vantage, place, cx) => {
+                let is_it =
+                    |(p, at, _): &&(Fingerprint, Timestamp, Cited)| *p == print && frame.order.since(*at) <= WITHIN;
+                let Some((_, at, cited)) = self.sent.iter().rev().find(is_it) else { return };
+                let after = frame.order.since(*at);
+                let fresh =
+                    || Returned { vantage, first: frame.time, last: cx.now, count: 0, fresh: Vec::new(), after };
+                let returned = self.loops.entry(&(bridge, port), fresh);
+                returned.count = returned.count.saturating_add(1);
+                returned.last = cx.now;
+                if returned.count <= ENOUGH {
+                    returned.fresh.extend([cited.clone(), Cited::of(frame)]);
+                }
+                if returned.count >= ENOUGH {
+                    self.claim((bridge, port), cx);
+                }
+            }
+            Direction::In | Direction::Unknown => {}
+        }
+    }
+
+    fn claim(&mut self, key: PortKey, cx: &mut Context<'_>) {
+        let Some(returned) = self.loops.get_mut(&key) else { return };
+        let interface = cx.world.vantage(returned.vantage).map(|v| v.name.to_string()).unwrap_or_default();
+        let headline = format!(
+            "BPDUs of {} port {:#06x} that leave this node come back in on {interface} {} later ({} since {}): the network returns what the node sends, a loop.",
+            key.0,
+            key.1,
+            returned.after,
+            returned.count,
+            returned.first.clock()
+        );
+        let claim = Claim::new(claim_key(key), Confidence::Confirmed, Severity::Error, headline)
+            .at(returned.vantage)
+            .seen(returned.first, returned.count)
+            .number("returned", returned.count)
+            .number("after_ms", returned.after.as_secs() * 1_000.0)
+            .proved_by(returned.fresh.drain(..))
+            .filter(format!("stp.bridge.hw == {}", key.0.mac))
+            .cause("the members are bonded here and not on the switch, which floods to one what it hears on the other")
+            .cause("two uplinks are ports of one bridge")
+            .step("Let both sides speak LACP, or bond on neither", "cat /proc/net/bonding/bond0")
+            .step("See which uplinks are ports of one bridge", "bridge link");
+        cx.raise(claim);
+        self.deadlines.set(key, returned.last.after(Span::secs(cx.settings.stp.resolve_s)));
+    }
+}
+
+/// Whether what this vantage hears may be a flood that the bond throws away: a member of an active-backup bond, or of one whose mode is not known.
+fn hears_floods(vantage: VantageId, place: Place, cx: &Context<'_>) -> bool {
+    if place != Place::Nic {
+        return false;
+    }
+    let name = cx.world.vantage(vantage).map(|v| v.name.raw().to_owned()).unwrap_or_default();
+    let Some(uplink) = cx.world.uplink(vantage).filter(|uplink| *uplink != name) else { return false };
+    let mode = cx.world.host.link(&uplink).and_then(|bond| bond.mode.as_ref());
+    mode.is_none_or(|mode| mode.raw() == "active-backup")
+}
+
+fn claim_key((bridge, port): PortKey) -> Key {
+    Key::new().with("bridge", bridge).with("port", format!("{port:#06x}"))
+}
