@@ -1,29 +1,18 @@
 //! The house holds its rules: who names whom, how long a file may be, what every file begins with, which words are no names.
 
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use netdiag::LAYERS;
+use support::sources;
 
 /// Lines past which a file is a room that too many things live in.
 const LONGEST: usize = 600;
 /// Words that say nothing about what a thing is.
 const NO_NAMES: &[&str] =
     &["util", "utils", "helper", "helpers", "common", "misc", "manager", "handler", "processor", "data", "info"];
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
-}
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -111,6 +111,27 @@ fn no_detector_fails_on_any_capture_we_have() {
     }
 }
 
+/// What trackers conclude is concluded for somebody. That no detector waits for ever is asserted where deadlines fire, in the
+/// engine, and holds for every capture that any test here judges.
+#[test]
+fn every_conclusion_is_heard() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let world = fs::read_to_string(source.join("world/mod.rs")).unwrap();
+    let (_, conclusions) = world.split_once("pub enum Derived {").unwrap();
+    let (conclusions, _) = conclusions.split_once("\n}").unwrap();
+    let names: Vec<&str> = conclusions
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ").filter(|l| l.starts_with(|c: char| c.is_ascii_uppercase())))
+        .map(|line| line.split(|c: char| !c.is_alphanumeric()).next().unwrap())
+        .collect();
+    assert!(names.contains(&"Dhcp"), "{names:?}");
+    let detectors: String =
+        support::sources(&source.join("detect")).iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let is_heard = |name: &&&str| detectors.contains(&format!("Derived::{name}"));
+    let unheard: Vec<_> = names.iter().filter(|name| !is_heard(name)).collect();
+    assert!(unheard.is_empty(), "nobody hears {unheard:?}");
+}
+
 /// The README's table of rules, as the list of rules makes it.
 fn table() -> String {
     let mut table = String::from("| code | name | at worst | what it says |\n|---|---|---|---|\n");

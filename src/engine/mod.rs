@@ -225,6 +225,13 @@ impl Engine {
             for at in 0..self.slots.len() {
                 if self.slots[at].detector.next_deadline().is_some_and(|d| d <= due) {
                     self.call(at, |detector, cx| detector.expire(cx));
+                    let slot = &self.slots[at];
+                    let next = slot.detector.next_deadline();
+                    debug_assert!(
+                        next.is_none_or(|d| d > due),
+                        "{} would wait for {due:?} for ever",
+                        slot.entry.rule.code
+                    );
                 }
             }
         }
