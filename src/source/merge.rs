@@ -192,7 +192,7 @@ impl Lane {
             }
             // What was captured before the end may still be on its way to us.
             Ok(Step::Idle(settled)) if until.is_some_and(|until| settled >= until) => self.state = State::Ended,
-            Ok(Step::Idle(settled)) => self.state = State::Idle(settled.max(self.latest)),
+            Ok(Step::Idle(settled)) => self.state = State::Idle(settled.after(self.offset).max(self.latest)),
             Ok(Step::End) => self.state = State::Ended,
             Err(damage) => {
                 self.damage = Some(damage);
