@@ -80,3 +80,24 @@ fn layers_lie_inside_the_frame_however_it_is_cut() {
         }
     }
 }
+
+/// The last frame once more, stamped with the last second of which a pcap file can tell, in the year 2106: whoever looks at times
+/// whether a link is back or a root gone does not look for eighty years.
+#[test]
+fn a_leap_over_years_ends() {
+    for case in ["stp/lab-guard-offline-bond0/bond0.pcap", "stp/lab-root-takeover-bond0/bond0.pcap"] {
+        let mut bytes = std::fs::read(support::captures().join(case)).unwrap();
+        let mut last = Vec::new();
+        let mut rest = &bytes[24..];
+        while !rest.is_empty() {
+            let kept = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+            last = rest[..16 + kept].to_vec();
+            rest = &rest[16 + kept..];
+        }
+        let frames = judge_bytes(bytes.clone()).tally.frames;
+        last[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+        bytes.extend(last);
+        let report = judge_bytes(bytes);
+        assert_eq!((report.tally.frames, report.lost.internal_errors), (frames + 1, 0), "{case}");
+    }
+}

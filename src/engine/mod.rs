@@ -11,6 +11,12 @@ use crate::value::{Span, Timestamp};
 use crate::wire::{Kinds, LinkType};
 use crate::world::{Derived, Heard, Observation, World};
 
+/// How long after the end of a complete capture deadlines still fire: longer than any client of any protocol here keeps trying.
+const AFTER_THE_END: Span = Span::secs(86_400);
+/// Moments between two events at which deadlines fire, each at its own. What would look again and again through a leap over years,
+/// which a damaged stamp is enough for, looks once more at its end.
+const MOST_MOMENTS: u32 = 100_000;
+
 /// The judging core: events in, a report out. No clock, no socket, no randomness.
 pub struct Engine {
     settings: Settings,
@@ -123,14 +129,15 @@ impl Engine {
         self.hear(&Event::Ended { lane, until }, self.now);
     }
 
-    /// The capture ended, `end` being when it stopped if that is known. With `is_final` it is complete, and all deadlines fire.
+    /// The capture ended, `end` being when it stopped if that is known. With `is_final` it is complete, and what waits for
+    /// less than a day fires.
     pub fn finish(mut self, inputs: Vec<Input>, end: Option<Timestamp>, is_final: bool) -> Report {
         if let Some(end) = end {
             // Deadlines up to the end fire, the end itself included.
             self.advance_to(end.after(Span::nanos(1)));
         }
         if is_final {
-            self.advance_to(Timestamp::MAX);
+            self.advance_to(end.unwrap_or(self.now).after(AFTER_THE_END));
         }
         for at in 0..self.slots.len() {
             self.call(at, |detector, cx| detector.finish(cx));
@@ -209,6 +216,7 @@ impl Engine {
 
     /// Fires every deadline before `time`, each at its own moment.
     fn advance_to(&mut self, time: Timestamp) {
+        let mut moments = 0_u32;
         loop {
             let world = self.world.next_deadline().unwrap_or(Timestamp::MAX);
             let detectors = self.slots.iter().filter_map(|slot| slot.detector.next_deadline()).min();
@@ -217,8 +225,14 @@ impl Engine {
             if due >= time {
                 return;
             }
+            moments = moments.saturating_add(1);
+            let due = if moments > MOST_MOMENTS {
+                due.max(Timestamp::from_nanos(time.nanos().saturating_sub(1)))
+            } else {
+                due
+            };
             self.now = self.now.max(due);
-            if world == due {
+            if world <= due {
                 self.world.expire(due, &mut self.derived);
                 self.deliver_derived();
             }

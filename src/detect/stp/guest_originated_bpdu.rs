@@ -4,7 +4,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Deadlines, Fingerprint, Mac, Span, Timestamp};
 use crate::wire::{Kind, StpFamily};
-use crate::world::{DomainId, Observation, Origin, Reach, Seen, Sighting};
+use crate::world::{Derived, DomainId, Observation, Origin, Reach, Seen, Sighting};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -55,6 +55,7 @@ impl Detector for GuestOriginatedBpdu {
         match seen {
             Observation::Packet(seen) => self.packet(seen, cx),
             Observation::Sighting(seen) => self.sighting(seen),
+            Observation::Derived(Derived::Restored(..)) => self.look_again(cx),
             _ => {}
         }
     }
@@ -70,8 +71,7 @@ impl Detector for GuestOriginatedBpdu {
             if sender.waits {
                 self.judge(key, cx);
             } else if cx.world.arrivals.is_any_silent() {
-                // As long as the port is shut nothing is over.
-                self.deadlines.set(key, cx.now.after(patience));
+                // As long as the port is shut nothing is over: it is looked at again once something arrives.
             } else if cx.now.since(sender.last) >= patience {
                 if let Some(key) = sender.raised.take() {
                     cx.resolve(
@@ -97,6 +97,16 @@ impl Detector for GuestOriginatedBpdu {
 }
 
 impl GuestOriginatedBpdu {
+    /// An uplink is back: what was not over while it was silent may be soon.
+    fn look_again(&mut self, cx: &Context<'_>) {
+        let due = cx.now.after(Span::secs(cx.settings.stp.resolve_s));
+        for (key, _) in self.senders.by_age() {
+            if self.deadlines.of(key).is_none() {
+                self.deadlines.set(*key, due);
+            }
+        }
+    }
+
     fn packet(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
         let frame = seen.frame;
         let (Some(stp), Some(mac)) = (frame.layers.stp(), frame.layers.link_src()) else { return };
