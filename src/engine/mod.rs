@@ -89,7 +89,8 @@ impl Engine {
     /// Hears a frame that was read at `vantage`; `time` is its place in the order, which may be later than its stamp.
     pub fn frame(&mut self, record: Record<'_>, vantage: VantageId, link: LinkType, time: Timestamp) {
         let judged = catch_unwind(AssertUnwindSafe(|| {
-            let frame = Frame::decode(record, vantage, link, time);
+            let mut frame = Frame::new(record, vantage, link, time);
+            frame.read();
             self.hear(&Event::Frame(&frame), time);
         }));
         if judged.is_err() {

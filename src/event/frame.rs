@@ -90,11 +90,10 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Decodes what a source read at `vantage`, whose link type is `link`; `order` is its place in the order.
+    /// What a source read at `vantage`, whose link type is `link`; `order` is its place in the order. Not decoded yet.
     #[inline]
-    pub fn decode(record: Record<'a>, vantage: VantageId, link: LinkType, order: Timestamp) -> Self {
-        // The layers are filled where they stay: they are too large to be handed around.
-        let mut frame = Self {
+    pub const fn new(record: Record<'a>, vantage: VantageId, link: LinkType, order: Timestamp) -> Self {
+        Self {
             at: FrameRef { vantage, number: record.number },
             time: record.time,
             order,
@@ -104,12 +103,23 @@ impl<'a> Frame<'a> {
             offload: record.offload,
             bytes: record.bytes,
             layers: Layers::new(),
-        };
-        frame.layers.read(link, record.bytes, record.wire_len);
-        if frame.direction == Direction::Unknown {
-            frame.direction = Direction::from_cooked(&frame.layers);
         }
+    }
+
+    /// The same, decoded.
+    pub fn decode(record: Record<'a>, vantage: VantageId, link: LinkType, order: Timestamp) -> Self {
+        let mut frame = Self::new(record, vantage, link, order);
+        frame.read();
         frame
+    }
+
+    /// Decodes it where it lies: its layers are large, and bulk traffic should not move them.
+    #[inline]
+    pub fn read(&mut self) {
+        self.layers.read(self.link, self.bytes, self.wire_len);
+        if self.direction == Direction::Unknown {
+            self.direction = Direction::from_cooked(&self.layers);
+        }
     }
 
     /// Whether the capture holds less than the wire carried.

@@ -107,7 +107,7 @@ mod tests {
             let time = Timestamp::from_parts(1_000, 0).after(Span::millis(*ms));
             let (direction, offload) = (Direction::Unknown, Offload::Unknown);
             let record = Record { interface: 0, number: 1, time, wire_len: 0, direction, offload, bytes: &[] };
-            clocks.note(&Frame::decode(record, VantageId::default(), LinkType::Ethernet, time), &mut out);
+            clocks.note(&Frame::new(record, VantageId::default(), LinkType::Ethernet, time), &mut out);
         }
         out.iter()
             .map(|derived| match derived {
