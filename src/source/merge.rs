@@ -204,6 +204,10 @@ impl Lane {
     /// The vantages that came up while filling; and a loss, which is kept for its place in the order.
     fn news(&mut self, lane: u16, news: &mut VecDeque<Item<'static>>) {
         let interfaces = self.source.interfaces();
+        let dropped = interfaces.iter().fold(0_u64, |sum, i| sum.saturating_add(i.dropped));
+        if interfaces.len() == self.told && dropped <= self.dropped {
+            return;
+        }
         for (at, interface) in (0_u32..).zip(interfaces).skip(self.told) {
             news.push_back(Item::Vantage(
                 VantageId { lane, interface: at },
@@ -211,7 +215,6 @@ impl Lane {
             ));
         }
         self.told = interfaces.len();
-        let dropped = interfaces.iter().fold(0_u64, |sum, i| sum.saturating_add(i.dropped));
         // When a live source counts is chance. A replay reads the count together with the frame behind it, and so both tell it there.
         if dropped > self.dropped && !matches!(self.state, State::Idle(_)) {
             let at = interfaces.iter().rposition(|i| i.dropped > 0).and_then(|at| u32::try_from(at).ok()).unwrap_or(0);

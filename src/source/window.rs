@@ -25,7 +25,16 @@ impl Window {
     }
 
     /// Tries to have at least `need` unread bytes; returns how many there are, which is less only at the end of the stream.
+    #[inline]
     pub(super) fn fill(&mut self, need: usize) -> usize {
+        match self.bytes().len() {
+            have if have >= need => have,
+            _ => self.read(need),
+        }
+    }
+
+    #[inline(never)]
+    fn read(&mut self, need: usize) -> usize {
         while self.bytes().len() < need && !self.is_over {
             self.make_room(need);
             let Some(room) = self.buffer.get_mut(self.end..) else { break };
@@ -43,11 +52,13 @@ impl Window {
     }
 
     /// The unread bytes that are there.
+    #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
     /// Moves past `count` unread bytes.
+    #[inline]
     pub(super) fn skip(&mut self, count: usize) {
         let count = count.min(self.bytes().len());
         self.start = self.start.saturating_add(count);
