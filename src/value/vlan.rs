@@ -148,11 +148,14 @@ impl PartialEq for TagStack {
 }
 
 impl Hash for TagStack {
+    /// In one step for up to two tags: this is done for every frame.
     fn hash<H: Hasher>(&self, to: &mut H) {
-        to.write_u8(self.len);
-        for (tpid, vid) in self.as_slice() {
-            to.write_u32(u32::from(tpid.0) << 16 | u32::from(vid.0));
-        }
+        let pair = |tags: &[(Tpid, Vid)]| {
+            tags.iter().fold(0, |word: u64, (tpid, vid)| word << 32 | u64::from(tpid.0) << 16 | u64::from(vid.0))
+        };
+        let (outer, inner) = self.as_slice().split_at_checked(2).unwrap_or((self.as_slice(), &[]));
+        to.write_u64(pair(outer));
+        inner.chunks(2).for_each(|tags| to.write_u64(pair(tags)));
     }
 }
 

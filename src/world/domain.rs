@@ -1,7 +1,7 @@
 //! Networks: a broadcast domain is a vantage and a stack of tags, and two of them are one when the same packet was seen in both.
 //! At most `tables.stacks` are held; what comes later shares one place and is counted.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::HashTable;
 
@@ -23,11 +23,20 @@ pub struct Domains {
 }
 
 /// By what a network is known.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     vantage: VantageId,
     vni: Option<u32>,
     stack: TagStack,
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        let VantageId { lane, interface } = self.vantage;
+        let vni = self.vni.map_or(0, |vni| vni.wrapping_add(1));
+        to.write_u64(u64::from(lane) << 48 ^ u64::from(interface) << 32 ^ u64::from(vni));
+        self.stack.hash(to);
+    }
 }
 
 struct Node {
