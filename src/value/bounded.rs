@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, Hash};
 
-use hashbrown::HashTable;
+use super::Index;
 
 const NONE: u32 = u32::MAX;
 
@@ -13,7 +13,7 @@ pub struct BoundedMap<K, V> {
     forgotten: u64,
     /// Touches so far.
     clock: u64,
-    index: HashTable<u32>,
+    index: Index,
     slots: Vec<Slot<K, V>>,
     oldest: u32,
     newest: u32,
@@ -38,7 +38,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
             limit: limit.clamp(1, NONE as usize),
             forgotten: 0,
             clock: 0,
-            index: HashTable::new(),
+            index: Index::default(),
             slots: Vec::new(),
             oldest: NONE,
             newest: NONE,
@@ -129,8 +129,8 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     #[inline]
     fn find(&self, hash: u64, key: &K) -> Option<u32> {
         let slots = &self.slots;
-        let same = |&i: &u32| slots.get(i as usize).and_then(|s| s.entry.as_ref()).is_some_and(|(k, _)| k == key);
-        self.index.find(hash, same).copied()
+        let same = |i: u32| slots.get(i as usize).and_then(|s| s.entry.as_ref()).is_some_and(|(k, _)| k == key);
+        self.index.find(hash, same)
     }
 
     #[inline]
@@ -159,20 +159,14 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
                 u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(NONE)
             }
         };
-        let (slots, hasher) = (&self.slots, &self.hash);
-        self.index.insert_unique(hash, slot, |&i| {
-            slots.get(i as usize).and_then(|s| s.entry.as_ref()).map_or(0, |(k, _)| hasher.hash_one(k))
-        });
+        self.index.add(hash, slot);
         self.link(slot);
         slot
     }
 
     fn take(&mut self, slot: u32) -> Option<(K, V)> {
         let entry = self.slots.get_mut(slot as usize)?.entry.take()?;
-        let hash = self.hash.hash_one(&entry.0);
-        if let Ok(found) = self.index.find_entry(hash, |&i| i == slot) {
-            found.remove();
-        }
+        self.index.remove(self.hash.hash_one(&entry.0), slot);
         self.free.push(slot);
         Some(entry)
     }

@@ -13,6 +13,7 @@
 mod bounded;
 mod deadlines;
 mod fingerprint;
+mod index;
 mod mac;
 mod text;
 mod time;
@@ -21,6 +22,7 @@ mod vlan;
 pub use bounded::BoundedMap;
 pub use deadlines::Deadlines;
 pub use fingerprint::Fingerprint;
+pub use index::Index;
 pub use mac::Mac;
 pub use text::Outside;
 pub use time::{Span, Timestamp};

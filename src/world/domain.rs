@@ -3,11 +3,9 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use hashbrown::HashTable;
-
 use crate::event::{Frame, VantageId};
 use crate::settings::Settings;
-use crate::value::{TagStack, Timestamp};
+use crate::value::{Index, TagStack, Timestamp};
 
 /// A stack of tags at a vantage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -16,7 +14,7 @@ pub struct DomainId(u32);
 /// All networks seen.
 pub struct Domains {
     nodes: Vec<Node>,
-    index: HashTable<u32>,
+    index: Index,
     hash: foldhash::fast::RandomState,
     limit: usize,
     forgotten: u64,
@@ -51,7 +49,7 @@ impl Domains {
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.stacks.max(1);
         let hash = foldhash::fast::RandomState::default();
-        Self { nodes: Vec::new(), index: HashTable::new(), hash, limit, forgotten: 0 }
+        Self { nodes: Vec::new(), index: Index::default(), hash, limit, forgotten: 0 }
     }
 
     /// The network that `frame` travels in; counts the frame.
@@ -146,17 +144,15 @@ impl Domains {
     }
 
     fn find(&self, place: &Place) -> Option<u32> {
-        let is_it = |&id: &u32| self.nodes.get(id as usize).is_some_and(|node| node.place == *place);
-        self.index.find(self.hash.hash_one(place), is_it).copied()
+        let is_it = |id: u32| self.nodes.get(id as usize).is_some_and(|node| node.place == *place);
+        self.index.find(self.hash.hash_one(place), is_it)
     }
 
     /// A network of its own for a new place, if there is room.
     fn add(&mut self, place: Place) -> Option<u32> {
         let id = u32::try_from(self.nodes.len()).ok().filter(|_| self.nodes.len() < self.limit)?;
         self.nodes.push(Node { place, parent: id, frames: 0, latest: Timestamp::MIN });
-        let (nodes, hash) = (&self.nodes, &self.hash);
-        let hash_of = |&id: &u32| nodes.get(id as usize).map_or(0, |node| hash.hash_one(node.place));
-        self.index.insert_unique(hash.hash_one(place), id, hash_of);
+        self.index.add(self.hash.hash_one(place), id);
         Some(id)
     }
 }
