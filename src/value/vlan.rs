@@ -80,7 +80,11 @@ impl Tag {
 }
 
 impl TagStack {
+    /// No tag.
+    pub const EMPTY: Self = Self { len: 0, tags: [(Tpid(0), Vid(0)); MOST] };
+
     /// Adds the next tag inwards; a stack that is full stays as it is.
+    #[inline]
     pub fn push(&mut self, tpid: Tpid, vid: Vid) {
         if let Some(slot) = self.tags.get_mut(usize::from(self.len)) {
             *slot = (tpid, vid);
@@ -89,6 +93,7 @@ impl TagStack {
     }
 
     /// How many tags there are.
+    #[inline]
     pub const fn depth(&self) -> usize {
         self.len as usize
     }
@@ -99,6 +104,7 @@ impl TagStack {
     }
 
     /// The tags, outermost first.
+    #[inline]
     pub fn as_slice(&self) -> &[(Tpid, Vid)] {
         self.tags.get(..usize::from(self.len)).unwrap_or(&[])
     }

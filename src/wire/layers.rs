@@ -15,7 +15,7 @@ use super::stp::Stp;
 use super::tcp::Tcp;
 use super::udp::Udp;
 use super::{Kind, Kinds, LinkType};
-use crate::value::{Mac, TagStack};
+use crate::value::{Mac, Tag, TagStack};
 
 /// Layers that are held; what lies deeper ends as `Why::Deep`.
 pub const MOST_LAYERS: usize = 16;
@@ -26,6 +26,8 @@ pub struct Layers<'a> {
     layers: [Layer<'a>; MOST_LAYERS],
     len: u8,
     kinds: Kinds,
+    /// The tags of the outermost link header.
+    tags: TagStack,
     /// Captured bytes after the last layer, without padding where a length field tells.
     pub rest: &'a [u8],
     /// Why decoding ended early, or the first length that did not hold.
@@ -80,13 +82,20 @@ impl<'a> Layers<'a> {
     /// No layer yet.
     #[inline]
     pub const fn new() -> Self {
-        Self { layers: [Layer::None; MOST_LAYERS], len: 0, kinds: Kinds::EMPTY, rest: &[], stop: None }
+        Self {
+            layers: [Layer::None; MOST_LAYERS],
+            len: 0,
+            kinds: Kinds::EMPTY,
+            tags: TagStack::EMPTY,
+            rest: &[],
+            stop: None,
+        }
     }
 
     /// Reads those of a frame that began as `link` says and had `wire_len` bytes on the wire, of which `bytes` were captured.
     #[inline]
     pub fn read(&mut self, link: LinkType, bytes: &'a [u8], wire_len: u32) {
-        (self.len, self.kinds, self.rest, self.stop) = (0, Kinds::EMPTY, &[], None);
+        (self.len, self.kinds, self.tags, self.rest, self.stop) = (0, Kinds::EMPTY, TagStack::EMPTY, &[], None);
         super::walk::walk(link, bytes, wire_len, self);
     }
 
@@ -98,6 +107,14 @@ impl<'a> Layers<'a> {
         *place = layer;
         self.len = self.len.saturating_add(1);
         true
+    }
+
+    /// Notes the tag that was added last, if it belongs to the run of tags behind the outermost link header.
+    #[inline]
+    pub(super) fn wear(&mut self, tag: Tag) {
+        if usize::from(self.len) == self.tags.depth().saturating_add(2) {
+            self.tags.push(tag.tpid, tag.vid);
+        }
     }
 
     /// Notes a trait of the whole frame.
@@ -145,20 +162,14 @@ impl<'a> Layers<'a> {
 
     /// How many tags the outermost link header has.
     #[inline]
-    pub fn tag_depth(&self) -> usize {
-        if !self.has(Kind::Vlan) {
-            return 0;
-        }
-        self.as_slice().iter().skip(1).take_while(|layer| matches!(layer, Layer::Vlan(_))).count()
+    pub const fn tag_depth(&self) -> usize {
+        self.tags.depth()
     }
 
     /// The tags of the outermost link header, with those of VID 0 and those before an LLC header.
-    pub fn tags(&self) -> TagStack {
-        if !self.has(Kind::Vlan) {
-            return TagStack::default();
-        }
-        // An inner Ethernet header comes behind a network layer only, so the first run of tags is the outermost.
-        tags_of(self.as_slice().get(1..).unwrap_or(&[]))
+    #[inline]
+    pub const fn tags(&self) -> TagStack {
+        self.tags
     }
 
     /// The tags behind the innermost Ethernet header of a tunnel; `None` where no tunnel carries Ethernet.

@@ -153,6 +153,7 @@ impl<'a> Walk<'a, '_> {
     fn tag(&mut self, tpid: u16) -> Option<Next> {
         let vlan = self.read(Kind::Vlan, |w| Vlan::parse(tpid, w), Layer::Vlan)?;
         if !self.is_inside {
+            self.layers.wear(vlan.tag());
             self.tags = self.tags.saturating_add(1);
             if self.tags == 2 {
                 self.layers.mark(Kind::VlanStack);
