@@ -121,12 +121,35 @@ pub struct Live {
     /// Write the frames that prove the findings to a commented pcapng file, at the end
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub write: Option<PathBuf>,
+    #[command(flatten)]
+    pub evidence: Evidence,
     /// The least severity that makes the exit code 1
     #[arg(long, value_enum, default_value_t = Level::Error, value_name = "SEVERITY")]
     pub fail_on: Level,
     /// Settings that differ from the defaults, as TOML
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
+}
+
+/// What is kept of each finding while it happens.
+#[derive(Debug, clap::Args)]
+pub struct Evidence {
+    /// For each new finding of warning or more, write a case folder below DIR: what came before it, and a while after; findings that open in
+    /// that while join it
+    #[arg(long, value_name = "DIR")]
+    pub evidence: Option<PathBuf>,
+    /// Memory for what came before, over all interfaces; as much again may be taken while a case is written
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    pub evidence_memory: usize,
+    /// How long a case goes on after its finding; four times as long at most, where others join it
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span)]
+    pub evidence_after: Span,
+    /// What all cases may take together: the oldest are deleted for newer ones
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
+    pub evidence_total: usize,
+    /// How many cases are kept: the oldest are deleted for newer ones
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub evidence_max_cases: usize,
 }
 
 /// Record live interfaces.

@@ -34,7 +34,7 @@ pub use hostlog::HostLog;
 pub use inventory::inventory;
 pub use merge::{Idle, Item, Lane, Merge, Outcome};
 pub use open::{open, open_reader};
-pub use record::{Recorder, Rotation, Written};
+pub use record::{FlightRecorder, Keeping, Recorder, Rotation, Written};
 pub use survey::{Survey, survey};
 pub use unpack::Packing;
 

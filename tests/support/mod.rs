@@ -1,6 +1,8 @@
 //! What several tests share: cases on disk, the public captures where they are, judging a file.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod played;
+
 use std::path::{Path, PathBuf};
 
 use netdiag::cli::judge;

@@ -1,5 +1,6 @@
 //! `netdiag live IFACE…`: judges live interfaces, says what is wrong while it happens, and reports at the end.
 
+mod evidence;
 mod session;
 mod wanted;
 
@@ -11,8 +12,9 @@ use super::{Exit, Judgement, Progress, Watch, say};
 use crate::event::{FrameRef, VantageId};
 use crate::finding::{Change, Finding, Report};
 use crate::render;
-use crate::source::Merge;
+use crate::source::{Item, Merge};
 use crate::value::Outside;
+use evidence::Evidence;
 
 /// Runs the command.
 ///
@@ -28,10 +30,16 @@ pub fn run(args: &Live) -> anyhow::Result<Exit> {
         session.is_troubled = true;
         anstream::eprintln!("netdiag: {refused}");
     }
-    let watch = Watcher { format: args.format, names: Vec::new(), is_unread: false };
+    let evidence = Evidence::begin(&args.evidence)?;
+    let watch = Watcher { format: args.format, names: Vec::new(), evidence, is_unread: false };
     let mut judging = Judging { judgement: Judgement::new(case, &settings, &watch), watch };
     session.drive(&mut judging);
-    let report = judging.judgement.finish(false);
+    let Judging { judgement, watch } = judging;
+    let ended = judgement.merge.end();
+    let report = judgement.finish(false);
+    if let Some(evidence) = watch.evidence {
+        evidence.finish(&report, ended)?;
+    }
     end(args, report, session.is_troubled)
 }
 
@@ -83,6 +91,7 @@ fn end(args: &Live, report: Report, is_troubled: bool) -> anyhow::Result<Exit> {
 struct Watcher {
     format: Format,
     names: Vec<(VantageId, Outside)>,
+    evidence: Option<Evidence>,
     /// Whether whoever read us has gone.
     is_unread: bool,
 }
@@ -92,11 +101,20 @@ impl Watch for Watcher {
         true
     }
 
+    fn item(&mut self, item: &Item<'_>) {
+        if let Some(evidence) = &mut self.evidence {
+            evidence.item(item);
+        }
+    }
+
     fn vantage(&mut self, id: VantageId, name: &Outside) {
         self.names.push((id, name.clone()));
     }
 
     fn change(&mut self, change: Change, finding: &Finding) {
+        if let Some(evidence) = &mut self.evidence {
+            evidence.change(change, finding);
+        }
         let name_of = |at: FrameRef| {
             self.names.iter().find(|(id, _)| *id == at.vantage).map(|(_, n)| n.clone()).unwrap_or_default()
         };

@@ -15,6 +15,9 @@ pub(super) struct Batch {
     bytes: Vec<u8>,
     /// Bytes that facts have elsewhere.
     facts: usize,
+    frames: u64,
+    /// The place of the first frame in the order.
+    from: Option<Timestamp>,
 }
 
 /// One thing that was handed out.
@@ -63,10 +66,12 @@ impl Batch {
         Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
     }
 
-    /// Adds what the merge hands out; `now` is where in the order that is.
+    /// Adds what the merge hands out; nothing before `now` comes after it.
     pub(super) fn add(&mut self, item: &Item<'_>, now: Timestamp) {
         match item {
             Item::Frame(record, vantage, _, order) => {
+                self.frames = self.frames.saturating_add(1);
+                self.from = self.from.or(Some(*order));
                 self.bytes.extend_from_slice(record.bytes);
                 self.entries.push(Entry::Frame(Kept {
                     vantage: *vantage,
@@ -102,20 +107,48 @@ impl Batch {
 
     /// Throws away the frames, and keeps the rest: how many there were of which vantage.
     pub(super) fn shed(&mut self) -> Vec<(VantageId, u64)> {
-        let mut shed: Vec<(VantageId, u64)> = Vec::new();
-        self.entries.retain(|entry| {
-            let Entry::Frame(kept) = entry else { return true };
-            match shed.iter_mut().find(|(vantage, _)| *vantage == kept.vantage) {
-                Some((_, count)) => *count = count.saturating_add(1),
-                None => shed.push((kept.vantage, 1)),
-            }
-            false
-        });
+        let shed = self.counts();
+        self.entries.retain(|entry| !matches!(entry, Entry::Frame(_)));
         self.bytes.clear();
+        (self.frames, self.from) = (0, None);
         shed
     }
 
-    /// Bytes of memory that it takes.
+    /// How many frames of which vantage are in it.
+    pub(super) fn counts(&self) -> Vec<(VantageId, u64)> {
+        let mut counts: Vec<(VantageId, u64)> = Vec::new();
+        for entry in &self.entries {
+            let Entry::Frame(kept) = entry else { continue };
+            match counts.iter_mut().find(|(vantage, _)| *vantage == kept.vantage) {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None => counts.push((kept.vantage, 1)),
+            }
+        }
+        counts
+    }
+
+    /// Gives memory back that is not needed: nothing more is added.
+    pub(super) fn trim(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
+    /// Whether nothing was added.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Frames in it.
+    pub(super) const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// The place of its first frame in the order.
+    pub(super) const fn from(&self) -> Option<Timestamp> {
+        self.from
+    }
+
+    /// Bytes of memory that it takes once it is trimmed: about as many as it becomes in a file.
     pub(super) const fn weight(&self) -> usize {
         let entries = self.entries.len().saturating_mul(size_of::<Entry>());
         self.bytes.len().saturating_add(entries).saturating_add(self.facts)
@@ -198,6 +231,7 @@ pub(super) mod tests {
             })
             .collect();
         assert_eq!(told, ["0 5 one", "1 6 ", "0 7 three", "settled 9"]);
+        assert_eq!((batch.frames(), batch.from()), (3, Some(Timestamp::from_nanos(5))));
     }
 
     #[test]

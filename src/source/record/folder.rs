@@ -10,10 +10,10 @@ use tracing::warn;
 
 use super::batch::{Batch, Piece};
 use super::track::{Closed, Track, create, unwritten};
-use super::{Rotation, Written};
+use super::{Rotation, Written, space};
 use crate::event::{Fact, Place, Stamped, Vantage, VantageId};
 use crate::source::case::HOST_FILE;
-use crate::source::{CASE_FILE, CaseFile, CaseVantage, SourceError};
+use crate::source::{CASE_FILE, CaseFile, CaseVantage, Occasion, SourceError};
 use crate::value::{Span, Timestamp};
 
 /// How often an unfinished recording tells how long it has lasted: some 100 bytes each time.
@@ -51,6 +51,7 @@ impl Folder {
     /// disk stay free.
     pub(super) fn create(path: &Path, case: CaseFile, rotation: Rotation, spare: u64) -> Result<Self, SourceError> {
         fs::create_dir_all(path).map_err(|error| unwritten(path, &error))?;
+        space::leave(path, spare, 0)?;
         let mut listing = fs::read_dir(path).map_err(|error| unwritten(path, &error))?;
         if listing.next().is_some() {
             return Err(SourceError::unwritable_for(
@@ -81,6 +82,28 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Leaves so many bytes of the disk to others from now on.
+    #[cfg(test)]
+    pub(super) const fn leave(&mut self, spare: u64) {
+        self.spare = spare;
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Up to when everything is in it.
+    pub(super) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// One more finding that it is kept for.
+    pub(super) fn add_occasion(&mut self, occasion: Occasion) {
+        self.case.occasions.push(occasion);
+        self.is_case_stale = true;
+    }
+
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> u64 {
         let open = self.tracks.values().fold(self.host_bytes, |sum, track| sum.saturating_add(track.bytes()));
@@ -89,7 +112,7 @@ impl Folder {
 
     /// Adds a batch. When this returns, it is in the files.
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), SourceError> {
-        self.leave_space(batch.weight())?;
+        space::leave(&self.path, self.spare, batch.weight() as u64)?;
         for piece in batch.pieces() {
             match piece {
                 Piece::Vantage(id, vantage, since) => self.add_vantage(id, vantage, since)?,
@@ -149,6 +172,9 @@ impl Folder {
     }
 
     fn add_vantage(&mut self, id: VantageId, vantage: &Vantage, since: Timestamp) -> Result<(), SourceError> {
+        if self.tracks.contains_key(&id) {
+            return Ok(());
+        }
         let stem = self.stem(vantage.name.raw());
         self.case.vantages.push(CaseVantage {
             file: format!("{stem}.pcapng"),
@@ -276,20 +302,6 @@ impl Folder {
         };
         write().map_err(|error| unwritten(&path, &error))?;
         self.is_case_stale = false;
-        Ok(())
-    }
-
-    /// Refuses where `bytes` more would take the disk's last space.
-    fn leave_space(&self, bytes: usize) -> Result<(), SourceError> {
-        let free = super::space::free(&self.path).map_err(|error| unwritten(&self.path, &error))?;
-        if free < self.spare.saturating_add(bytes as u64) {
-            let left = free >> 20;
-            let why = format!(
-                "only {left} MiB of the disk are free, and the last {} MiB are left to others",
-                self.spare >> 20
-            );
-            return Err(SourceError::unwritable_for(&self.path, &why));
-        }
         Ok(())
     }
 }

@@ -2,12 +2,16 @@
 //! batches go over a bounded queue to one thread that writes. Where that cannot follow, frames are shed, counted and told: the capture never waits.
 
 mod batch;
+mod evidence;
 mod folder;
+mod picture;
+mod shelf;
 mod space;
 mod track;
 
+pub use evidence::{FlightRecorder, Keeping};
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -55,18 +59,20 @@ pub struct Written {
 
 /// Writes what a merge hands out to a case folder.
 pub struct Recorder {
-    line: Line,
+    line: Line<Job>,
     batch: Batch,
     /// When the batch goes, full or not.
     due: Timestamp,
     writer: JoinHandle<Result<Written, SourceError>>,
 }
 
-/// A recording's place in the order, and what of it reaches the writer.
-struct Line {
-    jobs: Sender<Job>,
-    /// Nothing earlier than this will come.
+/// Where in the order a capture is, and its way to the writer.
+struct Line<J> {
+    jobs: Sender<J>,
+    /// The moment that was reached.
     now: Timestamp,
+    /// Nothing earlier than this will come.
+    next: Timestamp,
     shed: u64,
     is_behind: bool,
 }
@@ -74,7 +80,7 @@ struct Line {
 /// What a writer is to do.
 enum Job {
     /// To write this.
-    Write(Arc<Batch>),
+    Write(Batch),
     /// To end with this moment.
     End(Timestamp),
 }
@@ -102,18 +108,17 @@ impl Recorder {
         let folder = Folder::create(path, case, rotation, spare)?;
         let (jobs, work) = bounded(WAITING);
         let writer = spawn("record", path, move || write(folder, &work))?;
-        let line = Line { jobs, now: Timestamp::MIN, shed: 0, is_behind: false };
-        Ok(Self { line, batch: Batch::with_room(FULL), due: Timestamp::MIN, writer })
+        Ok(Self { line: Line::new(jobs), batch: Batch::with_room(FULL), due: Timestamp::MIN, writer })
     }
 
     /// The merge hands this out next; `false` once the writer has given up.
     pub fn item(&mut self, item: &Item<'_>) -> bool {
-        self.batch.add(item, self.line.now);
+        self.batch.add(item, self.line.next);
         self.line.pass(item);
         let is_full = self.batch.weight() >= FULL;
         if is_full || (self.line.now >= self.due && !matches!(item, Item::Vantage(..))) {
             self.due = self.line.now.after(SOON);
-            self.batch = self.line.hand_over(std::mem::take(&mut self.batch), is_full);
+            self.hand_over(is_full);
         }
         !self.writer.is_finished()
     }
@@ -123,50 +128,68 @@ impl Recorder {
     /// # Errors
     /// What kept the writer from writing all of it.
     pub fn finish(self, end: Timestamp) -> Result<Written, SourceError> {
-        // Now there is time to wait. A writer that gave up says why below.
-        let _ = self.line.jobs.send(Job::Write(Arc::new(self.batch)));
-        let _ = self.line.jobs.send(Job::End(end));
-        drop(self.line.jobs);
-        let written = self.writer.join().unwrap_or_else(|_| Err(broke_down("the writer of the recording")))?;
-        Ok(Written { shed: self.line.shed, ..written })
+        let Self { line, batch, writer, .. } = self;
+        // Now there is time to wait.
+        line.send(Job::Write(batch));
+        line.send(Job::End(end));
+        let shed = line.shed;
+        drop(line);
+        let written = writer.join().unwrap_or_else(|_| Err(broke_down("the writer of the recording")))?;
+        Ok(Written { shed, ..written })
+    }
+
+    /// Hands the batch over to the writer. Where that cannot follow, it is filled further, and if it `is_full`, its frames are shed.
+    fn hand_over(&mut self, is_full: bool) {
+        if self.line.free() > 0 {
+            self.line.is_behind = false;
+            self.line.send(Job::Write(std::mem::replace(&mut self.batch, Batch::with_room(FULL))));
+        } else if is_full {
+            for (vantage, frames) in self.batch.shed() {
+                self.line.shed(frames);
+                self.batch.add_loss(vantage, self.line.now, frames);
+            }
+        }
     }
 }
 
-impl Line {
-    /// Takes note of where in the order `item` stands.
-    fn pass(&mut self, item: &Item<'_>) {
-        let next = match item {
-            Item::Frame(_, _, _, order) => order.after(Span::nanos(1)),
-            Item::Tick(time) => *time,
-            Item::Fact(fact) => fact.time.unwrap_or(Timestamp::MIN),
-            Item::Vantage(..) | Item::Lost(_) | Item::Ended(..) => return,
-        };
-        self.now = self.now.max(next);
+impl<J> Line<J> {
+    /// A way to the writer that is reached by `jobs`.
+    const fn new(jobs: Sender<J>) -> Self {
+        Self { jobs, now: Timestamp::MIN, next: Timestamp::MIN, shed: 0, is_behind: false }
     }
 
-    /// Hands a batch over to the writer, and gives back the one to go on with. Where the writer cannot follow, that is the same, and if it `is_full`,
-    /// its frames are shed.
-    fn hand_over(&mut self, mut batch: Batch, is_full: bool) -> Batch {
-        // Nobody else fills the queue.
-        if !self.jobs.is_full() {
-            self.is_behind = false;
-            // A writer that is gone is seen by whoever waits for it.
-            let _ = self.jobs.try_send(Job::Write(Arc::new(batch)));
-            return Batch::with_room(FULL);
+    /// Takes note of where in the order `item` stands.
+    fn pass(&mut self, item: &Item<'_>) {
+        let (now, next) = match item {
+            Item::Frame(_, _, _, order) => (*order, order.after(Span::nanos(1))),
+            Item::Tick(time) => (*time, *time),
+            Item::Fact(fact) => (fact.time.unwrap_or(Timestamp::MIN), Timestamp::MIN),
+            Item::Vantage(..) | Item::Lost(_) | Item::Ended(..) => return,
+        };
+        self.now = self.now.max(now);
+        self.next = self.next.max(self.now).max(next);
+    }
+
+    /// Places that are free in the queue; nobody else fills it.
+    fn free(&self) -> usize {
+        self.jobs.capacity().unwrap_or(usize::MAX).saturating_sub(self.jobs.len())
+    }
+
+    /// Hands a job over; waits where there is no place for it.
+    fn send(&self, job: J) {
+        // A writer that is gone is seen by whoever waits for it.
+        let _ = self.jobs.send(job);
+    }
+
+    /// So many frames are not handed over, since the writer cannot follow.
+    fn shed(&mut self, frames: u64) {
+        if !self.is_behind {
+            warn!(
+                "the disk is too slow for what is captured: frames are missing in what is written, and counted in it"
+            );
+            self.is_behind = true;
         }
-        if is_full {
-            if !self.is_behind {
-                warn!(
-                    "the disk is too slow for what is captured: frames are missing in the recording, and counted in it"
-                );
-                self.is_behind = true;
-            }
-            for (vantage, frames) in batch.shed() {
-                self.shed = self.shed.saturating_add(frames);
-                batch.add_loss(vantage, self.now, frames);
-            }
-        }
-        batch
+        self.shed = self.shed.saturating_add(frames);
     }
 }
 

@@ -3,15 +3,27 @@
 use std::io;
 use std::path::Path;
 
+use super::track::unwritten;
+use crate::source::SourceError;
+
 /// The part of the disk that is left to others, …
 const PART: u64 = 20;
 /// … and the most of it, in bytes: the machine logs and boots with it, and an operator finds room to clean up.
 const MOST: u64 = 1 << 30;
 
-/// Bytes that are free at `path` for this user.
-pub(super) fn free(path: &Path) -> io::Result<u64> {
-    let about = rustix::fs::statvfs(path)?;
-    Ok(about.f_bavail.saturating_mul(about.f_frsize))
+/// Sees that `bytes` more at `path` leave `spare` bytes of the disk free.
+///
+/// # Errors
+/// Where they do not.
+pub(super) fn leave(path: &Path, spare: u64, bytes: u64) -> Result<(), SourceError> {
+    let about = rustix::fs::statvfs(path).map_err(|error| unwritten(path, &error.into()))?;
+    let free = about.f_bavail.saturating_mul(about.f_frsize);
+    if free >= spare.saturating_add(bytes) {
+        return Ok(());
+    }
+    let why =
+        format!("only {} MiB of the disk are free, and the last {} MiB are left to others", free >> 20, spare >> 20);
+    Err(SourceError::unwritable_for(path, &why))
 }
 
 /// Bytes of the disk at `path` that are not taken: a twentieth, and a gibibyte at most.
