@@ -36,6 +36,10 @@ const IN_NAMESPACE: &[Test] = &[
     ("a_link_that_goes_down_comes_back", a_link_that_goes_down_comes_back),
     ("all_links_are_captured_and_new_ones_followed", all_links_are_captured_and_new_ones_followed),
     ("the_host_tells_its_links", the_host_tells_its_links),
+    ("a_recording_is_reviewed", a_recording_is_reviewed),
+    ("a_recording_is_whole_after_a_kill", a_recording_is_whole_after_a_kill),
+    ("a_finding_leaves_its_case", a_finding_leaves_its_case),
+    ("a_full_disk_stops_evidence_and_not_the_capture", a_full_disk_stops_evidence_and_not_the_capture),
 ];
 
 /// Those that need a kernel with VLANs and bonds.
@@ -290,6 +294,112 @@ fn the_host_tells_its_links() {
     assert_eq!((&link("bond0")["kind"], &link("bond0")["mtu"]), (&"veth".into(), &1500.into()));
     assert_eq!((&link("bond0-far")["master"], &link("br0")["stp"]), (&"br0".into(), &false.into()));
     assert!(facts.iter().any(|f| f["fact"] == "bridge-port" && f["port"] == "bond0-far" && f["bridge"] == "br0"));
+}
+
+/// Records `bond0` into a folder that is not there yet.
+fn record(folder: &Path) -> Running {
+    let _ = fs::remove_dir_all(folder);
+    let mut netdiag = Running::start(&["record", "bond0", "-o", folder.to_str().unwrap()]);
+    netdiag.warned("recording into");
+    netdiag
+}
+
+/// The exit code of a review, its report, and what it said beside that.
+fn review(folder: &Path) -> (Option<i32>, Value, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netdiag"));
+    let (status, said, warned) = refused(command.args(["review", "--format", "json"]).arg(folder));
+    (status, json(&said), warned)
+}
+
+fn a_recording_is_reviewed() {
+    let (bond, folder) = (Pair::new("bond0"), scratch("recorded"));
+    let netdiag = record(&folder);
+    let sent = frames_of("stp/guest-bpdu-on-bond0/bond0.pcap");
+    bond.send(&sent);
+    let (status, _, warned) = netdiag.interrupt();
+    assert!(status.success() && warned.contains(&format!("{} frames and", sent.len())), "{warned}");
+    let (status, report, warned) = review(&folder);
+    assert_eq!((status, codes(&report), warned.as_str()), (Some(1), vec!["STP001"], ""));
+    assert_eq!(report["inputs"][0]["frames"], sent.len());
+    let facts = fs::read_to_string(folder.join("host.jsonl")).unwrap();
+    assert!(facts.lines().map(json).any(|fact| fact["fact"] == "link" && fact["name"] == "bond0"), "{facts}");
+}
+
+/// Frames of the EtherType for experiments (IEEE 802), numbered behind it.
+fn numbered(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
+    let frame = |n: u32| [&[0xff; 6][..], &[2, 0, 0, 0, 0, 1], &[0x88, 0xb5], &n.to_be_bytes(), &[0; 500]].concat();
+    numbers.map(frame).collect()
+}
+
+fn a_recording_is_whole_after_a_kill() {
+    let (bond, folder) = (Pair::new("bond0"), scratch("killed"));
+    for chunks in 1..=8_u32 {
+        let netdiag = record(&folder);
+        for chunk in 0..chunks {
+            bond.send(&numbered(chunk * 400..chunk * 400 + 400));
+        }
+        netdiag.signal("KILL");
+        netdiag.end();
+        let (status, report, warned) = review(&folder);
+        assert!(status == Some(0) && warned.contains("the recording was not finished"), "{status:?} {warned}");
+        assert_eq!((warned.lines().count(), &report["lost"]["damaged_inputs"]), (1, &0.into()), "{warned}");
+        let mut source = open(&folder.join("bond0.pcapng")).unwrap();
+        let mut frames = 0_u32;
+        while let Ok(Step::Record) = source.advance() {
+            assert_eq!(source.record().bytes[14..18], frames.to_be_bytes());
+            frames += 1;
+        }
+        assert_eq!(report["inputs"][0]["frames"], frames);
+    }
+}
+
+fn a_finding_leaves_its_case() {
+    let (bond, folder) = (Pair::new("bond0"), scratch("evidence"));
+    let _ = fs::remove_dir_all(&folder);
+    let before = numbered(0..20);
+    let mut netdiag = Running::start(&["live", "bond0", "--format", "ndjson", "--evidence", folder.to_str().unwrap()]);
+    bond.receive(&before);
+    bond.send(&frames_of("stp/guest-bpdu-on-bond0/bond0.pcap"));
+    netdiag.line(|line| line.contains("STP001"));
+    let (_, _, warned) = netdiag.interrupt();
+    let case = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    assert!(warned.contains(&format!("evidence in {}", case.display())), "{warned}");
+    let name = case.file_name().unwrap().to_string_lossy().into_owned();
+    assert!(name.contains("Z-STP001-"), "{name}");
+    let about = fs::read_to_string(case.join("case.toml")).unwrap();
+    assert!(about.contains("code = \"STP001\"") && about.contains("ended = "), "{about}");
+    let (_, report, warned) = review(&case);
+    assert!(codes(&report).contains(&"STP001") && warned.is_empty(), "{warned}");
+    assert!(report["inputs"][0]["frames"].as_u64().unwrap() > before.len() as u64);
+}
+
+fn a_full_disk_stops_evidence_and_not_the_capture() {
+    let (bond, folder) = (Pair::new("bond0"), scratch("full"));
+    fs::create_dir_all(&folder).unwrap();
+    let shown = folder.to_str().unwrap();
+    run(&format!("mount -t tmpfs -o size=1m tmpfs {shown}"));
+    let mut netdiag = Running::start(&[
+        "live",
+        "bond0",
+        "--format",
+        "ndjson",
+        "--evidence",
+        shown,
+        "--evidence-memory",
+        "1M",
+        "--evidence-after",
+        "0s",
+    ]);
+    bond.send(&frames_of("stp/guest-bpdu-on-bond0/bond0.pcap"));
+    netdiag.line(|line| line.contains("STP001"));
+    let told = netdiag.warned("no evidence is kept");
+    assert!(told.contains("the disk has 1024 KiB left"), "{told}");
+    bond.send(&frames_of("vlan/stacked-by-accident/bond0.pcap"));
+    netdiag.line(|line| line.contains("VLAN001"));
+    let (status, _, warned) = netdiag.interrupt();
+    let kept = fs::read_dir(&folder).unwrap().count();
+    run(&format!("umount {shown}"));
+    assert_eq!((status.code(), kept, warned.contains("evidence")), (Some(1), 0, false), "{warned}");
 }
 
 fn a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen() {

@@ -29,6 +29,7 @@ pub fn run(args: &Record) -> anyhow::Result<Exit> {
         total,
     };
     let recorder = Recorder::create(&args.output, session.started(), &names, HOW, rotation)?;
+    anstream::eprintln!("netdiag: recording into {}", Outside::from(args.output.to_string_lossy().as_ref()));
     let mut recording = Recording { merge: Merge::new(case.lanes, case.facts), recorder, has_failed: false };
     session.drive(&mut recording);
     let Recording { merge, recorder, .. } = recording;

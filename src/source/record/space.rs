@@ -21,8 +21,13 @@ pub(super) fn leave(path: &Path, spare: u64, bytes: u64) -> Result<(), SourceErr
     if free >= spare.saturating_add(bytes) {
         return Ok(());
     }
-    let why =
-        format!("only {} MiB of the disk are free, and the last {} MiB are left to others", free >> 20, spare >> 20);
+    let kib = |bytes: u64| bytes.div_ceil(1 << 10);
+    let why = format!(
+        "the disk has {} KiB left, of which {} are left to others; {} are needed",
+        kib(free),
+        kib(spare),
+        kib(bytes)
+    );
     Err(SourceError::unwritable_for(path, &why))
 }
 
