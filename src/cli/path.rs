@@ -26,6 +26,9 @@ pub fn run(args: &Path) -> anyhow::Result<Exit> {
         add(&mut case, file)?;
     }
     let mut is_troubled = !case.refused.is_empty();
+    for note in &case.notes {
+        anstream::eprintln!("netdiag: {note}");
+    }
     for refused in &case.refused {
         anstream::eprintln!("netdiag: {refused}");
     }

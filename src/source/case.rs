@@ -129,6 +129,8 @@ impl Case {
             lane.place = vantage.place;
             lane.offset = Span::nanos(vantage.offset_ns);
             lane.joined = vantage.joined;
+            // What a recording tells of itself is not looked for.
+            lane.captured = vantage.joined.or(said.began).zip(said.ended);
             case.lanes.push(lane);
         }
         if is_unfinished {
@@ -188,8 +190,8 @@ impl Case {
             let offset = aligned.map_or(Span::ZERO, |aligned| aligned.offset);
             lane.clock = aligned;
             lane.offset = Span::nanos(lane.offset.as_nanos().saturating_add(offset.as_nanos()));
-            lane.captured =
-                survey.span.map(|(first, last)| (first.after(offset), last.after(offset).after(AFTERWARDS)));
+            let seen = survey.span.map(|(first, last)| (first.after(offset), last.after(offset).after(AFTERWARDS)));
+            lane.captured = seen.or(lane.captured);
         }
     }
 

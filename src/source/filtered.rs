@@ -76,6 +76,10 @@ impl Source for Filtered {
         self.inner.position()
     }
 
+    fn take_stock(&mut self) {
+        self.inner.take_stock();
+    }
+
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.inner.descriptor()
     }

@@ -279,8 +279,9 @@ impl Merge {
     }
 
     /// Live lanes end with what was captured up to `until`.
-    pub const fn close(&mut self, until: Timestamp) {
+    pub fn close(&mut self, until: Timestamp) {
         self.until = Some(until);
+        self.lanes.iter_mut().for_each(|lane| lane.source.take_stock());
     }
 
     /// What to wait for.

@@ -67,6 +67,9 @@ pub trait Source: Send {
     /// Bytes of the file that were read so far, for progress; before unpacking.
     fn position(&self) -> u64;
 
+    /// Counts what was lost up to now, for the capture ends; files have counted already.
+    fn take_stock(&mut self) {}
+
     /// What becomes readable when an idle source has more; `None` for files, which are never idle.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None

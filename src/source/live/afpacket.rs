@@ -201,6 +201,10 @@ impl Source for Afpacket {
         self.bytes
     }
 
+    fn take_stock(&mut self) {
+        self.look(now());
+    }
+
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.ring.as_fd())
     }

@@ -206,6 +206,10 @@ impl Source for Libpcap {
         self.bytes
     }
 
+    fn take_stock(&mut self) {
+        self.look(now());
+    }
+
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }

@@ -29,6 +29,9 @@ const SOON: Span = Span::secs(1);
 /// Batches that wait for the writer at most: 16 MiB, a disk's pause of 160 ms at 100 MB/s.
 const WAITING: usize = 64;
 
+/// Vantages that are named in a sentence, at most.
+const NAMED: usize = 8;
+
 /// When a recording goes on in further files, and how much it may take.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rotation {
@@ -98,7 +101,7 @@ impl Recorder {
         rotation: Rotation,
     ) -> Result<Self, SourceError> {
         let case = CaseFile {
-            sentence: format!("Recorded on {} from {began} on.", names.join(", ")),
+            sentence: format!("Recorded on {} from {began} on.", told(names)),
             origin: "recorded".to_owned(),
             how: how.to_owned(),
             began: Some(began),
@@ -191,6 +194,11 @@ impl<J> Line<J> {
         }
         self.shed = self.shed.saturating_add(frames);
     }
+}
+
+/// The names of vantages, or how many there are.
+fn told(names: &[String]) -> String {
+    if names.len() <= NAMED { names.join(", ") } else { format!("{} interfaces", names.len()) }
 }
 
 /// Writes until the end is told, or nobody is left to tell it.
