@@ -59,7 +59,14 @@ pub fn origin(
     // What left first and came in after was returned: it is still ours.
     let first_way = sightings.iter().filter(is_nodes_own).map(|s| s.direction).find(|d| *d != Direction::Unknown);
     let came_in = first_way == Some(Direction::In);
-    let tap_in = sightings.iter().find(|s| place(s.at.vantage) == Place::Tap && s.direction == Direction::In);
+    // A capture may not tell directions; then a frame that was on a tap before it was on the uplink came in there.
+    let comes_later = |tap: &Sighting| sightings.iter().filter(is_nodes_own).any(|s| s.time > tap.time);
+    let is_from_tap = |s: &Sighting| match s.direction {
+        Direction::In => true,
+        Direction::Out => false,
+        Direction::Unknown => !came_in && comes_later(s),
+    };
+    let tap_in = sightings.iter().find(|s| place(s.at.vantage) == Place::Tap && is_from_tap(s));
     let port = match (host.guest_port(mac), tap_in) {
         (Some(port), _) => Some(Some(port)),
         (None, Some(tap)) => Some(vantages.iter().find(|(v, _)| *v == tap.at.vantage).map(|(_, v)| v.name.to_string())),
@@ -135,6 +142,16 @@ mod tests {
             Origin::Guest { port: port.clone(), reach: Reach::Left }
         );
         assert_eq!(judged(&[seen(1, Direction::In)]), Origin::Guest { port, reach: Reach::Contained });
+    }
+
+    #[test]
+    fn where_no_direction_is_told_the_order_tells() {
+        let at = |sighting: Sighting, nanos| Sighting { time: Timestamp::from_nanos(nanos), ..sighting };
+        let (tap, bond) = (seen(1, Direction::Unknown), seen(0, Direction::Unknown));
+        let port = Some("tap7".to_owned());
+        assert_eq!(judged(&[at(tap, 1), at(bond, 2)]), Origin::Guest { port, reach: Reach::Left });
+        assert_eq!(judged(&[at(bond, 1), at(tap, 2)]), Origin::GuestByPrefix);
+        assert_eq!(judged(&[at(bond, 1), at(tap, 1)]), Origin::GuestByPrefix);
     }
 
     #[test]
