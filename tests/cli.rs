@@ -74,7 +74,7 @@ fn json_is_the_contract() {
     let output = netdiag(&["review", "--format", "json", &case("healthy/lab-single-vlan")]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["schema"], "netdiag.report/1");
-    for key in ["inputs", "tally", "findings", "pending", "not_checked", "lost"] {
+    for key in ["inputs", "tally", "findings", "pending", "neighbours", "trees", "not_checked", "lost"] {
         assert!(!report[key].is_null(), "{key}");
     }
     for key in [

@@ -13,6 +13,7 @@
 pub mod cap;
 pub mod dhcp;
 pub mod host;
+pub mod l2;
 pub mod lacp;
 pub mod lldp;
 pub mod mtu;
@@ -86,6 +87,7 @@ pub static FAMILIES: &[&Family] = &[
     &mtu::FAMILY,
     &dhcp::FAMILY,
     &stp::FAMILY,
+    &l2::FAMILY,
     &host::FAMILY,
     &lacp::FAMILY,
     &lldp::FAMILY,

@@ -164,6 +164,8 @@ impl Engine {
             findings: relate(findings),
             pending,
             checked,
+            neighbours: self.world.known_neighbours(),
+            trees: self.world.known_trees(),
             not_checked,
             lost,
         }

@@ -7,6 +7,7 @@ mod relate;
 mod report;
 mod rule;
 mod tally;
+mod topology;
 
 pub use claim::{Cause, Cited, Claim, Number, Step};
 pub use ledger::{Change, Ledger};
@@ -15,6 +16,7 @@ pub use relate::relate;
 pub use report::{Clock, Input, Lost, NotChecked, Pending, Report};
 pub use rule::Rule;
 pub use tally::{StackTally, Tally};
+pub use topology::{KnownNeighbour, KnownPort, KnownRoot, KnownTree};
 
 use std::fmt;
 

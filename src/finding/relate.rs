@@ -57,6 +57,12 @@ fn relations() -> Vec<Relation> {
         by_key("STP001", "STP002", &[("mac", "mac")]),
         by_key("STP011", "STP002", &[("mac", "mac")]),
     ];
+    // R14: a loop.
+    for symptom in ["L2002", "L2003", "STP005"] {
+        let shared: &[(&str, &str)] =
+            if symptom == "L2002" { &[("interface", "interface")] } else { &[("domain", "domain")] };
+        relations.push(during("L2001", symptom, shared));
+    }
     // R5: 95 s is what slow LACP takes to time out, and a little.
     relations.extend(SHUT.iter().map(|symptom| behind("STP002", *symptom, (1, 95))));
     relations.push(behind("HOST005", "HOST003", (15, 15)));

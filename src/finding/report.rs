@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Finding, Severity, Tally};
+use super::{Finding, KnownNeighbour, KnownTree, Severity, Tally};
 use crate::event::{Vantage, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 
@@ -19,6 +19,10 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What was still waiting when the capture ended.
     pub pending: Vec<Pending>,
+    /// Who is at the other end of links.
+    pub neighbours: Vec<KnownNeighbour>,
+    /// Spanning trees over time.
+    pub trees: Vec<KnownTree>,
     /// Codes that were checked.
     pub checked: Vec<&'static str>,
     /// What could not be checked, and why.

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::event::{FrameRef, Name};
 use crate::finding::{
-    Cause, Change, Confidence, Finding, Input, Key, Lost, NotChecked, Number, Pending, Report, Severity, State, Step,
-    Tally,
+    Cause, Change, Confidence, Finding, Input, Key, KnownNeighbour, KnownTree, Lost, NotChecked, Number, Pending,
+    Report, Severity, State, Step, Tally,
 };
 use crate::value::{Outside, Timestamp};
 
@@ -20,6 +20,8 @@ struct Document<'a> {
     tally: &'a Tally,
     findings: Vec<FindingView<'a>>,
     pending: &'a [Pending],
+    neighbours: &'a [KnownNeighbour],
+    trees: &'a [KnownTree],
     not_checked: &'a [NotChecked],
     lost: &'a Lost,
 }
@@ -136,6 +138,8 @@ impl<'a> Document<'a> {
             tally: &report.tally,
             findings: report.findings.iter().map(|f| FindingView::of(f, &report.findings, &name_of)).collect(),
             pending: &report.pending,
+            neighbours: &report.neighbours,
+            trees: &report.trees,
             not_checked: &report.not_checked,
             lost: &report.lost,
         }

@@ -7,6 +7,8 @@ use anstyle::{AnsiColor, Style};
 use crate::finding::{Change, Cited, Finding, Input, Report, Severity, State, Tally};
 use crate::value::{Span, Timestamp};
 
+/// Trees, and neighbours, that are listed for a person.
+const LISTED: usize = 16;
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
@@ -146,11 +148,12 @@ fn summary(out: &mut String, report: &Report, width: usize) {
             width,
         );
     }
+    topology(out, report, width);
     let mut families: Vec<&str> = report.checked.iter().map(|code| family(code)).collect();
     families.dedup();
     wrap(out, "checked: ", "  ", &format!("{}  (netdiag explain lists their rules)", families.join(" ")), width);
-    for not in &report.not_checked {
-        wrap(out, "not checked: ", "  ", &format!("{}: {}", not.code, not.why), width);
+    for (why, codes) in not_checked(report) {
+        wrap(out, "not checked: ", "  ", &format!("{}: {why}", codes.join(" ")), width);
     }
     let lost = lost(report);
     if !lost.is_empty() {
@@ -170,6 +173,53 @@ pub(super) fn input_line(input: &Input) -> String {
         format!(", clock put right by {sign}{} (± {}, from {} packets)", clock.offset, clock.within, clock.packets)
     });
     format!("{path}: {frames} frames{lost}, {format}, {}{}", input.link_types.join(", "), clock.unwrap_or_default())
+}
+
+/// What could not be checked: each reason once, in the order of the catalogue.
+fn not_checked(report: &Report) -> Vec<(&str, Vec<&str>)> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for not in &report.not_checked {
+        match reasons.iter_mut().find(|(why, _)| *why == not.why) {
+            Some((_, codes)) => codes.push(not.code),
+            None => reasons.push((&not.why, vec![not.code])),
+        }
+    }
+    reasons
+}
+
+/// Trees and neighbours, one a line; of many the first.
+fn topology(out: &mut String, report: &Report, width: usize) {
+    for tree in report.trees.iter().take(LISTED) {
+        let root = tree.roots.last().map(|r| r.bridge.as_str()).unwrap_or_default();
+        let before = match tree.roots.len() {
+            0 | 1 => String::new(),
+            n => format!(", the last of {n}"),
+        };
+        let line = format!(
+            "{}, {}, {}: root {root}{before}; {} port{} spoke, {} topology change{}",
+            tree.interface,
+            tree.domain,
+            tree.instance,
+            tree.ports.len(),
+            plural(tree.ports.len() as u64),
+            tree.topology_changes,
+            plural(tree.topology_changes)
+        );
+        wrap(out, "tree: ", "  ", &line, width);
+    }
+    for n in report.neighbours.iter().take(LISTED) {
+        let name = n.system.as_ref().unwrap_or(&n.chassis);
+        let line = format!("{}: {name} port {}, by {}", n.interface, n.port, n.protocol.to_uppercase());
+        wrap(out, "neighbour: ", "  ", &line, width);
+    }
+    let more = report.trees.len().saturating_sub(LISTED) + report.neighbours.len().saturating_sub(LISTED);
+    if more > 0 {
+        wrap(out, "", "  ", &format!("and {more} more trees and neighbours, which the JSON report lists"), width);
+    }
+}
+
+const fn plural(n: u64) -> &'static str {
+    if n == 1 { "" } else { "s" }
 }
 
 /// The letters before the three digits of a code.

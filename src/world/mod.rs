@@ -15,16 +15,19 @@ mod clock;
 mod dhcp;
 mod domain;
 mod echo;
+mod floods;
 mod host;
 mod lacp;
 mod neighbours;
 mod origin;
 mod paths;
 mod pile;
+mod ports;
 mod sightings;
 mod stations;
 mod tally;
 mod tcp;
+mod topology;
 mod trees;
 
 pub use arrivals::{Arrivals, Questions, Silence};
@@ -32,12 +35,14 @@ pub use clock::{Clocks, Jump};
 pub use dhcp::{Asked, Asking, DhcpStep, DhcpTalks, Lease, TalkId, Terms};
 pub use domain::{DomainId, Domains};
 pub use echo::Echoes;
+pub use floods::{Burst, Copied, Floods};
 pub use host::{Host, Stacked};
 pub use lacp::{Aggregation, End, is_same_end};
 pub use neighbours::{Neighbour, Neighbours};
 pub use origin::{Origin, Reach};
 pub use paths::Paths;
 pub use pile::Pile;
+pub use ports::{Moved, Ports};
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
 pub use tcp::{Flows, Hearing, OneSided, Segment, Unseen, View};
@@ -46,7 +51,7 @@ pub use trees::{Instance, Region, Speaker, Tree, TreeEvent, TreeKey, TreeStep, T
 use std::sync::Arc;
 
 use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Place, Stamped, Vantage, VantageId};
-use crate::finding::{Cited, Tally};
+use crate::finding::{Cited, KnownNeighbour, KnownTree, Tally};
 use crate::settings::{Settings, Stp};
 use crate::value::{Fingerprint, Mac, TagStack, Timestamp};
 use crate::wire::Kinds;
@@ -96,6 +101,12 @@ pub enum Derived {
     EchoLost(Passed),
     /// A message of a DHCP conversation.
     Dhcp(Arc<DhcpStep>),
+    /// A frame to everybody came again and again.
+    Copied(Box<Copied>),
+    /// A second with many broadcasts.
+    Burst(Box<Burst>),
+    /// An address came in at another port.
+    Moved(Box<Moved>),
     /// Something happened in a spanning tree.
     Tree(Box<TreeStep>),
     /// Nothing arrives at an uplink; told again when it has lasted.
@@ -178,6 +189,10 @@ pub struct World {
     pub dhcp: DhcpTalks,
     /// Spanning trees.
     pub trees: Trees,
+    /// Frames to everybody.
+    pub floods: Floods,
+    /// Behind which port addresses live.
+    pub ports: Ports,
     /// Link aggregation.
     pub aggregation: Aggregation,
     /// Who is at the other end of uplinks.
@@ -201,6 +216,8 @@ impl World {
             echoes: Echoes::default(),
             dhcp: DhcpTalks::new(settings),
             trees: Trees::new(settings),
+            floods: Floods::new(),
+            ports: Ports::new(),
             aggregation: Aggregation::default(),
             neighbours: Neighbours::default(),
             tally: tally::Counter::default(),
@@ -213,6 +230,7 @@ impl World {
         self.sightings.add_vantage(id, &vantage);
         self.arrivals.add_vantage(id, &vantage);
         self.stations.add_vantage(id, vantage.place);
+        self.ports.add_vantage(id, &vantage);
         if matches!(vantage.place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown) {
             self.neighbours.add_uplink(id);
         }
@@ -348,6 +366,16 @@ impl World {
         }
     }
 
+    /// Who is at the other end of links, for the report.
+    pub fn known_neighbours(&self) -> Vec<KnownNeighbour> {
+        topology::neighbours(self)
+    }
+
+    /// Spanning trees over time, for the report.
+    pub fn known_trees(&self) -> Vec<KnownTree> {
+        topology::trees(self)
+    }
+
     /// What was counted.
     pub fn tally(&self) -> Tally {
         self.tally.total(&self.domains)
@@ -360,6 +388,7 @@ impl World {
             ("clients", self.dhcp.forgotten()),
             ("stacks", self.domains.forgotten()),
             ("trees", self.trees.forgotten()),
+            ("ports", self.ports.forgotten()),
             ("neighbours", self.neighbours.forgotten()),
             ("connections", self.flows.forgotten()),
             ("packets", self.sightings.forgotten()),
@@ -370,7 +399,7 @@ impl World {
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
         let domains = &self.domains;
-        let trackers: [&mut dyn Tracker; 8] = [
+        let trackers: [&mut dyn Tracker; 10] = [
             &mut self.arrivals,
             &mut self.stations,
             &mut self.flows,
@@ -379,6 +408,8 @@ impl World {
             &mut self.trees,
             &mut self.aggregation,
             &mut self.neighbours,
+            &mut self.floods,
+            &mut self.ports,
         ];
         for tracker in trackers {
             if !is_frame || tracker.hears().intersects(kinds) {

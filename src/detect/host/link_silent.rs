@@ -61,7 +61,9 @@ impl LinkSilent {
     fn silent(&mut self, silence: &Silence, cx: &mut Context<'_>) {
         let is_long = silence.lasted >= Span::secs(cx.settings.link.silence_s);
         // A port that shows LACPDUs is a member of a bond: what it misses is told by LACP001 and HOST004.
-        let is_member = cx.world.is_member(silence.vantage) || !cx.world.aggregation.ends(silence.vantage).is_empty();
+        let name = cx.world.vantage(silence.vantage).map(|v| v.name.raw());
+        let is_member = cx.world.uplink(silence.vantage).as_deref() != name
+            || !cx.world.aggregation.ends(silence.vantage).is_empty();
         if !is_long || is_member {
             return;
         }

@@ -1,5 +1,6 @@
 //! Hosts and their links: who has stopped hearing, who has stopped speaking, and which link it was.
 
+pub mod bond_slave_silent;
 pub mod carrier_lost;
 pub mod guest_deaf;
 pub mod link_silent;
@@ -11,5 +12,5 @@ use super::Family;
 pub static FAMILY: Family = Family {
     prefix: "HOST",
     title: "Hosts and links",
-    entries: &[&guest_deaf::ENTRY, &link_silent::ENTRY, &carrier_lost::ENTRY],
+    entries: &[&guest_deaf::ENTRY, &link_silent::ENTRY, &bond_slave_silent::ENTRY, &carrier_lost::ENTRY],
 };

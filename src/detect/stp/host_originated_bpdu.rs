@@ -36,6 +36,8 @@ struct HostOriginatedBpdu {
 
 #[derive(Default)]
 struct Speaking {
+    /// What was raised of it.
+    key: Key,
     is_configured: bool,
     seen: Option<Spoken>,
 }
@@ -78,7 +80,7 @@ impl Detector for HostOriginatedBpdu {
                 self.deadlines.set(name, cx.now.after(patience));
             } else {
                 bridge.seen = None;
-                cx.resolve(claim_key(&name), format!("no BPDU of it for {patience}, and its spanning tree is off"));
+                cx.resolve(bridge.key.clone(), format!("no BPDU of it for {patience}, and its spanning tree is off"));
             }
         }
     }
@@ -95,7 +97,7 @@ impl HostOriginatedBpdu {
             if !now.contains(&name) {
                 bridge.is_configured = false;
                 if bridge.seen.is_none() {
-                    cx.resolve(claim_key(name), "its spanning tree is off, or no port of it leads to the network");
+                    cx.resolve(bridge.key.clone(), "its spanning tree is off, or no port of it leads to the network");
                 }
             }
         }
@@ -104,11 +106,12 @@ impl HostOriginatedBpdu {
             if std::mem::replace(&mut bridge.is_configured, true) {
                 continue;
             }
+            bridge.key = claim_key(name, cx);
             let uplink = host.uplink(name).unwrap_or_default();
             let headline = format!(
                 "The bridge {name} has spanning tree on, and {uplink} is its way out: this node sends BPDUs of its own there, and a switch port with BPDU guard shuts down for them."
             );
-            let claim = Claim::new(claim_key(name), Confidence::Risk, Severity::Error, headline)
+            let claim = Claim::new(bridge.key.clone(), Confidence::Risk, Severity::Error, headline)
                 .behind(uplink)
                 .assuming("from the host's configuration; no such frame was seen");
             cx.raise(advise(claim, name));
@@ -134,7 +137,9 @@ impl HostOriginatedBpdu {
             return;
         }
         let fresh = || Spoken { mac, first: frame.time, last: cx.now, count: 0, fresh: Vec::new() };
-        let spoken = self.bridges.entry(name.clone()).or_default().seen.get_or_insert_with(fresh);
+        let bridge = self.bridges.entry(name.clone()).or_default();
+        bridge.key = claim_key(&name, cx);
+        let spoken = bridge.seen.get_or_insert_with(fresh);
         spoken.count = spoken.count.saturating_add(1);
         spoken.last = cx.now;
         if spoken.count <= CITED {
@@ -144,7 +149,7 @@ impl HostOriginatedBpdu {
             "This node itself sends BPDUs on {uplink} since {} (bridge {name} has spanning tree on): a switch port with BPDU guard shuts down for them, with all guests behind it.",
             spoken.first.clock()
         );
-        let claim = Claim::new(claim_key(&name), Confidence::Confirmed, Severity::Critical, headline)
+        let claim = Claim::new(bridge.key.clone(), Confidence::Confirmed, Severity::Critical, headline)
             .at(vantage)
             .seen(spoken.first, spoken.count)
             .number("bpdus", spoken.count)
@@ -168,6 +173,9 @@ fn advise(claim: Claim, bridge: &str) -> Claim {
         .step("Stop guests' BPDUs at their ports instead", "netdiag explain STP001 --remedy nft | nft -f -")
 }
 
-fn claim_key(bridge: &str) -> Key {
-    Key::new().with("bridge", bridge)
+/// The bridge, and the address that its frames have on the way out: that of the uplink.
+fn claim_key(bridge: &str, cx: &Context<'_>) -> Key {
+    let host = &cx.world.host;
+    let mac = host.uplink(bridge).and_then(|uplink| host.link(&uplink)?.mac).unwrap_or_default();
+    Key::new().with("bridge", bridge).with("mac", mac)
 }

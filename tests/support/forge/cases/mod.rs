@@ -10,6 +10,7 @@ mod healthy;
 mod healthy_dhcp;
 mod healthy_life;
 mod host;
+mod l2;
 mod lacp;
 mod mtu;
 mod odd_bpdus;
@@ -38,6 +39,7 @@ pub fn cases() -> Vec<Case> {
         tree::cases(),
         lacp::cases(),
         odd_bpdus::cases(),
+        l2::cases(),
         cap::cases(),
         healthy::cases(),
         healthy_dhcp::cases(),

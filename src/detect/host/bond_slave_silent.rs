@@ -1,0 +1,129 @@
+//! HOST004: nothing arrives at one member of a bond any more while the others are busy (Linux bonding; IEEE 802.1AX-2014 clause 6.2: frames are spread).
+
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::event::{LinkKind, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Deadlines, Span, Timestamp};
+use crate::world::{Derived, Observation, Silence};
+
+/// The rule.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "HOST004",
+        name: "bond-slave-silent",
+        levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Likely, Severity::Error)],
+        page: include_str!("bond_slave_silent.md"),
+    },
+    hears: &[],
+    needs: Needs::Host,
+    make: |_| Box::new(BondSlaveSilent::default()),
+};
+
+/// How long a member must be silent: the slow rate of LACP, in which at least its frames come.
+const LASTS: Span = Span::secs(30);
+/// How fresh the frames of the others must be.
+const FRESH: Span = Span::secs(2);
+
+#[derive(Default)]
+struct BondSlaveSilent {
+    silent: Vec<(VantageId, Silence, Option<Key>)>,
+    deadlines: Deadlines<VantageId>,
+}
+
+impl Detector for BondSlaveSilent {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        match seen {
+            Observation::Derived(Derived::Silent(silence)) => {
+                let is_known = self.silent.iter().any(|(v, ..)| *v == silence.vantage);
+                if !is_known && bond_of(silence.vantage, cx).is_some() {
+                    self.silent.push((silence.vantage, (**silence).clone(), None));
+                    self.deadlines.set(silence.vantage, silence.since.after(LASTS).max(cx.now));
+                }
+            }
+            Observation::Derived(Derived::Restored(vantage, since)) => {
+                let lasted = cx.now.since(*since);
+                for (_, _, raised) in self.silent.iter().filter(|(v, ..)| v == vantage) {
+                    if let Some(key) = raised {
+                        cx.resolve(key.clone(), format!("frames arrive again, after {lasted} without any"));
+                    }
+                }
+                self.silent.retain(|(v, ..)| v != vantage);
+                self.deadlines.clear(vantage);
+            }
+            _ => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(vantage) = self.deadlines.pop(cx.now) {
+            self.look(vantage, cx);
+        }
+    }
+}
+
+impl BondSlaveSilent {
+    fn look(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
+        let Some((_, silence, raised)) = self.silent.iter_mut().find(|(v, ..)| *v == vantage) else { return };
+        let Some(bond) = bond_of(vantage, cx) else { return };
+        let host = &cx.world.host;
+        let name = cx.world.vantage(vantage).map(|v| v.name.raw().to_owned()).unwrap_or_default();
+        // One that has no carrier, or is switched off, is told by HOST005 or meant so.
+        let is_dark = host.link(&name).is_some_and(|l| l.up == Some(false) || l.carrier == Some(false));
+        let is_steady = silence.seconds_heard.saturating_mul(100)
+            >= silence.seconds.saturating_mul(cx.settings.link.steady_percent)
+            && silence.seconds >= 10;
+        let busy = cx.world.vantages().iter().find(|(other, _)| {
+            let is_fresh = cx.world.arrivals.latest(*other).is_some_and(|at| cx.now.since(at) <= FRESH);
+            *other != vantage && bond_of(*other, cx).as_deref() == Some(&bond) && is_fresh
+        });
+        let Some((_, busy)) = busy.filter(|_| !is_dark && is_steady && cx.world.arrivals.is_captured(vantage, cx.now))
+        else {
+            return;
+        };
+        let is_lacp_gone = cx
+            .world
+            .aggregation
+            .ends(vantage)
+            .iter()
+            .any(|end| !host.is_own(end.mac) && !host.is_own(end.actor.system) && end.last <= silence.since);
+        let (severity, lacp) = if is_lacp_gone {
+            (Severity::Error, ", nor does an LACPDU of the other end")
+        } else {
+            (Severity::Warning, "")
+        };
+        let headline = format!(
+            "Nothing has arrived at {name} of {bond} since {}{lacp}, while {} goes on; {} frames had come in the 10 s before.",
+            silence.last.time.clock(),
+            busy.name,
+            silence.before
+        );
+        let key = Key::new().with("bond", &bond).with("interface", &name);
+        *raised = Some(key.clone());
+        let claim = Claim::new(key, Confidence::Likely, severity, headline)
+            .at(vantage)
+            .seen(silence.last.time, 1)
+            .number("silent_s", cx.now.since(silence.since).as_secs())
+            .number("frames_in_10_s_before", silence.before)
+            .proved_by([silence.last.clone()])
+            .filter(format!("frame.interface_name == \"{name}\""))
+            .cause("the switch has shut this port, or takes it out of the group")
+            .cause("a VLAN is not allowed on this member's port")
+            .cause("an optic or a fibre that works one way only")
+            .step("See what the bond says of each member", format!("cat /proc/net/bonding/{bond}"))
+            .step("Take the member out until it is mended, if connections fail", format!("ip link set {name} down"));
+        cx.raise(claim);
+    }
+}
+
+/// The bond that the vantage is a member of, if frames are spread over its members: a standby hears floods only.
+fn bond_of(vantage: VantageId, cx: &Context<'_>) -> Option<String> {
+    let host = &cx.world.host;
+    let name = cx.world.vantage(vantage)?.name.raw();
+    let bond = host.link(host.master(name)?.raw()).filter(|link| link.kind == LinkKind::Bond)?;
+    let mode = bond.mode.as_ref()?.raw();
+    matches!(mode, "802.3ad" | "balance-xor" | "balance-rr").then(|| bond.name.raw().to_owned())
+}

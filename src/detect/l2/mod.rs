@@ -1,0 +1,14 @@
+//! Layer 2: frames that multiply, addresses that move, floods.
+
+pub mod broadcast_storm;
+pub mod duplicate_frames;
+pub mod mac_flapping;
+
+use super::Family;
+
+/// The family.
+pub static FAMILY: Family = Family {
+    prefix: "L2",
+    title: "Layer 2",
+    entries: &[&duplicate_frames::ENTRY, &broadcast_storm::ENTRY, &mac_flapping::ENTRY],
+};
