@@ -19,6 +19,7 @@ pub mod lldp;
 pub mod mtu;
 mod stacking;
 pub mod stp;
+pub mod tcp;
 pub mod vlan;
 
 use stacking::{Mended, Piles, devices, key_of, unstack, vlans};
@@ -85,6 +86,7 @@ pub struct Family {
 pub static FAMILIES: &[&Family] = &[
     &vlan::FAMILY,
     &mtu::FAMILY,
+    &tcp::FAMILY,
     &dhcp::FAMILY,
     &stp::FAMILY,
     &l2::FAMILY,

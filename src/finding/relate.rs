@@ -40,6 +40,9 @@ fn relations() -> Vec<Relation> {
     let during = |root, symptom, shared| Relation { is_overlap: true, ..by_key(root, symptom, shared) };
     let mut relations = vec![
         by_key("MTU001", "VLAN001", &[("interface", "interface"), ("outer", "outer")]),
+        // R2 and R3.
+        by_key("MTU001", "MTU003", &[("outer", "outer")]),
+        by_key("MTU003", "TCP001", &[("mac", "mac"), ("next_hop", "next_hop")]),
         // R7: a guest that does not hear does not hear DHCP either; an answered renewal may be the first thing that it leaves unheard.
         later("HOST001", "DHCP002", &[("mac", "client")]),
         later("HOST001", "DHCP003", &[("mac", "client")]),
@@ -119,6 +122,7 @@ fn part<'a>(finding: &'a Finding, name: &str) -> Option<&'a str> {
     finding.key.part(name).or_else(measured)
 }
 
+/// Roots by rank, each followed by what it explains, and that by what it explains in turn.
 fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by(|a, b| {
         let rank = |f: &Finding| (std::cmp::Reverse((f.severity, f.confidence)), f.first, f.id);

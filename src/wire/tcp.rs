@@ -136,6 +136,16 @@ impl<'a> Tcp<'a> {
         blocks.chunks_exact(8).take(4).filter_map(|b| Some((be32(b, 0)?, be32(b, 4)?)))
     }
 
+    /// Whether it may carry blocks: a look at how long the options are, and at the first where they are as long as timestamps alone.
+    #[inline]
+    pub fn may_have_blocks(&self) -> bool {
+        match self.options.len() {
+            0..12 => false,
+            12 => self.options.get(2) != Some(&8),
+            _ => !self.is_syn(),
+        }
+    }
+
     /// Whether it carries timestamps.
     pub fn has_timestamps(&self) -> bool {
         self.timestamps().is_some()
@@ -243,6 +253,9 @@ mod tests {
         let bytes = segment(0x18, &options);
         let tcp = Tcp::parse(&mut Window::new(&bytes, 1_480)).unwrap();
         assert_eq!(tcp.sack_blocks().collect::<Vec<_>>(), [(9, 12)]);
+        assert!(tcp.may_have_blocks());
+        let timestamps = segment(0x10, &[1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 12]);
+        assert!(!Tcp::parse(&mut Window::new(&timestamps, 32)).unwrap().may_have_blocks());
         assert_eq!(tcp.to_string(), "TCP 22 > 4000 [PSH, ACK] seq 1 len 1448");
     }
 

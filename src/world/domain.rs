@@ -105,6 +105,13 @@ impl Domains {
         same.map(|(_, node)| node.place.stack.networks()).max_by_key(TagStack::depth).unwrap_or_default()
     }
 
+    /// The vantages at which the network was seen, each once for each stack of tags.
+    pub fn vantages(&self, of: DomainId) -> impl Iterator<Item = VantageId> {
+        let root = self.root(of);
+        let same = (0..).zip(&self.nodes).filter(move |(id, _)| self.root(DomainId(*id)) == root);
+        same.map(|(_, node)| node.place.vantage)
+    }
+
     /// Frames with each stack of tags at each vantage, tunnelled ones left out: vantage, stack, frames, time of the latest.
     pub fn stacks(&self) -> impl Iterator<Item = (VantageId, TagStack, u64, Timestamp)> {
         self.nodes

@@ -1,22 +1,39 @@
-//! Echo requests in two tags or more (RFC 792, RFC 4443): which sizes were answered, and which not within a second.
-//! At most 4,096 requests wait; the oldest goes first.
+//! Echo requests (RFC 792, RFC 4443): which sizes were answered, and which not within a second.
+//! At most 1,024 requests wait; the oldest goes first.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::{Derived, Domains, Observation, Passed, Tracker};
-use crate::event::{Frame, VantageId};
-use crate::value::{BoundedMap, Deadlines, Span, Timestamp};
+use super::{Derived, Domains, Observation, Passed, Path, Seen, Tracker};
+use crate::event::VantageId;
+use crate::finding::Cited;
+use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
 use crate::wire::{Kind, Kinds};
 
 /// Requests that wait for their answer.
-const MOST: usize = 4_096;
+const MOST: usize = 1_024;
 /// How long an answer may take: ping's own interval.
 const PATIENCE: Span = Span::secs(1);
 
 /// Requests that wait.
 pub struct Echoes {
-    waiting: BoundedMap<EchoKey, Passed>,
+    waiting: BoundedMap<EchoKey, Asked>,
     deadlines: Deadlines<EchoKey>,
+}
+
+/// An echo request, and whether it was answered.
+#[derive(Clone, Debug)]
+pub struct Echo {
+    /// From whom to whom.
+    pub path: Path,
+    /// Bytes of layer 3 of the request.
+    pub packet_len: u32,
+    /// Whether the answer came.
+    pub is_answered: bool,
+    /// When the request was sent.
+    pub sent: Timestamp,
+    /// The request.
+    pub cited: Cited,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +45,11 @@ struct EchoKey {
     seq: u16,
 }
 
+struct Asked {
+    passed: Passed,
+    echo: Echo,
+}
+
 impl Default for Echoes {
     fn default() -> Self {
         Self { waiting: BoundedMap::new(MOST), deadlines: Deadlines::new() }
@@ -35,7 +57,8 @@ impl Default for Echoes {
 }
 
 impl Echoes {
-    fn note(&mut self, frame: &Frame<'_>, out: &mut Vec<Derived>) {
+    fn note(&mut self, seen: &Seen<'_>, out: &mut Vec<Derived>) {
+        let frame = seen.frame;
         let layers = &frame.layers;
         let Some(ip) = layers.inner_ip() else { return };
         let (is_request, is_reply, id, seq) = if let Some(icmp) = layers.icmp() {
@@ -46,22 +69,37 @@ impl Echoes {
             return;
         };
         let vantage = frame.at.vantage;
-        if is_request {
+        // Of a request in fragments nobody knows which of them was lost.
+        if is_request && !ip.is_fragment() && !ip.dst().is_multicast() {
             let key = EchoKey { vantage, from: ip.src(), to: ip.dst(), id, seq };
             if self.waiting.len() >= MOST
                 && let Some((oldest, _)) = self.waiting.oldest()
             {
                 self.deadlines.clear(&oldest.clone());
             }
-            let passed =
-                Passed { at: frame.at, direction: frame.direction, tags: layers.tags(), packet_len: ip.packet_len() };
-            self.waiting.insert(key.clone(), passed);
+            let path = Path {
+                vantage,
+                domain: seen.domain,
+                direction: frame.direction,
+                tags: layers.tags(),
+                from: layers.inner_src().unwrap_or(Mac::ZERO),
+                to: layers.inner_dst().unwrap_or(Mac::ZERO),
+                src: ip.src(),
+                dst: ip.dst(),
+            };
+            let packet_len = ip.packet_len();
+            let passed = Passed { at: frame.at, direction: frame.direction, tags: path.tags, packet_len };
+            let echo = Echo { path, packet_len, is_answered: false, sent: frame.order, cited: Cited::of(frame) };
+            self.waiting.insert(key.clone(), Asked { passed, echo });
             self.deadlines.set(key, frame.order.after(PATIENCE));
         } else if is_reply {
             let key = EchoKey { vantage, from: ip.dst(), to: ip.src(), id, seq };
-            if let Some(passed) = self.waiting.remove(&key) {
+            if let Some(Asked { passed, echo }) = self.waiting.remove(&key) {
                 self.deadlines.clear(&key);
-                out.push(Derived::Delivered(passed));
+                if passed.tags.depth() > 1 {
+                    out.push(Derived::Delivered(passed));
+                }
+                out.push(Derived::Echo(Arc::new(Echo { is_answered: true, ..echo })));
             }
         }
     }
@@ -73,9 +111,8 @@ impl Tracker for Echoes {
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, out: &mut Vec<Derived>) {
-        let (Observation::Packet(seen) | Observation::Sighting(seen)) = seen else { return };
-        if seen.frame.layers.has(Kind::VlanStack) {
-            self.note(seen.frame, out);
+        if let Observation::Packet(seen) | Observation::Sighting(seen) = seen {
+            self.note(seen, out);
         }
     }
 
@@ -85,7 +122,11 @@ impl Tracker for Echoes {
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
         while let Some(key) = self.deadlines.pop(now) {
-            out.extend(self.waiting.remove(&key).map(Derived::EchoLost));
+            let Some(Asked { passed, echo }) = self.waiting.remove(&key) else { continue };
+            if passed.tags.depth() > 1 {
+                out.push(Derived::EchoLost(passed));
+            }
+            out.push(Derived::Echo(Arc::new(echo)));
         }
     }
 }

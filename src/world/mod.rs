@@ -20,6 +20,7 @@ mod host;
 mod lacp;
 mod neighbours;
 mod origin;
+mod path_mtu;
 mod paths;
 mod pile;
 mod ports;
@@ -34,18 +35,19 @@ pub use arrivals::{Arrivals, Questions, Silence};
 pub use clock::{Clocks, Jump};
 pub use dhcp::{Asked, Asking, DhcpStep, DhcpTalks, Lease, TalkId, Terms};
 pub use domain::{DomainId, Domains};
-pub use echo::Echoes;
+pub use echo::{Echo, Echoes};
 pub use floods::{Burst, Copied, Floods};
 pub use host::{Host, Stacked};
 pub use lacp::{Aggregation, End, is_same_end};
 pub use neighbours::{Neighbour, Neighbours};
 pub use origin::{Origin, Reach};
+pub use path_mtu::{PathMtus, Told, TooBig};
 pub use paths::Paths;
 pub use pile::Pile;
 pub use ports::{Moved, Ports};
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
-pub use tcp::{Flows, Hearing, OneSided, Segment, Unseen, View};
+pub use tcp::{Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
 pub use trees::{Instance, Region, Speaker, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
 use std::sync::Arc;
@@ -93,6 +95,16 @@ pub enum Derived {
     SuperFrame(Cited),
     /// A vantage shows many segments and nothing of the other direction: of one connection, or of all.
     OneDirection(OneSided),
+    /// An echo request was answered, or not within a second.
+    Echo(Arc<Echo>),
+    /// A segment is sent again and again, and not acknowledged.
+    SegmentStuck(Arc<Stuck>),
+    /// A segment that was stuck arrived.
+    SegmentFreed(Arc<Freed>),
+    /// A router says that a packet was too large for the path.
+    TooBig(Arc<TooBig>),
+    /// Much is sent again between two hosts.
+    Storm(Arc<Storm>),
     /// Data was acknowledged that the capture does not hold.
     DataUnseen(Unseen),
     /// A packet in two tags or more reached its receiver: it was acknowledged, or answered.
@@ -185,6 +197,8 @@ pub struct World {
     pub flows: Flows,
     /// Echo requests that wait.
     pub echoes: Echoes,
+    /// What routers said of the sizes that paths take.
+    pub path_mtus: PathMtus,
     /// Who asked for an address, and who answered.
     pub dhcp: DhcpTalks,
     /// Spanning trees.
@@ -214,6 +228,7 @@ impl World {
             stations: Stations::new(settings),
             flows: Flows::new(settings),
             echoes: Echoes::default(),
+            path_mtus: PathMtus::default(),
             dhcp: DhcpTalks::new(settings),
             trees: Trees::new(settings),
             floods: Floods::new(),
@@ -331,7 +346,8 @@ impl World {
                 let is_ours = !is_first && frame.direction == Direction::Unknown && self.came_from_inside(packet);
                 let is_doubtful = arrivals::is_doubtful(frame, &self.stp);
                 self.arrivals.note(frame, is_ours, is_doubtful, out);
-                let seen = Seen { frame, domain, packet, hearing: self.flows.hear(frame, out) };
+                let mut seen = Seen { frame, domain, packet, hearing: Hearing::default() };
+                seen.hearing = self.flows.hear(&seen, out);
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
                 self.track(&observation, frame.layers.kinds(), out);
                 Some(Heard::Frame { seen, is_first })
@@ -399,11 +415,12 @@ impl World {
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
         let domains = &self.domains;
-        let trackers: [&mut dyn Tracker; 10] = [
+        let trackers: [&mut dyn Tracker; 11] = [
             &mut self.arrivals,
             &mut self.stations,
             &mut self.flows,
             &mut self.echoes,
+            &mut self.path_mtus,
             &mut self.dhcp,
             &mut self.trees,
             &mut self.aggregation,
@@ -418,12 +435,13 @@ impl World {
         }
     }
 
-    fn trackers(&self) -> [&dyn Tracker; 8] {
+    fn trackers(&self) -> [&dyn Tracker; 9] {
         [
             &self.arrivals,
             &self.stations,
             &self.flows,
             &self.echoes,
+            &self.path_mtus,
             &self.dhcp,
             &self.trees,
             &self.aggregation,
@@ -431,12 +449,13 @@ impl World {
         ]
     }
 
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 8] {
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 9] {
         [
             &mut self.arrivals,
             &mut self.stations,
             &mut self.flows,
             &mut self.echoes,
+            &mut self.path_mtus,
             &mut self.dhcp,
             &mut self.trees,
             &mut self.aggregation,

@@ -2,18 +2,29 @@
 //! or more, which were sent again and which were acknowledged; and data that was acknowledged without having been captured.
 //! At most `tables.flows` connections, and eight waiting segments an end.
 
+mod key;
 mod outstanding;
 mod sequence;
+mod storm;
+mod stuck;
+mod trail;
+mod trouble;
+
+pub use storm::{Storm, Storms};
+pub use stuck::{Freed, Path, Stuck};
 
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
+use key::FlowKey;
 pub use outstanding::Hearing;
 use outstanding::{Outstanding, is_bare};
 use sequence::{Missing, OUT_OF_ORDER, Sequence};
+use stuck::Passing;
+use trail::{Sent, Trail, is_behind};
+use trouble::Troubles;
 
-use super::{Derived, Domains, Observation, Passed, Tracker};
+use super::{Derived, Domains, Observation, Passed, Seen, Tracker};
 use crate::event::{Frame, FrameRef, Offload, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
@@ -39,6 +50,7 @@ pub struct Flows {
     hearing: Hearing,
     /// In the order in which they are due.
     unseen: VecDeque<Waiter>,
+    troubles: Troubles,
 }
 
 /// Data that was acknowledged and is not in the capture.
@@ -102,55 +114,6 @@ pub struct Segment {
     pub is_peer_alive: bool,
 }
 
-/// Both ends, the lower first, and the vantage: in words that are quick to compare and to hash, which is done for every segment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct FlowKey {
-    /// Of IPv6 two words an address; of IPv4 one word for both.
-    addresses: [u64; 4],
-    ports: [u16; 2],
-    lane: u16,
-    is_v6: bool,
-    interface: u32,
-}
-
-impl FlowKey {
-    /// The connection that a segment belongs to, and whether its sender is the lower end.
-    fn of(vantage: VantageId, ip: &Ip<'_>, tcp: &Tcp<'_>) -> (Self, bool) {
-        let (from, to) = (tcp.src_port(), tcp.dst_port());
-        let (is_low, is_v6, addresses) = match ip {
-            Ip::V4(ip) => {
-                let (src, dst) = (ip.src().to_bits(), ip.dst().to_bits());
-                let is_low = (src, from) <= (dst, to);
-                let (low, high) = if is_low { (src, dst) } else { (dst, src) };
-                (is_low, false, [u64::from(low) << 32 | u64::from(high), 0, 0, 0])
-            }
-            Ip::V6(ip) => {
-                let (src, dst) = (ip.src().to_bits(), ip.dst().to_bits());
-                let is_low = (src, from) <= (dst, to);
-                let (low, high) = if is_low { (src, dst) } else { (dst, src) };
-                (is_low, true, [(low >> 64) as u64, low as u64, (high >> 64) as u64, high as u64])
-            }
-        };
-        let ports = if is_low { [from, to] } else { [to, from] };
-        (Self { addresses, ports, lane: vantage.lane, is_v6, interface: vantage.interface }, is_low)
-    }
-
-    /// The same connection at another vantage.
-    const fn at(self, vantage: VantageId) -> Self {
-        Self { lane: vantage.lane, interface: vantage.interface, ..self }
-    }
-}
-
-impl Hash for FlowKey {
-    fn hash<H: Hasher>(&self, to: &mut H) {
-        let [low, high] = self.ports;
-        let place = self.interface ^ u32::from(self.lane) << 16;
-        to.write_u64(u64::from(low) << 48 | u64::from(high) << 32 | u64::from(place));
-        let words = if self.is_v6 { self.addresses.as_slice() } else { self.addresses.get(..1).unwrap_or(&[]) };
-        words.iter().for_each(|word| to.write_u64(*word));
-    }
-}
-
 #[derive(Default)]
 struct Flow {
     ends: [End; 2],
@@ -162,12 +125,7 @@ struct End {
     heard: Timestamp,
     /// What waits for its acknowledgement, made for the first segment in two tags.
     waiting: Option<Box<Queue>>,
-    /// The largest packet of layer 3 that the other end acknowledged.
-    delivered: u32,
-    /// The sequence number behind the latest small segment.
-    small_end: u32,
-    /// Its packet length; 0 if it is not known, or there was none.
-    small_len: u32,
+    trail: Trail,
     /// The MSS that it announced: the most that the other end may send it.
     mss: Option<u16>,
     /// Bytes of options in its data segments; they are taken from the MSS.
@@ -192,9 +150,7 @@ impl Default for End {
         Self {
             heard: Timestamp::MIN,
             waiting: None,
-            delivered: 0,
-            small_end: 0,
-            small_len: 0,
+            trail: Trail::default(),
             mss: None,
             options: 0,
             alone: 0,
@@ -229,6 +185,7 @@ impl Flows {
             latest: None,
             hearing: Hearing::default(),
             unseen: VecDeque::new(),
+            troubles: Troubles::new(settings),
         }
     }
 
@@ -250,15 +207,23 @@ impl Flows {
     }
 
     /// Takes a frame in, and tells what it says about who hears whom; nothing where it is not TCP.
-    pub fn hear(&mut self, frame: &Frame<'_>, out: &mut Vec<Derived>) -> Hearing {
+    pub fn hear(&mut self, seen: &Seen<'_>, out: &mut Vec<Derived>) -> Hearing {
         self.hearing = Hearing::default();
-        if let Some(tcp) = frame.layers.tcp() {
-            self.note(frame, &tcp, out);
+        if let Some(tcp) = seen.frame.layers.tcp() {
+            self.note(seen, &tcp, out);
         }
         self.hearing
     }
 
-    fn note(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
+    /// When `vantage` heard `from` last in its connection with `to`, each an address and a port.
+    pub fn heard(&self, vantage: VantageId, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<Timestamp> {
+        let (key, is_low) = FlowKey::between(vantage, from, to);
+        let [low, high] = &self.table.peek(&key)?.ends;
+        Some(if is_low { low.heard } else { high.heard }).filter(|heard| *heard != Timestamp::MIN)
+    }
+
+    fn note(&mut self, seen: &Seen<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
+        let frame = seen.frame;
         let Some(ip) = frame.layers.inner_ip() else { return };
         let (key, is_low) = FlowKey::of(frame.at.vantage, &ip, tcp);
         let flow = self.table.entry(&key, Flow::default);
@@ -282,18 +247,33 @@ impl Flows {
         view.is_two_way |= peer.is_heard();
         if tcp.is_syn() {
             own.mss = tcp.mss().or(own.mss);
+            own.trail.open(tcp.seq());
         }
-        if tcp.is_ack() {
-            peer.acknowledged(tcp.ack(), frame, out);
-        }
+        let arrived = if tcp.is_ack() { peer.acknowledged(tcp.ack(), frame, out) } else { None };
         let payload = tcp.payload_len();
         if own.follow(peer, &ip, tcp, frame.order) && self.unseen.len() < MOST_UNSEEN {
             let due = frame.order.after(OUT_OF_ORDER);
             self.unseen.push_back(Waiter { due, flow: key, is_low: !is_low, cited: Cited::of(frame) });
         }
+        if payload > 0 {
+            own.options = u16::try_from(tcp.header_len().saturating_sub(20)).unwrap_or(0);
+        }
+        // What an end may send in one segment: the smaller of both announcements, less its own options (RFC 6691).
+        let agreed = [own.mss, peer.mss].into_iter().flatten().min();
+        let most = agreed.map(|mss| u32::from(mss.saturating_sub(own.options)));
+        let (packet_len, is_super) = on_the_wire(frame, &ip, payload, most, self.assumed);
+        let sent = own.sent(tcp, &ip, packet_len.unwrap_or(0));
+        let is_troubled = sent == Sent::Again || own.trail.trouble != 0 || peer.trail.trouble != 0;
+        if is_troubled || tcp.may_have_blocks() || (arrived.is_some() && self.troubles.is_watching()) {
+            let headers = ip.packet_len().saturating_sub(payload);
+            let (ends, packet_len) = ((ip.src(), ip.dst()), packet_len.unwrap_or(0));
+            let passing = Passing { seen, tcp, ends, packet_len, headers, is_whole: ip.dont_fragment(), most, sent };
+            if let Some(arrived) = arrived {
+                self.troubles.delivered(&passing, arrived, out);
+            }
+            self.troubles.note(&passing, &mut own.trail, &mut peer.trail, out);
+        }
         if payload == 0 {
-            let length = u32::from(tcp.is_syn() || tcp.is_fin());
-            (own.small_end, own.small_len) = (tcp.seq().wrapping_add(length), ip.packet_len());
             self.latest = None;
             return;
         }
@@ -302,30 +282,6 @@ impl Flows {
         own.alone = own.alone.saturating_add(is_alone.into());
         let is_one_sided = (view.segments == self.one_direction && !view.is_two_way)
             || (is_alone && u64::from(own.alone) == self.one_direction);
-        let headers = ip.packet_len().saturating_sub(payload);
-        own.options = u16::try_from(tcp.header_len().saturating_sub(20)).unwrap_or(0);
-        // What an end may send in one segment: the smaller of both announcements, less its own options (RFC 6691).
-        let agreed = [own.mss, peer.mss].into_iter().flatten().min();
-        let most = agreed.map(|mss| u32::from(mss.saturating_sub(own.options)));
-        let is_super = match frame.offload {
-            Offload::Segmented { .. } => true,
-            Offload::None | Offload::Unsummed => false,
-            Offload::Unknown => {
-                let is_long = ip.packet_len() > self.assumed;
-                !ip.has_length()
-                    || ip.packet_len() > LARGEST_JUMBO
-                    || (is_long && most.is_some_and(|most| payload > most))
-            }
-        };
-        let told = match frame.offload {
-            Offload::Segmented { segment } if segment > 0 => Some(u32::from(segment)),
-            _ => most,
-        };
-        let packet_len = if is_super {
-            told.map(|segment| segment.min(payload).saturating_add(headers))
-        } else {
-            Some(ip.packet_len())
-        };
         if is_super {
             view.super_frames = view.super_frames.saturating_add(1);
             view.longest = view.longest.max(ip.packet_len());
@@ -333,14 +289,14 @@ impl Flows {
                 out.push(Derived::SuperFrame(Cited::of(frame)));
             }
         }
-        let (sends, first) = own.sent(frame, tcp, payload, packet_len.unwrap_or(0));
+        let (sends, first) = own.queue(frame, tcp, payload, packet_len.unwrap_or(0));
         self.latest = Some(Segment {
             at: frame.at,
             packet_len,
             is_super,
             sends,
             first,
-            delivered: own.delivered,
+            delivered: own.trail.largest(),
             is_peer_alive: peer.heard >= first,
         });
         if is_one_sided {
@@ -353,6 +309,33 @@ impl Flows {
             }
         }
     }
+
+    /// How much is sent again between two hosts.
+    pub const fn storms(&self) -> &Storms {
+        &self.troubles.storms
+    }
+}
+
+/// Bytes of layer 3 that a frame has on the wire, as far as anything tells: of a super-frame, those of each segment; and whether it is one.
+#[inline]
+fn on_the_wire(frame: &Frame<'_>, ip: &Ip<'_>, payload: u32, most: Option<u32>, assumed: u32) -> (Option<u32>, bool) {
+    let is_super = match frame.offload {
+        Offload::Segmented { .. } => true,
+        Offload::None | Offload::Unsummed => false,
+        Offload::Unknown => {
+            let is_long = ip.packet_len() > assumed;
+            !ip.has_length() || ip.packet_len() > LARGEST_JUMBO || (is_long && most.is_some_and(|most| payload > most))
+        }
+    };
+    if !is_super {
+        return (Some(ip.packet_len()), false);
+    }
+    let told = match frame.offload {
+        Offload::Segmented { segment } if segment > 0 => Some(u32::from(segment)),
+        _ => most,
+    };
+    let headers = ip.packet_len().saturating_sub(payload);
+    (told.map(|segment| segment.min(payload).saturating_add(headers)), true)
 }
 
 impl End {
@@ -361,11 +344,25 @@ impl End {
         self.heard != Timestamp::MIN
     }
 
-    /// This end sent a segment: how often so far, and when first. Only what wears two tags is remembered.
-    fn sent(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, payload: u32, packet_len: u32) -> (u32, Timestamp) {
+    /// This end sent a segment, in packets of `packet_len` bytes: what it is to those before it.
+    #[inline]
+    fn sent(&mut self, tcp: &Tcp<'_>, ip: &Ip<'_>, packet_len: u32) -> Sent {
+        // The numbers of a reset may be anything, and nobody counts what the other fragments carry.
+        if tcp.is_rst() || ip.is_fragment() {
+            return Sent::New;
+        }
+        let flags = u32::from(tcp.is_syn()).wrapping_add(tcp.is_fin().into());
+        self.trail.sent(tcp.seq(), tcp.payload_len(), flags, packet_len)
+    }
+
+    /// This end sent data: how often so far, and when first. Only what wears two tags is remembered here.
+    fn queue(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, payload: u32, packet_len: u32) -> (u32, Timestamp) {
         let (seq, end) = (tcp.seq(), tcp.seq().wrapping_add(payload));
         if frame.layers.tag_depth() < 2 {
-            (self.small_end, self.small_len) = (end, packet_len);
+            // Sent once more in fewer tags: when it arrives, nobody can say in which.
+            if let Some(Queue(waiting)) = self.waiting.as_deref_mut() {
+                waiting.retain(|w| w.seq != seq);
+            }
             return (1, frame.order);
         }
         let queue = &mut self.waiting.get_or_insert_default().0;
@@ -400,16 +397,18 @@ impl End {
         tcp.is_ack() && peer.sequence.acknowledged(tcp.ack(), now)
     }
 
-    /// The other end acknowledged everything before `ack`.
-    fn acknowledged(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) {
-        // Sequence numbers wrap: `end` is covered if `ack` is not more than half the space ahead of it (RFC 9293 section 3.4).
-        let is_covered = |end: u32| ack.wrapping_sub(end) < 1 << 31;
-        if is_covered(self.small_end) {
-            self.delivered = self.delivered.max(self.small_len);
+    /// The other end acknowledged everything before `ack`: gives the length of the packet whose acknowledgement was awaited, if it is covered.
+    #[inline]
+    fn acknowledged(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) -> Option<u32> {
+        if self.waiting.is_some() {
+            self.let_go(ack, frame, out);
         }
+        self.trail.acknowledged(ack, frame.order)
+    }
+
+    fn let_go(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) {
         let Some(Queue(waiting)) = self.waiting.as_deref_mut() else { return };
-        for waiting in waiting.iter().filter(|w| is_covered(w.end)) {
-            self.delivered = self.delivered.max(waiting.packet_len);
+        for waiting in waiting.iter().filter(|w| is_behind(w.end, ack)) {
             out.push(Derived::Delivered(Passed {
                 at: frame.at,
                 direction: frame.direction.reversed(),
@@ -417,7 +416,7 @@ impl End {
                 packet_len: waiting.packet_len,
             }));
         }
-        waiting.retain(|w| !is_covered(w.end));
+        waiting.retain(|w| !is_behind(w.end, ack));
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::event::{Direction, Frame, Offload, Record};
 use crate::value::Span;
 use crate::wire::LinkType;
-use crate::world::Flows;
+use crate::world::{Flows, Hearing};
 
 const GUEST: u8 = 1;
 const PEER: u8 = 2;
@@ -59,8 +59,8 @@ impl Scene {
         let frame = Frame::decode(record, VantageId::default(), LinkType::Ethernet, time);
         let domain = self.domains.note(&frame);
         self.domain = Some(domain);
-        let hearing = self.flows.hear(&frame, &mut self.out);
-        let seen = Seen { frame: &frame, domain, packet: None, hearing };
+        let mut seen = Seen { frame: &frame, domain, packet: None, hearing: Hearing::default() };
+        seen.hearing = self.flows.hear(&seen, &mut self.out);
         self.stations.apply(&Observation::Packet(&seen), &self.domains, &mut self.out);
     }
 

@@ -44,6 +44,8 @@ pub struct Segment {
     pub syn: Option<u16>,
     /// FIN.
     pub fin: bool,
+    /// Bytes that arrived beyond a hole: first and last plus one.
+    pub beyond: Option<(u32, u32)>,
 }
 
 /// The start of every frame: to everybody, from nobody, untagged.
@@ -245,6 +247,9 @@ impl Segment {
         if let Some(mss) = self.syn {
             tcp.syn = true;
             tcp.set_options(&[TcpOptionElement::MaximumSegmentSize(mss)]).unwrap();
+        }
+        if let Some(block) = self.beyond {
+            tcp.set_options(&[TcpOptionElement::SelectiveAcknowledgement(block, [None; 3])]).unwrap();
         }
         tcp
     }

@@ -55,7 +55,12 @@ impl Talk {
     pub fn handshake(&mut self, seconds: f64, mss: u16) -> &mut Self {
         let [a, b] = self.next;
         self.send(seconds, Who::Caller, Segment { seq: a, syn: Some(mss), ..Segment::default() }, 0);
-        self.send(seconds + 0.001, Who::Called, Segment { seq: b, ack: a + 1, syn: Some(mss), fin: false }, 0);
+        self.send(
+            seconds + 0.001,
+            Who::Called,
+            Segment { seq: b, ack: a + 1, syn: Some(mss), ..Segment::default() },
+            0,
+        );
         self.next = [a + 1, b + 1];
         self.awaited = [b + 1, a + 1];
         self.acknowledge(seconds + 0.002, Who::Caller)
@@ -95,6 +100,12 @@ impl Talk {
         self.acknowledge(seconds, who)
     }
 
+    /// An acknowledgement that also tells of bytes that arrived beyond a hole.
+    pub fn report(&mut self, seconds: f64, who: Who, beyond: (u32, u32)) -> &mut Self {
+        let (seq, ack) = (self.next[who as usize], self.awaited[who as usize]);
+        self.send(seconds, who, Segment { seq, ack, beyond: Some(beyond), ..Segment::default() }, 0)
+    }
+
     /// `say`, and 1 ms later the other end acknowledges.
     pub fn exchange(&mut self, seconds: f64, who: Who, length: usize) -> &mut Self {
         let other = if who == Who::Caller { Who::Called } else { Who::Caller };
@@ -104,6 +115,12 @@ impl Talk {
     /// The last frame was on the wire and is not in the capture.
     pub fn uncaptured(&mut self) -> &mut Self {
         self.shots.pop();
+        self
+    }
+
+    /// From now on in these tags.
+    pub fn retag(&mut self, tags: &[(u16, u16)]) -> &mut Self {
+        self.tags = tags.to_vec();
         self
     }
 

@@ -15,6 +15,7 @@ mod lacp;
 mod mtu;
 mod odd_bpdus;
 mod stp;
+mod tcp;
 mod tree;
 mod vlan;
 
@@ -32,6 +33,7 @@ pub fn cases() -> Vec<Case> {
     [
         vlan::cases(),
         mtu::cases(),
+        tcp::cases(),
         dhcp::cases(),
         dhcp_lease::cases(),
         stp::cases(),

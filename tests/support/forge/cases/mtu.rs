@@ -20,6 +20,9 @@ pub fn cases() -> Vec<Case> {
         case("mtu/double-vlan-super-frame", "bond0.pcap", pcap(super_frame())),
         case("mtu/double-vlan-ipv6", "bond0.pcap", pcap(ipv6())),
         case("mtu/three-tags-full-size", "bond0.pcap", pcap(three_tags())),
+        case("mtu/black-hole-two-connections", "eth0.pcap", pcap(two_stuck())),
+        case("mtu/black-hole-tail-arrives", "eth0.pcap", pcap(tail_arrives())),
+        case("mtu/black-hole-pings", "eth0.pcap", pcap(pings())),
         case("mtu/host-facts-alone", "bond0.pcap", pcap(Vec::new())),
         case("mtu/host-facts-put-right", "bond0.pcap", pcap(single_tagged(0.0, 40))),
         case("mtu/overflow-then-put-right", "bond0.pcapng", overflow_then_put_right()),
@@ -40,7 +43,13 @@ fn session() -> Talk {
 
 /// `ps aux`: five full segments at 30 s, none arrives; the first is repeated at growing intervals, while keystrokes still get through and a new login works.
 fn overflow() -> Vec<Shot> {
-    let mut ssh = session();
+    let mut second = Talk::new(End { port: 51_001, ..CLIENT }, SSHD, &c_tags(&[20, 100]));
+    second.handshake(40.0, 1_460).exchange(40.1, Who::Called, 40).exchange(40.2, Who::Caller, 40);
+    [stuck_session(session()).shots(), second.shots()].concat()
+}
+
+/// Five full segments of the called end are lost at 30 s; the first is sent again five times, and small ones pass.
+fn stuck_session(mut ssh: Talk) -> Talk {
     ssh.exchange(29.9, Who::Caller, 36);
     let lost = ssh.next(Who::Called);
     for i in 0..5 {
@@ -49,9 +58,19 @@ fn overflow() -> Vec<Shot> {
     for (typed, again) in [(30.1, 30.2), (30.4, 30.6), (31.0, 31.4), (32.0, 33.0), (35.0, 36.2)] {
         ssh.exchange(typed, Who::Caller, 36).resend(again, Who::Called, lost, 1_460);
     }
-    let mut second = Talk::new(End { port: 51_001, ..CLIENT }, SSHD, &c_tags(&[20, 100]));
-    second.handshake(40.0, 1_460).exchange(40.1, Who::Called, 40).exchange(40.2, Who::Caller, 40);
-    [ssh.shots(), second.shots()].concat()
+    ssh
+}
+
+/// The same; what was lost is sent once more at `mended` in VLAN 100 alone, and arrives.
+fn mended(mended: f64) -> Vec<Shot> {
+    let mut ssh = stuck_session(session());
+    let lost = ssh.next(Who::Called) - 5 * 1_460;
+    ssh.retag(&c_tags(&[100]));
+    for i in 0..5 {
+        ssh.resend(mended + 0.0001 * f64::from(i), Who::Called, lost + 1_460 * i, 1_460);
+    }
+    ssh.arrived(mended + 0.001, Who::Caller);
+    ssh.shots()
 }
 
 /// The same, in a file that tells directions: the guest's segments leave, the client's arrive.
@@ -69,14 +88,14 @@ fn single_tagged(start: f64, seconds: u16) -> Vec<Shot> {
     (0..seconds).flat_map(|i| echo(start + f64::from(i), &c_tags(&[100]), 1_000 + i, 1_500)).collect()
 }
 
-/// The session hangs; at 50 s the devices are put on the bond, and from 51 s on VLAN 100 travels alone, full size and all.
+/// The session hangs; at 50 s the devices are put on the bond, and from 51 s on VLAN 100 travels alone, full size and all, and the session goes on.
 fn overflow_then_put_right() -> Vec<u8> {
-    with_directions([overflow(), single_tagged(51.0, 30)].concat())
+    with_directions([mended(51.0), single_tagged(52.0, 30)].concat())
 }
 
 /// The same, and nobody tells what was done: nothing in two tags comes any more, and VLAN 100 travels alone for 78 s.
 fn overflow_then_quiet() -> Vec<u8> {
-    with_directions([overflow(), single_tagged(41.0, 78)].concat())
+    with_directions([mended(41.0), single_tagged(42.0, 78)].concat())
 }
 
 /// Full segments leave in two tags; nobody knows yet whether they arrive. Small ones pass for half a minute after.
@@ -124,7 +143,7 @@ fn ipv6() -> Vec<Shot> {
     let bare = |seq, ack| Segment { seq, ack, ..Segment::default() };
     vec![
         call(0.0, Segment { seq: 1_000, syn: Some(1_440), ..Segment::default() }, &[]),
-        answer(0.001, Segment { seq: 5_000, ack: 1_001, syn: Some(1_440), fin: false }, &[]),
+        answer(0.001, Segment { seq: 5_000, ack: 1_001, syn: Some(1_440), ..Segment::default() }, &[]),
         call(0.002, bare(1_001, 5_001), &[]),
         call(1.0, bare(1_001, 5_001), &pattern(0, 36)),
         answer(1.001, bare(5_001, 1_037), &[]),
@@ -136,4 +155,43 @@ fn ipv6() -> Vec<Shot> {
 fn three_tags() -> Vec<Shot> {
     let tags = c_tags(&[20, 30, 100]);
     [echo(0.0, &tags, 1, 100), echo(1.0, &tags, 2, 100), vec![echo_request(2.0, &tags, 3, 1_500)]].concat()
+}
+
+/// A connection from the client to the service, untagged, that opens and takes small segments.
+fn plain(port: u16) -> Talk {
+    let mut talk = Talk::new(End { port, ..CLIENT }, SSHD, &[]);
+    talk.handshake(0.01 * f64::from(port - 51_000), 1_460);
+    talk.exchange(1.0, Who::Caller, 36).exchange(1.1, Who::Called, 120);
+    talk
+}
+
+/// Two sessions between the same hosts hang on their first long answer, side by side.
+fn two_stuck() -> Vec<Shot> {
+    let mut shots = [stuck_session(plain(51_000)).shots(), stuck_session(plain(51_001)).shots()].concat();
+    shots.sort_by_key(Shot::nanos);
+    shots
+}
+
+/// A page of nine full segments and a short one: the short one arrives, the receiver says so with each byte that it has beyond the hole, and
+/// then says nothing any more, since it waits.
+fn tail_arrives() -> Vec<Shot> {
+    let mut http = plain(51_000);
+    http.exchange(9.9, Who::Caller, 200);
+    let hole = http.next(Who::Called);
+    for i in 0..9 {
+        http.lose(10.0 + 0.0001 * f64::from(i), Who::Called, 1_460);
+    }
+    let tail = http.next(Who::Called);
+    http.lose(10.001, Who::Called, 300);
+    http.report(10.002, Who::Caller, (tail, tail + 300));
+    for again in [10.2, 10.6, 11.4, 13.0, 16.2] {
+        http.resend(again, Who::Called, hole, 1_460);
+    }
+    http.shots()
+}
+
+/// `ping -M do`: 1500 bytes stay unanswered three times, 1450 are answered three times, one after the other.
+fn pings() -> Vec<Shot> {
+    let lost = (0..3).map(|i| echo_request(f64::from(i), &[], 1 + i, 1_500));
+    lost.chain((0..3).flat_map(|i| echo(4.0 + f64::from(i), &[], 11 + i, 1_450))).collect()
 }

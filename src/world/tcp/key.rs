@@ -1,0 +1,78 @@
+//! By what a connection is known at a vantage.
+
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use crate::event::VantageId;
+use crate::wire::{Ip, Tcp};
+
+/// Both ends, the lower first, and the vantage: in words that are quick to compare and to hash, which is done for every segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowKey {
+    /// Of IPv6 two words an address; of IPv4 one word for both.
+    addresses: [u64; 4],
+    ports: [u16; 2],
+    lane: u16,
+    is_v6: bool,
+    interface: u32,
+}
+
+impl FlowKey {
+    /// The connection that a segment belongs to, and whether its sender is the lower end.
+    pub fn of(vantage: VantageId, ip: &Ip<'_>, tcp: &Tcp<'_>) -> (Self, bool) {
+        let (from, to) = (tcp.src_port(), tcp.dst_port());
+        let (is_low, is_v6, addresses) = match ip {
+            Ip::V4(ip) => {
+                let (src, dst) = (ip.src().to_bits(), ip.dst().to_bits());
+                let is_low = (src, from) <= (dst, to);
+                let (low, high) = if is_low { (src, dst) } else { (dst, src) };
+                (is_low, false, [u64::from(low) << 32 | u64::from(high), 0, 0, 0])
+            }
+            Ip::V6(ip) => {
+                let (src, dst) = (ip.src().to_bits(), ip.dst().to_bits());
+                let is_low = (src, from) <= (dst, to);
+                let (low, high) = if is_low { (src, dst) } else { (dst, src) };
+                (is_low, true, [(low >> 64) as u64, low as u64, (high >> 64) as u64, high as u64])
+            }
+        };
+        let ports = if is_low { [from, to] } else { [to, from] };
+        (Self { addresses, ports, lane: vantage.lane, is_v6, interface: vantage.interface }, is_low)
+    }
+}
+
+impl FlowKey {
+    /// The same connection at another vantage.
+    pub const fn at(self, vantage: VantageId) -> Self {
+        Self { lane: vantage.lane, interface: vantage.interface, ..self }
+    }
+
+    /// The connection between two ends by address and port, and whether the first is the lower.
+    pub fn between(vantage: VantageId, from: (IpAddr, u16), to: (IpAddr, u16)) -> (Self, bool) {
+        let is_low = from <= to;
+        let (low, high) = if is_low { (from, to) } else { (to, from) };
+        let (is_v6, addresses) = match (low.0, high.0) {
+            (IpAddr::V4(low), IpAddr::V4(high)) => {
+                (false, [u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()), 0, 0, 0])
+            }
+            (low, high) => {
+                let [low, high] = [low, high].map(|address| match address {
+                    IpAddr::V4(v4) => u128::from(v4.to_bits()),
+                    IpAddr::V6(v6) => v6.to_bits(),
+                });
+                (true, [(low >> 64) as u64, low as u64, (high >> 64) as u64, high as u64])
+            }
+        };
+        let (lane, interface) = (vantage.lane, vantage.interface);
+        (Self { addresses, ports: [low.1, high.1], lane, is_v6, interface }, is_low)
+    }
+}
+
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        let [low, high] = self.ports;
+        let place = self.interface ^ u32::from(self.lane) << 16;
+        to.write_u64(u64::from(low) << 48 | u64::from(high) << 32 | u64::from(place));
+        let words = if self.is_v6 { self.addresses.as_slice() } else { self.addresses.get(..1).unwrap_or(&[]) };
+        words.iter().for_each(|word| to.write_u64(*word));
+    }
+}
