@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Derived, Domains, Observation, Passed, Path, Seen, Tracker};
 use crate::event::VantageId;
 use crate::finding::Cited;
-use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::value::{BoundedMap, Deadlines, Span, Timestamp};
 use crate::wire::{Kind, Kinds};
 
 /// Requests that wait for their answer.
@@ -77,16 +77,7 @@ impl Echoes {
             {
                 self.deadlines.clear(&oldest.clone());
             }
-            let path = Path {
-                vantage,
-                domain: seen.domain,
-                direction: frame.direction,
-                tags: layers.tags(),
-                from: layers.inner_src().unwrap_or(Mac::ZERO),
-                to: layers.inner_dst().unwrap_or(Mac::ZERO),
-                src: ip.src(),
-                dst: ip.dst(),
-            };
+            let Some(path) = Path::of(seen, &ip) else { return };
             let packet_len = ip.packet_len();
             let passed = Passed { at: frame.at, direction: frame.direction, tags: path.tags, packet_len };
             let echo = Echo { path, packet_len, is_answered: false, sent: frame.order, cited: Cited::of(frame) };

@@ -41,22 +41,25 @@ pub use host::{Host, Stacked};
 pub use lacp::{Aggregation, End, is_same_end};
 pub use neighbours::{Neighbour, Neighbours};
 pub use origin::{Origin, Reach};
-pub use path_mtu::{PathMtus, Told, TooBig};
+pub use path_mtu::{PathMtus, StillTooBig, Told, TooBig};
 pub use paths::Paths;
 pub use pile::Pile;
 pub use ports::{Moved, Ports};
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
-pub use tcp::{Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
+pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
 pub use trees::{Instance, Region, Speaker, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
 use std::sync::Arc;
 
-use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Place, Stamped, Vantage, VantageId};
+use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Offload, Place, Stamped, Vantage, VantageId};
 use crate::finding::{Cited, KnownNeighbour, KnownTree, Tally};
 use crate::settings::{Settings, Stp};
 use crate::value::{Fingerprint, Mac, TagStack, Timestamp};
 use crate::wire::Kinds;
+
+/// The largest packet of layer 3 of an ordinary network (IEEE 802.3-2018 clause 3.2.7).
+const ORDINARY: u32 = 1_500;
 
 /// A frame with what the world knows of it.
 #[derive(Debug)]
@@ -103,6 +106,10 @@ pub enum Derived {
     SegmentFreed(Arc<Freed>),
     /// A router says that a packet was too large for the path.
     TooBig(Arc<TooBig>),
+    /// A sender that was told so goes on as before.
+    StillTooBig(Arc<StillTooBig>),
+    /// A connection opens in two tags or in a tunnel, and says how large its segments may be.
+    Announced(Arc<Announced>),
     /// Much is sent again between two hosts.
     Storm(Arc<Storm>),
     /// Data was acknowledged that the capture does not hold.
@@ -350,6 +357,9 @@ impl World {
                 seen.hearing = self.flows.hear(&seen, out);
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
                 self.track(&observation, frame.layers.kinds(), out);
+                if is_first && self.path_mtus.is_watching(frame.order) {
+                    self.watch_size(&seen, out);
+                }
                 Some(Heard::Frame { seen, is_first })
             }
             Event::Host(fact) => {
@@ -410,6 +420,21 @@ impl World {
             ("packets", self.sightings.forgotten()),
         ];
         tables.into_iter().filter(|(_, n)| *n > 0).collect()
+    }
+
+    /// A packet while a router's word about sizes is fresh. What the kernel hands to the card, or has put together, is no packet: TCP tells the
+    /// size of its segments, and of the others only those count that an ordinary wire carries.
+    fn watch_size(&mut self, seen: &Seen<'_>, out: &mut Vec<Derived>) {
+        let (frame, layers) = (seen.frame, &seen.frame.layers);
+        let Some(ip) = layers.ip() else { return };
+        let is_tunnel = layers.inner_ip().is_some_and(|inner| inner.packet_len() != ip.packet_len());
+        let packet_len = match self.flows.segment(frame.at).filter(|_| !is_tunnel) {
+            Some(segment) => segment.packet_len,
+            None => Some(ip.packet_len()).filter(|len| frame.offload == Offload::None || *len <= ORDINARY),
+        };
+        if let Some(packet_len) = packet_len {
+            self.path_mtus.watch(seen, &ip, packet_len, out);
+        }
     }
 
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {

@@ -15,6 +15,7 @@ pub use stuck::{Freed, Path, Stuck};
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use key::FlowKey;
 pub use outstanding::Hearing;
@@ -28,7 +29,7 @@ use super::{Derived, Domains, Observation, Passed, Seen, Tracker};
 use crate::event::{Frame, FrameRef, Offload, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
-use crate::value::{BoundedMap, TagStack, Timestamp};
+use crate::value::{BoundedMap, Span, TagStack, Timestamp};
 use crate::wire::{Ip, Kinds, Tcp};
 
 /// Segments of one end that wait for their acknowledgement; the first ones tell the story.
@@ -78,6 +79,23 @@ pub struct OneSided {
     flow: FlowKey,
     /// Whether the lower end of the connection is the one that is not heard.
     is_low: bool,
+}
+
+/// A connection that opens in two tags or more, or in a tunnel: how large its segments may be, and what rides along with each.
+#[derive(Clone, Debug)]
+pub struct Announced {
+    /// From whom to whom.
+    pub path: Path,
+    /// The ports of sender and receiver.
+    pub ports: (u16, u16),
+    /// The largest payload that the sender takes.
+    pub mss: u16,
+    /// Bytes of layer 3 of the packets that it takes.
+    pub packet_len: u32,
+    /// Bytes of layer 3 outside the packet: the tunnel's headers.
+    pub tunnel: u32,
+    /// The segment.
+    pub cited: Cited,
 }
 
 /// What one vantage shows of all connections.
@@ -215,6 +233,20 @@ impl Flows {
         self.hearing
     }
 
+    /// The largest packet from `from` to `to` that was acknowledged at `vantage`, and how long ago one of that size was.
+    pub fn delivered(
+        &self,
+        vantage: VantageId,
+        from: (IpAddr, u16),
+        to: (IpAddr, u16),
+        now: Timestamp,
+    ) -> Option<(u32, Span)> {
+        let (key, is_low) = FlowKey::between(vantage, from, to);
+        let [low, high] = &self.table.peek(&key)?.ends;
+        let trail = if is_low { low.trail } else { high.trail };
+        Some((trail.largest(), Span::secs(trail.seconds_since(now).into())))
+    }
+
     /// When `vantage` heard `from` last in its connection with `to`, each an address and a port.
     pub fn heard(&self, vantage: VantageId, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<Timestamp> {
         let (key, is_low) = FlowKey::between(vantage, from, to);
@@ -248,6 +280,7 @@ impl Flows {
         if tcp.is_syn() {
             own.mss = tcp.mss().or(own.mss);
             own.trail.open(tcp.seq());
+            out.extend(announced(seen, &ip, tcp).map(|announced| Derived::Announced(Arc::new(announced))));
         }
         let arrived = if tcp.is_ack() { peer.acknowledged(tcp.ack(), frame, out) } else { None };
         let payload = tcp.payload_len();
@@ -314,6 +347,26 @@ impl Flows {
     pub const fn storms(&self) -> &Storms {
         &self.troubles.storms
     }
+}
+
+/// What a SYN says about sizes, where more rides along than one tag.
+fn announced(seen: &Seen<'_>, ip: &Ip<'_>, tcp: &Tcp<'_>) -> Option<Announced> {
+    let layers = &seen.frame.layers;
+    let outer = layers.ip()?;
+    let tunnel = outer.packet_len().saturating_sub(ip.packet_len());
+    let mss = tcp.mss().filter(|_| layers.tag_depth() > 1 || tunnel > 0)?;
+    // Headers without options: what an end that speaks of its MTU takes off (RFC 6691).
+    let headers = if ip.src().is_ipv4() { 40 } else { 60 };
+    let path = Path::of(seen, ip)?;
+    let ports = (tcp.src_port(), tcp.dst_port());
+    Some(Announced {
+        path,
+        ports,
+        mss,
+        packet_len: u32::from(mss).saturating_add(headers),
+        tunnel,
+        cited: Cited::of(seen.frame),
+    })
 }
 
 /// Bytes of layer 3 that a frame has on the wire, as far as anything tells: of a super-frame, those of each segment; and whether it is one.

@@ -174,6 +174,8 @@ impl Hole {
             .number("connections", self.flows.len())
             .number("sends", sends)
             .number("pairs", pairs.join(", "))
+            .number("src", src.to_string())
+            .number("dst", dst.to_string())
             .number("dont_fragment", if self.flows.values().all(|lost| lost.is_whole) { "yes" } else { "no" })
             .proved_by(self.fresh.drain(..))
             .filter(filter(src, dst, delivered.max(576)));

@@ -2,11 +2,25 @@
 
 pub mod double_vlan_mtu_overflow;
 mod hole;
+pub mod mss_exceeds_path;
 pub mod mtu_black_hole;
+pub mod mtu_recovered_by_probing;
 mod overflow;
+pub mod path_mtu_message_ignored;
+pub mod path_mtu_reduced;
 
 use super::Family;
 
 /// The family.
-pub static FAMILY: Family =
-    Family { prefix: "MTU", title: "Sizes", entries: &[&double_vlan_mtu_overflow::ENTRY, &mtu_black_hole::ENTRY] };
+pub static FAMILY: Family = Family {
+    prefix: "MTU",
+    title: "Sizes",
+    entries: &[
+        &double_vlan_mtu_overflow::ENTRY,
+        &mtu_black_hole::ENTRY,
+        &path_mtu_reduced::ENTRY,
+        &path_mtu_message_ignored::ENTRY,
+        &mss_exceeds_path::ENTRY,
+        &mtu_recovered_by_probing::ENTRY,
+    ],
+};

@@ -6,7 +6,7 @@ use super::trail::{Sent, is_behind};
 use crate::event::{Direction, FrameRef, VantageId};
 use crate::finding::Cited;
 use crate::value::{Fingerprint, Mac, Span, TagStack, Timestamp};
-use crate::wire::Tcp;
+use crate::wire::{Ip, Tcp};
 use crate::world::{DomainId, Seen};
 
 /// A sender that waits in vain sends again within this (RFC 6298: the first timer is one second at most).
@@ -146,6 +146,21 @@ pub struct Held {
 }
 
 impl Path {
+    /// The path of a packet as its frame shows it; `None` where the frame has no link addresses.
+    pub fn of(seen: &Seen<'_>, ip: &Ip<'_>) -> Option<Self> {
+        let frame = seen.frame;
+        Some(Self {
+            vantage: frame.at.vantage,
+            domain: seen.domain,
+            direction: frame.direction,
+            tags: frame.layers.tags(),
+            from: frame.layers.inner_src()?,
+            to: frame.layers.inner_dst().unwrap_or(Mac::ZERO),
+            src: ip.src(),
+            dst: ip.dst(),
+        })
+    }
+
     /// By what the path is known at its vantage.
     pub const fn key(&self) -> PathKey {
         (self.vantage, self.src, self.dst)
@@ -157,16 +172,7 @@ impl Held {
     pub fn of(passing: &Passing<'_>) -> Option<Self> {
         let (tcp, frame) = (passing.tcp, passing.seen.frame);
         let payload = passing.packet_len.saturating_sub(passing.headers);
-        let path = Path {
-            vantage: frame.at.vantage,
-            domain: passing.seen.domain,
-            direction: frame.direction,
-            tags: frame.layers.tags(),
-            from: frame.layers.inner_src()?,
-            to: frame.layers.inner_dst().unwrap_or(Mac::ZERO),
-            src: passing.ends.0,
-            dst: passing.ends.1,
-        };
+        let path = Path::of(passing.seen, &frame.layers.inner_ip()?)?;
         Some(Self {
             path,
             ports: (tcp.src_port(), tcp.dst_port()),

@@ -4,6 +4,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use etherparse::icmpv4::DestUnreachableHeader;
 use etherparse::{
     IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader,
     TcpOptionElement, UdpHeader,
@@ -199,6 +200,16 @@ impl Ip {
     /// The answer to `ping`.
     pub fn pong(&self, seq: u16, length: usize) -> Vec<u8> {
         self.echo(Icmpv4Type::EchoReply(IcmpEchoHeader { id: 0x4e44, seq }), length)
+    }
+
+    /// A router's word that the packet in `frame`, which is as long as that, is too large for a hop that takes `mtu` bytes. It quotes the header
+    /// and eight bytes.
+    pub fn too_big(&self, mtu: u16, frame: &[u8]) -> Vec<u8> {
+        let packet = &frame[frame.windows(2).position(|w| w == [0x08, 0x00]).unwrap() + 2..];
+        let kind = Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: mtu });
+        let quoted = &packet[..28];
+        let ip = self.header(IpNumber::ICMP, 8 + quoted.len());
+        self.finish(&ip, &[&Icmpv4Header::with_checksum(kind, quoted).to_bytes()[..], quoted].concat())
     }
 
     fn echo(&self, kind: Icmpv4Type, length: usize) -> Vec<u8> {

@@ -75,6 +75,13 @@ impl Shot {
         self
     }
 
+    /// With another frame around it.
+    pub fn inside(mut self, wrap: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+        self.bytes = wrap(&self.bytes);
+        self.wire_len = self.bytes.len() as u32;
+        self
+    }
+
     /// When, in nanoseconds since 1970.
     pub fn nanos(&self) -> i64 {
         self.nanos

@@ -14,6 +14,7 @@ mod l2;
 mod lacp;
 mod mtu;
 mod odd_bpdus;
+mod path_mtu;
 mod stp;
 mod tcp;
 mod tree;
@@ -33,6 +34,7 @@ pub fn cases() -> Vec<Case> {
     [
         vlan::cases(),
         mtu::cases(),
+        path_mtu::cases(),
         tcp::cases(),
         dhcp::cases(),
         dhcp_lease::cases(),

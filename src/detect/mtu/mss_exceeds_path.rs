@@ -1,0 +1,230 @@
+//! MTU008: hosts announce segments that leave no room for the tags or the tunnel they travel in (RFC 6691, RFC 9293 section 3.7.1).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Deadlines, Span, Timestamp, Tpid};
+use crate::world::{Announced, Derived, DomainId, Observation, Passed};
+
+/// The rule.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "MTU008",
+        name: "mss-exceeds-path",
+        levels: &[(Confidence::Risk, Severity::Warning)],
+        page: include_str!("mss_exceeds_path.md"),
+    },
+    hears: &[],
+    needs: Needs::Ethernet,
+    make: |_| Box::new(MssExceedsPath::default()),
+};
+
+/// Connections that must say so (findings.md, MTU008).
+const CONNECTIONS: usize = 2;
+/// The span in which only fitting sizes were announced after which it is over.
+const FITTING_FOR: Span = Span::secs(60);
+/// Networks that are remembered; further ones are not judged.
+const MOST: usize = 1_024;
+/// Hosts, and connections, that are counted in one network.
+const MOST_HOSTS: usize = 10_000;
+/// Frames that are cited.
+const CITED: usize = 3;
+
+#[derive(Default)]
+struct MssExceedsPath {
+    networks: BTreeMap<DomainId, Network>,
+    deadlines: Deadlines<DomainId>,
+}
+
+/// What was announced in one network.
+struct Network {
+    first: Timestamp,
+    last: Timestamp,
+    hosts: BTreeSet<IpAddr>,
+    /// Both ends of each connection, the lower first.
+    connections: BTreeSet<[(IpAddr, u16); 2]>,
+    largest: Option<Announced>,
+    /// Connections since the last that announced too much.
+    fitting: u32,
+    is_raised: bool,
+    cited: usize,
+    fresh: Vec<Cited>,
+}
+
+impl Detector for MssExceedsPath {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        match seen {
+            Observation::Derived(Derived::Announced(announced)) => self.announced(announced, cx),
+            Observation::Derived(Derived::Delivered(passed)) => self.delivered(passed, cx),
+            _ => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(domain) = self.deadlines.pop(cx.now) {
+            let Some(network) = self.networks.get(&domain) else { continue };
+            let quiet = cx.now.since(network.last);
+            if quiet >= FITTING_FOR && network.fitting > 0 {
+                cx.resolve(claim_key(domain, cx), format!("what was announced for {quiet} fits"));
+                self.networks.remove(&domain);
+            } else {
+                // Each look waits as long again as all before it: a capture may leap over years.
+                self.deadlines.set(domain, cx.now.after(quiet.max(FITTING_FOR)));
+            }
+        }
+    }
+}
+
+impl MssExceedsPath {
+    fn announced(&mut self, announced: &Announced, cx: &mut Context<'_>) {
+        let Some((room, _)) = room(announced, cx) else { return };
+        let domain = cx.world.domains.root(announced.path.domain);
+        if announced.packet_len <= room {
+            if let Some(network) = self.networks.get_mut(&domain) {
+                network.fitting = network.fitting.saturating_add(1);
+            }
+            return;
+        }
+        if self.networks.len() >= MOST && !self.networks.contains_key(&domain) {
+            return;
+        }
+        let network = self.networks.entry(domain).or_insert_with(|| Network::new(cx.now));
+        network.add(announced, cx.now);
+        if network.connections.len() >= CONNECTIONS {
+            network.is_raised = true;
+            let claim = network.claim(claim_key(domain, cx), cx);
+            cx.raise(claim.at(announced.path.vantage));
+            self.deadlines.set(domain, cx.now.after(FITTING_FOR));
+        }
+    }
+
+    /// A packet that needs more room than the link was thought to have arrived: the link was made for it.
+    fn delivered(&mut self, passed: &Passed, cx: &mut Context<'_>) {
+        let carry = passed.tags.carry(passed.packet_len);
+        let is_proven = |network: &Network| {
+            let largest = network.largest.as_ref();
+            largest.is_some_and(|a| {
+                a.path.vantage == passed.at.vantage
+                    && a.path.tags == passed.tags
+                    && a.path.tags.carry(a.packet_len) <= carry
+            })
+        };
+        let proven: Vec<DomainId> =
+            self.networks.iter().filter(|(_, n)| is_proven(n)).map(|(domain, _)| *domain).collect();
+        for domain in proven {
+            let is_raised = self.networks.remove(&domain).is_some_and(|network| network.is_raised);
+            self.deadlines.clear(&domain);
+            if is_raised {
+                cx.resolve(
+                    claim_key(domain, cx),
+                    format!("{carry} bytes behind the outer tag arrived, so that there is room"),
+                );
+            }
+        }
+    }
+}
+
+impl Network {
+    const fn new(first: Timestamp) -> Self {
+        Self {
+            first,
+            last: first,
+            hosts: BTreeSet::new(),
+            connections: BTreeSet::new(),
+            largest: None,
+            fitting: 0,
+            is_raised: false,
+            cited: 0,
+            fresh: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, announced: &Announced, now: Timestamp) {
+        let (path, ports) = (&announced.path, announced.ports);
+        let mut ends = [(path.src, ports.0), (path.dst, ports.1)];
+        ends.sort_unstable();
+        if self.connections.len() < MOST_HOSTS {
+            self.connections.insert(ends);
+        }
+        (self.last, self.fitting) = (now, 0);
+        if self.hosts.len() < MOST_HOSTS {
+            self.hosts.insert(path.src);
+        }
+        if self.largest.as_ref().is_none_or(|largest| largest.mss < announced.mss) {
+            self.largest = Some(announced.clone());
+        }
+        if self.cited < CITED {
+            self.cited = self.cited.saturating_add(1);
+            self.fresh.push(announced.cited.clone());
+        }
+    }
+
+    fn claim(&mut self, key: Key, cx: &Context<'_>) -> Claim {
+        let Some((announced, (room, link))) = self.largest.as_ref().and_then(|a| Some((a, room(a, cx)?))) else {
+            return Claim::new(key, Confidence::Risk, Severity::Warning, String::new());
+        };
+        let (src, mss) = (announced.path.src, announced.mss);
+        let fits = u32::from(mss).saturating_sub(announced.packet_len.saturating_sub(room));
+        let others = match self.hosts.len() {
+            0 | 1 => String::new(),
+            2 => " and 1 host more".to_owned(),
+            n => format!(" and {} hosts more", n.saturating_sub(1)),
+        };
+        let (announce, they) = if self.hosts.len() == 1 { ("announces", "its") } else { ("announce", "their") };
+        let wrapping = if announced.tunnel > 0 {
+            format!("in a tunnel of {} bytes of headers", announced.tunnel)
+        } else {
+            format!("in {} VLAN tags", announced.path.tags.depth())
+        };
+        let headline = format!(
+            "{src}{others} {announce} segments of {mss} bytes, although {they} packets travel {wrapping}, which leaves room for {fits}."
+        );
+        let told = cx.world.host.mtu(&cx.world.interface(announced.path.vantage));
+        let claim = Claim::new(key, Confidence::Risk, Severity::Warning, headline)
+            .seen(self.first, self.connections.len() as u64)
+            .number("mss", mss)
+            .number("packet", announced.packet_len)
+            .number("room", room)
+            .number("fitting_mss", fits)
+            .number("hosts", self.hosts.len())
+            .number("interface", cx.world.interface(announced.path.vantage))
+            .proved_by(self.fresh.drain(..))
+            .filter(format!("tcp.flags.syn == 1 && tcp.options.mss_val > {fits}"))
+            .cause("a VLAN device on a VLAN device (MTU001), or a tunnel below networks whose MTU was not lowered (MTU007)")
+            .cause("the guests were told an MTU of 1500, by DHCP option 26 or by nobody")
+            .step("Tell the guests what fits", format!("dnsmasq --dhcp-option-force=26,{room}"))
+            .step("or cut the segments where they pass", format!("nft add rule inet mangle forward tcp flags syn tcp option maxseg size set {fits}"));
+        let claim = match announced.path.tags.outer().filter(|_| announced.tunnel == 0) {
+            Some((tpid, vid)) => claim.number("outer", format!("{tpid}:{vid}")),
+            None => claim,
+        };
+        if told.is_none() {
+            claim.assuming(format!("link MTU assumed {link}: a capture does not hold it; --host tells"))
+        } else {
+            claim
+        }
+    }
+}
+
+/// The largest packet that fits into the tags or the tunnel of a connection, and the MTU that this follows from; `None` where nothing can be said.
+fn room(announced: &Announced, cx: &Context<'_>) -> Option<(u32, u32)> {
+    let told = cx.world.host.mtu(&cx.world.interface(announced.path.vantage));
+    let link = told.unwrap_or(cx.settings.mtu.assumed);
+    // A host that announces more than an ordinary link takes knows of a larger one; and 802.1ad links normally have the room.
+    let is_provider = announced.path.tags.outer().is_some_and(|(tpid, _)| tpid == Tpid::S);
+    if told.is_none() && (announced.packet_len > link || is_provider) {
+        return None;
+    }
+    let tags = announced.path.tags.carry(0);
+    Some((link.saturating_sub(tags).saturating_sub(announced.tunnel), link))
+}
+
+fn claim_key(domain: DomainId, cx: &Context<'_>) -> Key {
+    Key::new().with("domain", cx.world.domains.name(domain))
+}

@@ -1,0 +1,131 @@
+//! MTU005: a sender was told that its packets are too large for the path, and sends them all the same (RFC 1191 section 6.3, RFC 8201 section 4).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::event::{Direction, Place};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Deadlines, Span, Timestamp};
+use crate::world::{Derived, Observation, StillTooBig, TooBig};
+
+/// The rule.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "MTU005",
+        name: "path-mtu-message-ignored",
+        levels: &[(Confidence::Likely, Severity::Error), (Confidence::Confirmed, Severity::Error)],
+        page: include_str!("path_mtu_message_ignored.md"),
+    },
+    hears: &[],
+    needs: Needs::Frames,
+    make: |_| Box::new(PathMtuMessageIgnored::default()),
+};
+
+/// Messages that a sender must have been sent: one may be lost.
+const MESSAGES: u32 = 2;
+/// The span without a packet that is too large after which it is over, if packets of some size were sent in it.
+const FITTING_FOR: Span = Span::secs(10);
+/// Pairs that are remembered; further ones are not judged.
+const MOST: usize = 1_024;
+
+#[derive(Default)]
+struct PathMtuMessageIgnored {
+    /// Senders at whose own door a message was seen.
+    reached: BTreeSet<Pair>,
+    ignored: BTreeMap<Pair, Arc<StillTooBig>>,
+    deadlines: Deadlines<Pair>,
+}
+
+/// Sender and receiver.
+type Pair = (IpAddr, IpAddr);
+
+impl Detector for PathMtuMessageIgnored {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        match seen {
+            Observation::Derived(Derived::TooBig(message)) => self.message(message, cx),
+            Observation::Derived(Derived::StillTooBig(still)) if still.told.count >= MESSAGES => self.still(still, cx),
+            _ => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(pair) = self.deadlines.pop(cx.now) {
+            let Some((last, fitting)) = cx.world.path_mtus.mended(pair.0, pair.1) else { continue };
+            let quiet = cx.now.since(last);
+            if quiet >= FITTING_FOR && fitting > 0 {
+                cx.resolve(claim_key(&pair), format!("its packets fit since {quiet}"));
+                self.ignored.remove(&pair);
+            } else {
+                // Each look waits as long again as all before it: a capture may leap over years.
+                self.deadlines.set(pair, cx.now.after(quiet.max(FITTING_FOR)));
+            }
+        }
+    }
+}
+
+impl PathMtuMessageIgnored {
+    /// A message inside a guest, or on its way out of the guest's tap, has reached its machine.
+    fn message(&mut self, message: &TooBig, cx: &Context<'_>) {
+        let place = cx.world.vantage(message.vantage).map_or(Place::Unknown, |vantage| vantage.place);
+        let is_there = place == Place::Guest || (place == Place::Tap && message.direction != Direction::In);
+        if is_there && self.reached.len() < MOST {
+            self.reached.insert((message.quoted.src, message.quoted.dst));
+        }
+    }
+
+    fn still(&mut self, still: &Arc<StillTooBig>, cx: &mut Context<'_>) {
+        if self.ignored.len() >= MOST && !self.ignored.contains_key(&still.pair) {
+            return;
+        }
+        let is_new = self.ignored.insert(still.pair, Arc::clone(still)).is_none();
+        let claim = claim(still, self.reached.contains(&still.pair));
+        let claim = if is_new { claim.proved_by(still.cited.iter().cloned()) } else { claim };
+        cx.raise(claim.at(still.vantage));
+        self.deadlines.set(still.pair, still.last.after(FITTING_FOR));
+    }
+}
+
+fn claim(still: &StillTooBig, has_reached: bool) -> Claim {
+    let ((src, dst), told) = (still.pair, &still.told);
+    let (confidence, doubt) = if has_reached {
+        (Confidence::Confirmed, "The messages reached its machine.")
+    } else {
+        (Confidence::Likely, "Whether the messages reached its machine was not seen.")
+    };
+    let headline = format!(
+        "{src} keeps sending packets of {} bytes to {dst}, which must not be parted, although {} told it {} times in {} that {} is the most. {doubt}",
+        still.packet_len,
+        told.reporter,
+        told.count,
+        told.last.since(told.first),
+        told.mtu
+    );
+    let ip = if src.is_ipv4() { "ip" } else { "ipv6" };
+    Claim::new(claim_key(&still.pair), confidence, Severity::Error, headline)
+        .seen(still.first, still.packets.into())
+        .number("path_mtu", told.mtu)
+        .number("sent", still.packet_len)
+        .number("packets", still.packets)
+        .number("messages", told.count)
+        .number("reporter", told.reporter.to_string())
+        .filter(format!("({ip}.src == {src} && {ip}.dst == {dst}) || icmp.type == 3 || icmpv6.type == 2"))
+        .cause("a firewall in the guest, or a security group, drops ICMP")
+        .cause("address translation on the way does not translate the packet that the message quotes, and the message is dropped as invalid")
+        .cause("several machines share the address, and the message went to another of them")
+        .step("Let 'fragmentation needed' (ICMP type 3 code 4, ICMPv6 type 2) through, in the guest and in its security group", "nft list ruleset | grep -i icmp")
+        .step("See whether the sender has taken note", format!("ip route get {dst}   # says mtu where it has"))
+        .step(
+            "Until then, cut the segments at the router",
+            "nft add rule inet mangle forward tcp flags syn tcp option maxseg size set rt mtu",
+        )
+}
+
+fn claim_key((src, dst): &Pair) -> Key {
+    Key::new().with("src", src).with("dst", dst)
+}
