@@ -52,6 +52,7 @@ fn relations() -> Vec<Relation> {
         during("HOST001", "DHCP005", &[("mac", "client")]),
         later("HOST001", "DHCP006", &[("mac", "client")]),
         later("HOST001", "DHCP007", &[("mac", "client")]),
+        later("HOST001", "TCP001", &[("mac", "next_hop")]),
         // A client asks everybody because its own server did not answer, or because it did not hear the answer.
         by_key("DHCP004", "DHCP006", &[("client", "client")]),
         by_key("DHCP005", "DHCP006", &[("client", "client")]),

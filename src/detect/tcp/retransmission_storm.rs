@@ -51,8 +51,6 @@ struct Pair {
     storm: Option<(u32, u32)>,
     /// The segment that was sent most often: who sends it to whom, how often, over how long.
     stuck: Option<(IpAddr, IpAddr, u32, Span)>,
-    /// Segments that are stuck now.
-    waiting: u32,
     cited: usize,
     fresh: Vec<Cited>,
 }
@@ -95,7 +93,6 @@ impl RetransmissionStorm {
         if pair.stuck.is_none_or(|(_, _, sends, _)| sends <= stuck.sends) {
             pair.stuck = Some((path.src, path.dst, stuck.sends, stuck.last.since(stuck.first)));
         }
-        pair.waiting = pair.waiting.max(1);
         pair.first = pair.first.min(stuck.first);
         pair.cite(&stuck.cited);
         self.raise(key, cx);
@@ -106,7 +103,6 @@ impl RetransmissionStorm {
         let path = &freed.path;
         let key = (path.src.min(path.dst), path.src.max(path.dst), cx.world.domains.root(path.domain));
         let Some(pair) = self.pairs.get_mut(&key) else { return };
-        pair.waiting = 0;
         pair.last = cx.now;
         if pair.storm.is_some() {
             self.deadlines.set(key, cx.now.after(QUIET_FOR));
@@ -137,7 +133,6 @@ impl RetransmissionStorm {
             last: cx.now,
             storm: None,
             stuck: None,
-            waiting: 0,
             cited: 0,
             fresh: Vec::new(),
         };
@@ -153,17 +148,19 @@ impl RetransmissionStorm {
         self.deadlines.set(key, cx.now.after(QUIET_FOR));
     }
 
-    /// A minute has passed since the latest news: it is over if next to nothing is sent again now, and nothing is stuck.
+    /// A minute has passed since the latest news: it is over if next to nothing is sent again now. Repeats come at doubling intervals, so that
+    /// a sender has given up once as much time has passed again as all of them took.
     fn look_again(&mut self, key: PairKey, cx: &mut Context<'_>) {
         let Some(pair) = self.pairs.get(&key) else { return };
         let (repeats, segments) = cx.world.flows.storms().window(pair.vantage, (key.0, key.1), cx.now);
-        let is_calm = repeats.saturating_mul(100) <= segments;
-        if pair.waiting == 0 && is_calm {
-            cx.resolve(claim_key(&key, pair.domain, cx), format!("next to nothing was sent again for {QUIET_FOR}"));
+        let quiet = cx.now.since(pair.last);
+        let patience = pair.stuck.map_or(QUIET_FOR, |(_, _, _, span)| span.times(2).max(QUIET_FOR));
+        if repeats.saturating_mul(100) <= segments && quiet >= patience {
+            cx.resolve(claim_key(&key, pair.domain, cx), format!("next to nothing was sent again for {quiet}"));
             self.pairs.remove(&key);
         } else {
             // Each look waits as long again as all before it: a capture may leap over years.
-            self.deadlines.set(key, cx.now.after(cx.now.since(pair.last).max(QUIET_FOR)));
+            self.deadlines.set(key, cx.now.after(quiet.max(QUIET_FOR)));
         }
     }
 }

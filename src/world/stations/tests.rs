@@ -60,7 +60,7 @@ impl Scene {
         let domain = self.domains.note(&frame);
         self.domain = Some(domain);
         let mut seen = Seen { frame: &frame, domain, packet: None, hearing: Hearing::default() };
-        seen.hearing = self.flows.hear(&seen, &mut self.out);
+        seen.hearing = self.flows.hear(&seen, &mut Vec::new());
         self.stations.apply(&Observation::Packet(&seen), &self.domains, &mut self.out);
     }
 

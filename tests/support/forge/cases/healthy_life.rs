@@ -27,7 +27,7 @@ pub fn cases() -> Vec<Case> {
         case("healthy/life-mid-stream", "bond0.pcap", pcap(mid_stream())),
         case("healthy/life-broadcasts-only", "eth0.pcap", pcap(broadcasts_only())),
         case("healthy/life-filter-drops-echo", "bond0.pcap", pcap(drops_echo())),
-        case("healthy/life-one-connection-stalls", "bond0.pcap", pcap(one_stalls())),
+        case("tcp/one-connection-stalls", "bond0.pcap", pcap(one_stalls())),
         case("healthy/life-back-after-three-seconds", "bond0.pcap", pcap(back_soon())),
         case("healthy/life-bond-watches-by-arp", "bond0.pcap", pcap(watches_by_arp())),
     ]
