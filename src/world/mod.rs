@@ -33,7 +33,7 @@ mod trees;
 
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use clock::{Clocks, Jump};
-pub use dhcp::{Asked, Asking, DhcpStep, DhcpTalks, Lease, TalkId, Terms};
+pub use dhcp::{AddressUse, Asked, Asking, DhcpStep, DhcpTalks, Lease, Over, TalkId, Terms};
 pub use domain::{DomainId, Domains};
 pub use echo::{Echo, Echoes};
 pub use floods::{Burst, Copied, Floods};
@@ -126,6 +126,8 @@ pub enum Derived {
     Burst(Box<Burst>),
     /// An address came in at another port.
     Moved(Box<Moved>),
+    /// The first packet from an address whose lease has ended, or that was given back.
+    AddressUsed(Arc<AddressUse>),
     /// Something happened in a spanning tree.
     Tree(Box<TreeStep>),
     /// Nothing arrives at an uplink; told again when it has lasted.

@@ -1,9 +1,11 @@
 //! DHCPv4 (RFC 2131): who asked, who answered, who did not.
 
 mod discover_unanswered;
+mod lease_expired_in_use;
 mod nak;
 mod offer_unanswered;
 mod rebinding_reached;
+mod release_anomaly;
 mod renewal_answer_ignored;
 mod renewal_unanswered;
 mod request_unanswered;
@@ -30,7 +32,9 @@ pub static FAMILY: Family = Family {
         &renewal_unanswered::ENTRY,
         &renewal_answer_ignored::ENTRY,
         &rebinding_reached::ENTRY,
+        &lease_expired_in_use::ENTRY,
         &nak::ENTRY,
+        &release_anomaly::ENTRY,
     ],
 };
 

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::value::{Mac, Outside, Span, Timestamp};
 use crate::wire::{DhcpKind, LinkType};
 
-/// A message, or with `Say::arp` another frame.
+/// A message, or with `Say::arp` and `Say::ping` another frame.
 #[derive(Clone, Debug)]
 pub struct Say {
     kind: Option<DhcpKind>,
@@ -25,6 +25,7 @@ pub struct Say {
     vid: u16,
     is_pxe: bool,
     is_to_all: bool,
+    is_ping: bool,
 }
 
 impl Say {
@@ -43,6 +44,7 @@ impl Say {
             vid: 0,
             is_pxe: false,
             is_to_all: false,
+            is_ping: false,
         }
     }
 
@@ -80,6 +82,20 @@ impl Say {
 
     pub const fn arp(client: u8) -> Self {
         Self { kind: None, ..Self::new(DhcpKind::Discover, client) }
+    }
+
+    /// An echo request from the client's address to the server (RFC 792).
+    pub const fn ping(client: u8) -> Self {
+        Self { is_ping: true, ..Self::arp(client) }
+    }
+
+    pub const fn release(client: u8) -> Self {
+        Self { ciaddr: client, ..Self::new(DhcpKind::Release, client) }
+    }
+
+    /// Another address than the client's usual one.
+    pub const fn giving(self, yiaddr: u8) -> Self {
+        Self { yiaddr, ..self }
     }
 
     /// For so many seconds (option 51).
@@ -126,6 +142,11 @@ impl Say {
     /// Ethernet, IPv4 (RFC 791), UDP (RFC 768), DHCP (RFC 2131 figure 1) with magic and options 53, 54, 60.
     fn bytes(&self) -> Vec<u8> {
         let client = [0xfa, 0x16, 0x3e, 0, 0, self.client];
+        if self.is_ping {
+            let header = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, self.client, 10, 0, 0, 9];
+            let macs = [[0x0c, 0xc4, 0x7a, 0, 0, 9], client].concat();
+            return [&macs[..], &[8, 0], &header, &[8, 0, 0, 0, 0, 1, 0, 1]].concat();
+        }
         let Some(kind) = self.kind else {
             // An ARP request for 10.0.0.1 (RFC 826), by a client that has an address or (a probe, RFC 5227) has none.
             let head = [&[0xff; 6][..], &client, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &client].concat();

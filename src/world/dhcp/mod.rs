@@ -4,12 +4,15 @@
 
 mod lease;
 mod step;
+mod watch;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub use lease::{Lease, Terms};
 pub use step::{Asked, Asking, DhcpStep, TalkId};
+use watch::Watches;
+pub use watch::{AddressUse, Over};
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
 use crate::event::{Frame, VantageId};
@@ -31,6 +34,8 @@ const MOST_LATEST: usize = 12;
 const KEPT: usize = 1_526;
 /// Vantages that are remembered of a conversation.
 const MOST_PLACES: usize = 12;
+/// Longer than any server takes for one more answer to a question that it has answered.
+const ANSWERED: Span = Span::secs(10);
 /// Questions of a conversation that may still be answered.
 const MOST_QUESTIONS: usize = 6;
 
@@ -38,6 +43,7 @@ const MOST_QUESTIONS: usize = 6;
 pub struct DhcpTalks {
     table: BoundedMap<Mac, Vec<Talk>>,
     unicast: Vec<VantageId>,
+    watches: Watches,
     next: u64,
 }
 
@@ -70,12 +76,24 @@ type Latest = (DhcpKind, u32, Option<Ipv4Addr>, Ipv4Addr, Timestamp);
 impl DhcpTalks {
     /// None yet.
     pub fn new(settings: &Settings) -> Self {
-        Self { table: BoundedMap::new(settings.tables.clients), unicast: Vec::new(), next: 0 }
+        let limit = settings.tables.clients;
+        Self { table: BoundedMap::new(limit), unicast: Vec::new(), watches: Watches::new(limit), next: 0 }
     }
 
     /// Where the conversation was heard, first places first; empty once it is forgotten.
     pub fn places(&self, client: Mac, talk: TalkId) -> &[VantageId] {
         self.talk(client, talk).map_or(&[], |t| &t.places)
+    }
+
+    /// When an address that is over was used last by a client, and by how many packets so far.
+    pub fn used(&self, client: Mac, address: Ipv4Addr) -> Option<(Timestamp, u64)> {
+        self.watches.used(client, address)
+    }
+
+    /// Whether a REQUEST of the client still waits for its answer.
+    pub fn has_open_request(&self, client: Mac, talk: TalkId) -> bool {
+        let is_open = |q: &Question| !q.is_answered && q.asked.kind == DhcpKind::Request;
+        self.talk(client, talk).is_some_and(|talk| talk.questions.iter().any(is_open))
     }
 
     /// Where the latest server's message of the conversation was heard.
@@ -131,7 +149,7 @@ impl DhcpTalks {
         }
         is_first.then(|| {
             let step = Arc::new(talk.step(seen, &dhcp, kind));
-            talk.follow(&step);
+            talk.follow(&step, &mut self.watches);
             step
         })
     }
@@ -139,7 +157,8 @@ impl DhcpTalks {
 
 impl Tracker for DhcpTalks {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Dhcp])
+        // All of IPv4 only while an address is over and might still be used.
+        if self.watches.is_on() { Kinds::of(&[Kind::Dhcp, Kind::Ipv4]) } else { Kinds::of(&[Kind::Dhcp]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
@@ -148,7 +167,18 @@ impl Tracker for DhcpTalks {
             Observation::Sighting(seen) => (seen, false),
             _ => return,
         };
+        if is_first && self.watches.is_on() {
+            out.extend(self.watches.note(seen.frame).map(|used| Derived::AddressUsed(Arc::new(used))));
+        }
         out.extend(self.note(seen, domains, is_first).map(Derived::Dhcp));
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.watches.next_deadline()
+    }
+
+    fn expire(&mut self, now: Timestamp, _out: &mut Vec<Derived>) {
+        self.watches.expire(now);
     }
 
     fn forgotten(&self) -> u64 {
@@ -200,7 +230,7 @@ impl Talk {
             }
             self.xids.push(dhcp.xid());
         }
-        let asked = if is_answer { self.answer(kind, dhcp.xid()) } else { None };
+        let asked = if is_answer { self.answer(kind, dhcp.xid(), frame.order) } else { None };
         if !is_answer && !is_copy {
             self.ask(kind, dhcp.xid(), frame.order);
         }
@@ -257,21 +287,23 @@ impl Talk {
     }
 
     /// The question that a server's message answers: the latest of its transaction that such a message can answer.
-    fn answer(&mut self, kind: DhcpKind, xid: u32) -> Option<Asked> {
+    fn answer(&mut self, kind: DhcpKind, xid: u32, now: Timestamp) -> Option<Asked> {
         let answers: &[DhcpKind] = match kind {
             DhcpKind::Offer => &[DhcpKind::Discover],
             DhcpKind::Ack => &[DhcpKind::Request, DhcpKind::Inform, DhcpKind::Discover],
             DhcpKind::Nak => &[DhcpKind::Request],
             _ => &[],
         };
-        let fits = |q: &&mut Question| q.xid == xid && answers.contains(&q.asked.kind);
+        // Every try may be answered; what comes long after an answer belongs to a question that was not seen.
+        let is_old = |q: &Question| q.is_answered && now.since(q.asked.last) > ANSWERED;
+        let fits = |q: &&mut Question| q.xid == xid && answers.contains(&q.asked.kind) && !is_old(q);
         let question = self.questions.iter_mut().rev().find(fits)?;
         question.is_answered = true;
         Some(question.asked)
     }
 
     /// What a message changes about the lease.
-    fn follow(&mut self, step: &Arc<DhcpStep>) {
+    fn follow(&mut self, step: &Arc<DhcpStep>, watches: &mut Watches) {
         match step.kind {
             DhcpKind::Ack if !step.is_inform_answer() => {
                 let given = if step.yiaddr.is_unspecified() { step.ciaddr } else { step.yiaddr };
@@ -282,13 +314,25 @@ impl Talk {
                     let is_new = held.from != from;
                     lease.renewals = held.renewals.saturating_add(u32::from(is_new && !step.is_copy));
                 }
+                if let Some(before) = self.lease.filter(|before| before.address != given) {
+                    watches.forget(step.client, before.address);
+                }
+                watches.granted(lease, step);
                 self.lease = Some(lease);
                 self.granted = Some(Arc::clone(step));
             }
             // A relay's copy of what was just granted may be refused: that takes nothing away.
             DhcpKind::Nak
                 if self.granted.as_ref().is_some_and(|g| g.xid == step.xid && step.time.since(g.time) <= COPY) => {}
-            DhcpKind::Nak | DhcpKind::Release | DhcpKind::Decline => (self.lease, self.granted) = (None, None),
+            DhcpKind::Nak | DhcpKind::Release | DhcpKind::Decline => {
+                if let Some(lease) = self.lease.take() {
+                    watches.forget(step.client, lease.address);
+                }
+                self.granted = None;
+                if step.kind == DhcpKind::Release && !step.is_copy {
+                    watches.released(step);
+                }
+            }
             _ => {}
         }
     }

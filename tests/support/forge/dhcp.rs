@@ -15,6 +15,8 @@ pub struct Message {
     flags: u16,
     ciaddr: Ipv4Addr,
     yiaddr: Ipv4Addr,
+    giaddr: Ipv4Addr,
+    hops: u8,
     chaddr: Mac,
     options: Vec<u8>,
 }
@@ -44,6 +46,21 @@ pub fn renew(xid: u32, client: Mac, address: Ipv4Addr) -> Message {
     Message { ciaddr: address, ..Message::new(1, xid, client, 3) }
 }
 
+/// A client gives `address` back.
+pub fn release(xid: u32, client: Mac, server: Ipv4Addr, address: Ipv4Addr) -> Message {
+    Message { ciaddr: address, ..Message::new(1, xid, client, 7).server(server) }
+}
+
+/// A client that was given `address` finds that somebody else has it.
+pub fn decline(xid: u32, client: Mac, server: Ipv4Addr, address: Ipv4Addr) -> Message {
+    Message::new(1, xid, client, 4).option(50, &address.octets()).server(server)
+}
+
+/// A client that has `address` asks for everything else.
+pub fn inform(xid: u32, client: Mac, address: Ipv4Addr) -> Message {
+    Message { ciaddr: address, ..Message::new(1, xid, client, 8).option(55, &[1, 3, 6, 15, 252]) }
+}
+
 /// A server grants `address`.
 pub fn ack(xid: u32, client: Mac, server: Ipv4Addr, address: Ipv4Addr) -> Message {
     Message::new(2, xid, client, 5).yours(address).server(server).lease(server)
@@ -57,7 +74,8 @@ pub fn nak(xid: u32, client: Mac, server: Ipv4Addr, why: &str) -> Message {
 impl Message {
     fn new(op: u8, xid: u32, chaddr: Mac, kind: u8) -> Self {
         let none = Ipv4Addr::UNSPECIFIED;
-        let fresh = Self { op, xid, secs: 0, flags: 0, ciaddr: none, yiaddr: none, chaddr, options: Vec::new() };
+        let (ciaddr, yiaddr, giaddr, options) = (none, none, none, Vec::new());
+        let fresh = Self { op, xid, secs: 0, flags: 0, ciaddr, yiaddr, giaddr, hops: 0, chaddr, options };
         fresh.option(53, &[kind])
     }
 
@@ -65,6 +83,32 @@ impl Message {
     pub fn option(mut self, code: u8, value: &[u8]) -> Self {
         self.options.extend([code, u8::try_from(value.len()).unwrap()]);
         self.options.extend(value);
+        self
+    }
+
+    /// Without an option.
+    pub fn without(mut self, code: u8) -> Self {
+        let mut at = 0;
+        while at < self.options.len() {
+            let len = usize::from(self.options[at + 1]) + 2;
+            if self.options[at] == code {
+                self.options.drain(at..at + len);
+            } else {
+                at += len;
+            }
+        }
+        self
+    }
+
+    /// Handed on by a relay with this address, as the one in a row with this number.
+    pub fn relayed(mut self, relay: Ipv4Addr, hops: u8) -> Self {
+        (self.giaddr, self.hops) = (relay, hops);
+        self
+    }
+
+    /// The client asks for its answer by broadcast.
+    pub fn by_broadcast(mut self) -> Self {
+        self.flags = 0x8000;
         self
     }
 
@@ -98,13 +142,14 @@ impl Message {
 
     /// The message as UDP carries it, filled to the 300 bytes of BOOTP (RFC 1542 section 2.1).
     pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![self.op, 1, 6, 0];
+        let mut bytes = vec![self.op, 1, 6, self.hops];
         bytes.extend(self.xid.to_be_bytes());
         bytes.extend(self.secs.to_be_bytes());
         bytes.extend(self.flags.to_be_bytes());
         bytes.extend(self.ciaddr.octets());
         bytes.extend(self.yiaddr.octets());
-        bytes.extend([0; 8]);
+        bytes.extend([0; 4]);
+        bytes.extend(self.giaddr.octets());
         bytes.extend(self.chaddr.0);
         bytes.extend([0; 10 + 64 + 128]);
         bytes.extend([0x63, 0x82, 0x53, 0x63]);

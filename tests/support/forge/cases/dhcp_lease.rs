@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use netdiag::value::Mac;
 
-use super::super::dhcp::{ack, discover, offer, renew, select};
-use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use super::super::dhcp::{ack, discover, offer, release, renew, select};
+use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, NODE, SERVER, SERVER_IP, Shot, at, frame, pcap};
 use super::dhcp::in_order;
 use super::{Case, case};
 
@@ -31,6 +31,13 @@ pub fn cases() -> Vec<Case> {
                 ("tap3f2a91c0-5d.pcap", pcap(on_the_tap())),
             ],
         },
+        case("dhcp/lease-expired-in-use", "bond0.pcap", pcap(expired(&[590.0, 612.0, 640.0]))),
+        case("dhcp/lease-expired-and-given-away", "bond0.pcap", pcap(given_away())),
+        case("dhcp/released-and-still-used", "bond0.pcap", pcap(released(GUEST, &[9.5, 12.0, 22.0]))),
+        case("dhcp/released-by-the-cloud-and-still-used", "bond0.pcap", pcap(released(NODE, &[12.0, 22.0]))),
+        case("healthy/dhcp-release-at-shutdown", "bond0.pcap", pcap(released(GUEST, &[10.4, 11.9]))),
+        case("healthy/dhcp-release-of-a-deleted-instance", "bond0.pcap", pcap(released(NODE, &[9.0]))),
+        case("healthy/dhcp-lease-ended-and-left", "bond0.pcap", pcap(expired(&[590.0]))),
         case("healthy/dhcp-ack-after-five-seconds", "bond0.pcap", pcap(late_grant())),
         case("healthy/dhcp-renewals-by-broadcast", "bond0.pcap", pcap(broadcast_by_habit())),
         case("healthy/dhcp-renewals", "bond0.pcap", pcap(renewals())),
@@ -157,4 +164,30 @@ fn broadcast_by_habit() -> Vec<Shot> {
         vec![rebinding(t, 0.0), granted(t + 0.002, XID, GUEST, GUEST_IP)]
     };
     in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), (1..6).flat_map(renewal).collect()])
+}
+
+/// The guest pings its server at `t` and is answered.
+fn ping(t: f64) -> Vec<Shot> {
+    let asked = frame().from(GUEST).to(SERVER).tags(VLAN).ipv4(GUEST_IP, SERVER_IP).ping(1, 100);
+    let answered = frame().from(SERVER).to(GUEST).tags(VLAN).ipv4(SERVER_IP, GUEST_IP).pong(1, 100);
+    vec![at(t, asked), at(t + 0.001, answered)]
+}
+
+/// A lease that is not renewed, and pings from its address.
+fn expired(pings: &[f64]) -> Vec<Shot> {
+    let pings = pings.iter().flat_map(|t| ping(*t)).collect();
+    in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), pings, others(650.0)])
+}
+
+fn given_away() -> Vec<Shot> {
+    in_order(vec![expired(&[590.0, 612.0, 640.0]), leased(620.0, XID + 1, NEIGHBOUR, GUEST_IP)])
+}
+
+/// A lease that `by` gives back at 10 s, and pings from its address.
+fn released(by: Mac, pings: &[f64]) -> Vec<Shot> {
+    let told = release(XID + 1, GUEST, SERVER_IP, GUEST_IP);
+    let link = frame().from(by).to(SERVER).tags(VLAN);
+    let told = at(10.0, link.ipv4(GUEST_IP, SERVER_IP).udp(68, 67).dhcp(&told));
+    let pings = pings.iter().flat_map(|t| ping(*t)).collect();
+    in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), vec![told], pings, others(30.0)])
 }
