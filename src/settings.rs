@@ -119,6 +119,8 @@ pub struct Dhcp {
     pub offer_wait_pxe_s: i64,
     /// NAKs for one client in five minutes that are an error.
     pub naks: u32,
+    /// The servers that are meant to be there, by address (option 54); where none is named, the first that is heard.
+    pub servers: Vec<std::net::Ipv4Addr>,
     /// REQUESTs that must have been sent before their silence counts: one may be lost anywhere.
     pub request_tries: u32,
     /// Seconds since the first REQUEST after which silence counts: more than the first delay of RFC 2131 section 4.1 with its jitter.
@@ -239,6 +241,7 @@ impl Default for Dhcp {
             offer_wait_s: 10,
             offer_wait_pxe_s: 20,
             naks: 3,
+            servers: Vec::new(),
             request_tries: 2,
             request_wait_s: 6,
             request_final_s: 60,

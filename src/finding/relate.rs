@@ -26,6 +26,22 @@ const UNANSWERED: &[&str] = &[
 /// What a guard that shuts a port takes with it (R5).
 const SHUT: &[&str] = &["HOST003", "HOST004", "HOST005", "LACP001", "LACP003"];
 
+/// What explains what among clients and servers of DHCP, by what their keys share.
+const DHCP: &[(&str, &str, &[(&str, &str)])] = &[
+    // A client asks everybody because its own server did not answer, or because it did not hear the answer.
+    ("DHCP004", "DHCP006", &[("client", "client")]),
+    ("DHCP005", "DHCP006", &[("client", "client")]),
+    // R12: the second server contradicts, refuses, and tells other things.
+    ("DHCP015", "DHCP009", &[("server", "server")]),
+    ("DHCP015", "DHCP008", &[("server", "server")]),
+    ("DHCP015", "DHCP021", &[("domain", "domain")]),
+    // A refusal against another server's grant is half of the contradiction.
+    ("DHCP009", "DHCP008", &[("client", "client"), ("server", "server")]),
+    // A server without an address left offers nothing, and refuses.
+    ("DHCP016", "DHCP001", &[("domain", "domain")]),
+    ("DHCP016", "DHCP008", &[("server", "server")]),
+];
+
 /// The relations, in the order in which ties are decided; a code that does not exist explains nothing and is never explained.
 ///
 /// R1 is turned round against the catalogue's table: the overflow is what an operator must hear of, and an exit code that
@@ -53,9 +69,6 @@ fn relations() -> Vec<Relation> {
         later("HOST001", "DHCP006", &[("mac", "client")]),
         later("HOST001", "DHCP007", &[("mac", "client")]),
         later("HOST001", "TCP001", &[("mac", "next_hop")]),
-        // A client asks everybody because its own server did not answer, or because it did not hear the answer.
-        by_key("DHCP004", "DHCP006", &[("client", "client")]),
-        by_key("DHCP005", "DHCP006", &[("client", "client")]),
         by_key("STP001", "STP008", &[("mac", "mac")]),
         // What a guest's bridge does beside speaking at all.
         by_key("STP001", "STP003", &[("mac", "mac")]),
@@ -70,6 +83,7 @@ fn relations() -> Vec<Relation> {
             if symptom == "L2002" { &[("interface", "interface")] } else { &[("domain", "domain")] };
         relations.push(during("L2001", symptom, shared));
     }
+    relations.extend(DHCP.iter().map(|(root, symptom, shared)| by_key(*root, *symptom, *shared)));
     // R5: 95 s is what slow LACP takes to time out, and a little.
     relations.extend(SHUT.iter().map(|symptom| behind("STP002", *symptom, (1, 95))));
     relations.push(behind("HOST005", "HOST003", (15, 15)));

@@ -33,7 +33,7 @@ mod trees;
 
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use clock::{Clocks, Jump};
-pub use dhcp::{AddressUse, Asked, Asking, DhcpStep, DhcpTalks, Lease, Over, TalkId, Terms};
+pub use dhcp::{AddressUse, Asked, Asking, DhcpStep, DhcpTalks, Lease, Over, Server, TalkId, Terms};
 pub use domain::{DomainId, Domains};
 pub use echo::{Echo, Echoes};
 pub use floods::{Burst, Copied, Floods};

@@ -58,6 +58,8 @@ pub struct Station {
     is_shared: bool,
     /// Whether it asks again by ARP although it was answered and hears.
     asks_again: bool,
+    /// When it sent ARP from an address of its own last: it had one then, and not one that it made up (169.254.0.0/16).
+    pub had_address: Option<Timestamp>,
     roles: u8,
     meter: Option<Box<Meter>>,
 }
@@ -73,8 +75,6 @@ pub enum Role {
     Arp = 4,
     /// Sends LLDP or LACP: a switch, or a host that speaks to one.
     Infrastructure = 8,
-    /// Sends ARP for an address of its own: it has one, and not one that it made up (169.254.0.0/16).
-    Addressed = 16,
     /// Answers echo requests.
     Echo = 32,
 }
@@ -181,6 +181,11 @@ impl Stations {
         station.last = station.last.max(time);
         station.frames = station.frames.saturating_add(1);
         station.roles |= roles(seen);
+        if let Some(arp) = layers.arp()
+            && !(arp.sender_ip().is_unspecified() || arp.sender_ip().is_link_local())
+        {
+            station.had_address = Some(time);
+        }
         if let (true, Some(dst)) = (is_unicast, dst)
             && let Some(target) = self.table.get_mut(&(dst, domain))
         {
@@ -229,6 +234,7 @@ impl Station {
             last: time,
             frames: 0,
             is_addressed: false,
+            had_address: None,
             proof: None,
             address: None,
             is_shared: false,
@@ -251,10 +257,8 @@ impl Station {
 
 fn roles(seen: &Seen<'_>) -> u8 {
     let layers = &seen.frame.layers;
-    if let Some(arp) = layers.arp() {
-        let own = arp.sender_ip();
-        let is_addressed = !own.is_unspecified() && !own.is_link_local();
-        Role::Arp as u8 | if is_addressed { Role::Addressed as u8 } else { 0 }
+    if layers.has(Kind::Arp) {
+        Role::Arp as u8
     } else if layers.has(Kind::Lldp) || layers.has(Kind::Lacp) {
         Role::Infrastructure as u8
     } else if layers.has(Kind::Dhcp) {

@@ -32,6 +32,8 @@ const TOGETHER: Span = Span::secs(60);
 const NEW_ATTEMPT: Span = Span::secs(120);
 /// Clients that are counted of a network while it is not known to be dead.
 const MOST_SILENT: usize = 64;
+/// Clients that are named as still waiting when the capture ends.
+const MOST_PENDING: usize = 8;
 /// Frames that are cited of a client.
 const CITED: u64 = 4;
 
@@ -283,11 +285,15 @@ impl Detector for DiscoverUnanswered {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        for wait in self.waits.values().filter(|w| w.claimed.is_none() && !w.is_together) {
-            if visibility(&wait.asked, cx).is_some() {
-                let tries = if wait.tries == 1 { "1 DISCOVER".to_owned() } else { format!("{} DISCOVERs", wait.tries) };
-                cx.pending(format!("{} waits for an offer, {tries} so far", wait.asked.client), wait.asked.cited.time);
-            }
+        let waits = self.waits.values().filter(|w| w.claimed.is_none() && !w.is_together && !w.asked.is_probe);
+        let waits: Vec<&Wait> = waits.filter(|w| visibility(&w.asked, cx).is_some()).collect();
+        for wait in waits.iter().take(MOST_PENDING) {
+            let tries = if wait.tries == 1 { "1 DISCOVER".to_owned() } else { format!("{} DISCOVERs", wait.tries) };
+            cx.pending(format!("{} waits for an offer, {tries} so far", wait.asked.client), wait.asked.cited.time);
+        }
+        if let Some(next) = waits.get(MOST_PENDING) {
+            let more = waits.len().saturating_sub(MOST_PENDING);
+            cx.pending(format!("and {more} more clients wait for an offer"), next.asked.cited.time);
         }
     }
 }

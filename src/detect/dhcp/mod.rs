@@ -1,14 +1,19 @@
 //! DHCPv4 (RFC 2131): who asked, who answered, who did not.
 
+mod conflicting_answers;
+mod decline;
 mod discover_unanswered;
+mod inconsistent_offers;
 mod lease_expired_in_use;
 mod nak;
 mod offer_unanswered;
+mod pool_exhausted;
 mod rebinding_reached;
 mod release_anomaly;
 mod renewal_answer_ignored;
 mod renewal_unanswered;
 mod request_unanswered;
+mod rogue_dhcp_server;
 #[cfg(test)]
 mod scene;
 mod silent_server;
@@ -34,7 +39,12 @@ pub static FAMILY: Family = Family {
         &rebinding_reached::ENTRY,
         &lease_expired_in_use::ENTRY,
         &nak::ENTRY,
+        &conflicting_answers::ENTRY,
+        &decline::ENTRY,
         &release_anomaly::ENTRY,
+        &rogue_dhcp_server::ENTRY,
+        &pool_exhausted::ENTRY,
+        &inconsistent_offers::ENTRY,
     ],
 };
 

@@ -11,7 +11,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Asking, Derived, DhcpStep, Observation, Role, TalkId};
+use crate::world::{Asking, Derived, DhcpStep, Observation, TalkId};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -33,6 +33,10 @@ pub static ENTRY: Entry = Entry {
 
 /// A question this soon after an offer was sent before the offer could be heard and acted upon.
 const CROSSING: Span = Span::secs(1);
+/// A client that begins to count its seconds anew after such a pause has given up in between: retries come sooner, or say so.
+const NEW_ATTEMPT: Span = Span::secs(30);
+/// An address that a client used so long ago it may still have: hosts ask for their gateway more often than that.
+const KNOWN: Span = Span::secs(300);
 /// Servers whose offers to one client are remembered.
 const MOST_SERVERS: usize = 8;
 
@@ -118,6 +122,14 @@ impl OfferUnanswered {
             return;
         }
         let Some(talk) = self.talks.get_mut(&step.talk) else { return };
+        // A new attempt after a pause says nothing about the offers of the one before.
+        let is_new_attempt = |o: &Offers| {
+            step.secs == 0
+                && step.xid != o.last.xid
+                && step.time.since(o.last.time) >= NEW_ATTEMPT
+                && o.claimed.is_none()
+        };
+        talk.offers.retain(|o| !is_new_attempt(o) && !only_looks(&o.last, cx));
         let may_collect = step.is_pxe && step.time.since(talk.begun) <= self.pxe_wait;
         let mut is_new = false;
         for offers in talk.offers.iter_mut().filter(|o| step.time.since(o.last.time) >= CROSSING && !o.is_unheard) {
@@ -179,8 +191,9 @@ impl Detector for OfferUnanswered {
             for offers in talk.offers.iter_mut().filter(|o| !o.is_unheard) {
                 let step = &offers.last;
                 let station = cx.world.stations.station(step.client, step.domain, &cx.world.domains);
-                // Who has an address, or speaks for a client that it is not, only looks what servers there are.
-                if step.is_probe || station.is_some_and(|s| s.has(Role::Addressed)) {
+                // Who had an address a moment ago and is silent has it still.
+                let spoke = station.and_then(|s| s.had_address);
+                if only_looks(step, cx) || spoke.is_some_and(|at| step.time.since(at) <= KNOWN) {
                     continue;
                 }
                 let reading =
@@ -253,6 +266,12 @@ impl Offers {
             .filter(format!("dhcp.hw.mac_addr == {client} && (dhcp.option.dhcp == 1 || dhcp.option.dhcp == 2)"));
         cx.raise(told(claim, reading, &step, cx));
     }
+}
+
+/// Whether the offer went to one who only looks what servers there are: who has an address since, or asks in another's name.
+fn only_looks(offer: &DhcpStep, cx: &Context<'_>) -> bool {
+    let station = cx.world.stations.station(offer.client, offer.domain, &cx.world.domains);
+    offer.is_probe || station.and_then(|s| s.had_address).is_some_and(|at| at > offer.time)
 }
 
 /// The claim with causes and remedies, by how near to the client the offer was seen.
@@ -335,7 +354,7 @@ mod tests {
         said.push((2_000, Say::arp(1)));
         assert_eq!(at(10_020, &said), [line("likely/error Open", 9)]);
         // Who has an address and keeps it only looked what servers there are.
-        said[2] = (2_000, Say::arp(1).addressed());
+        said[2] = (2_000, Say::arp(1).holding(1));
         assert_eq!(at(10_020, &said), [""; 0]);
         said[2] = (9_900, Say::request(1, 9));
         assert_eq!(at(30_000, &said), [""; 0]);

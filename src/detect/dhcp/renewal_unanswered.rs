@@ -113,7 +113,7 @@ impl RenewalUnanswered {
         }
         let state = self.servers.entry(server).or_default();
         state.add(talk, now);
-        if state.is_dead(self.clients, now, &mut self.waits) {
+        if state.is_dead(self.clients, now, &self.waits) {
             self.together(talk, why, now, cx);
         } else {
             self.alone(talk, stage, lease_end, why, cx);
@@ -291,15 +291,14 @@ impl Server {
     }
 
     /// Whether so many clients wait in vain at the same time, and nobody was answered meanwhile, that it is the server.
-    fn is_dead(&mut self, clients: usize, now: Timestamp, waits: &mut Waits) -> bool {
+    fn is_dead(&mut self, clients: usize, now: Timestamp, waits: &Waits) -> bool {
         if self.claimed.is_some() {
             return true;
         }
-        self.silent.retain(|id, since| now.since(*since) <= TOGETHER && waits.of(*id).is_some());
+        self.silent.retain(|id, since| now.since(*since) <= TOGETHER && waits.peek(*id).is_some());
         let answered = self.answered;
-        let in_vain =
-            |id: &TalkId, waits: &mut Waits| waits.of(*id).is_some_and(|w| answered.is_none_or(|at| at < w.asked.time));
-        self.silent.keys().filter(|id| in_vain(id, waits)).count() >= clients
+        let in_vain = |id: &&TalkId| waits.peek(**id).is_some_and(|w| answered.is_none_or(|at| at < w.asked.time));
+        self.silent.keys().filter(in_vain).count() >= clients
     }
 }
 

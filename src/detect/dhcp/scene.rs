@@ -19,6 +19,7 @@ pub struct Say {
     server: Option<u8>,
     yiaddr: u8,
     ciaddr: u8,
+    wanted: u8,
     giaddr: u8,
     lease: u32,
     secs: u16,
@@ -26,6 +27,7 @@ pub struct Say {
     is_pxe: bool,
     is_to_all: bool,
     is_ping: bool,
+    words: &'static str,
 }
 
 impl Say {
@@ -38,6 +40,7 @@ impl Say {
             server: None,
             yiaddr: 0,
             ciaddr: 0,
+            wanted: 0,
             giaddr: 0,
             lease: 0,
             secs: 0,
@@ -45,6 +48,7 @@ impl Say {
             is_pxe: false,
             is_to_all: false,
             is_ping: false,
+            words: "",
         }
     }
 
@@ -89,6 +93,16 @@ impl Say {
         Self { is_ping: true, ..Self::arp(client) }
     }
 
+    /// The client declines an address (option 50).
+    pub const fn decline(client: u8, address: u8) -> Self {
+        Self { wanted: address, ..Self::new(DhcpKind::Decline, client) }
+    }
+
+    /// It has this address already.
+    pub const fn holding(self, address: u8) -> Self {
+        Self { ciaddr: address, ..self }
+    }
+
     pub const fn release(client: u8) -> Self {
         Self { ciaddr: client, ..Self::new(DhcpKind::Release, client) }
     }
@@ -96,6 +110,11 @@ impl Say {
     /// Another address than the client's usual one.
     pub const fn giving(self, yiaddr: u8) -> Self {
         Self { yiaddr, ..self }
+    }
+
+    /// In these words (option 56).
+    pub const fn saying(self, words: &'static str) -> Self {
+        Self { words, ..self }
     }
 
     /// For so many seconds (option 51).
@@ -106,11 +125,6 @@ impl Say {
     /// The client has been trying for so many seconds.
     pub const fn secs(self, secs: u16) -> Self {
         Self { secs, ..self }
-    }
-
-    /// It has its address already.
-    pub const fn addressed(self) -> Self {
-        Self { ciaddr: self.client, ..self }
     }
 
     pub const fn xid(self, xid: u32) -> Self {
@@ -158,6 +172,14 @@ impl Say {
         if let Some(server) = self.server {
             options.extend([54, 4]);
             options.extend(ip(server));
+        }
+        if self.wanted > 0 {
+            options.extend([50, 4]);
+            options.extend(ip(self.wanted));
+        }
+        if !self.words.is_empty() {
+            options.extend([56, u8::try_from(self.words.len()).unwrap()]);
+            options.extend(self.words.as_bytes());
         }
         if self.lease > 0 {
             options.extend([51, 4]);

@@ -58,6 +58,11 @@ impl Waits {
         self.by_talk.get_mut(&talk)
     }
 
+    /// The question of a client, to look at.
+    pub fn peek(&self, talk: TalkId) -> Option<&Wait> {
+        self.by_talk.get(&talk)
+    }
+
     /// The client waits no more; what it waited for.
     pub fn close(&mut self, talk: TalkId) -> Option<Wait> {
         self.due.clear(&talk);

@@ -26,7 +26,12 @@ pub struct Terms {
     pub names_server: bool,
     /// Whether routes are given one by one (121, RFC 3442).
     pub has_routes: bool,
+    /// The options that clients of one network should be given alike, with their values as they came: number and bytes.
+    pub alike: Vec<(u8, Box<[u8]>)>,
 }
+
+/// Subnet mask, routers, name servers, MTU, broadcast address, time servers, lease, classless routes.
+const ALIKE: &[u8] = &[1, 3, 6, 26, 28, 42, 51, 121];
 
 /// The clock of a lease, in packet time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,10 @@ impl Terms {
             routers: dhcp.routers().collect(),
             names_server: dhcp.server_id().is_some(),
             has_routes: dhcp.option(121).is_some(),
+            alike: ALIKE
+                .iter()
+                .filter_map(|code| Some((*code, dhcp.option(*code)?.pieces().flatten().copied().collect())))
+                .collect(),
         }
     }
 

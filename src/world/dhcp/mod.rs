@@ -3,6 +3,7 @@
 //! option 53 are not heard.
 
 mod lease;
+mod servers;
 mod step;
 mod watch;
 
@@ -10,6 +11,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub use lease::{Lease, Terms};
+pub use servers::Server;
+use servers::Servers;
 pub use step::{Asked, Asking, DhcpStep, TalkId};
 use watch::Watches;
 pub use watch::{AddressUse, Over};
@@ -44,6 +47,7 @@ pub struct DhcpTalks {
     table: BoundedMap<Mac, Vec<Talk>>,
     unicast: Vec<VantageId>,
     watches: Watches,
+    servers: Servers,
     next: u64,
 }
 
@@ -77,7 +81,13 @@ impl DhcpTalks {
     /// None yet.
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.clients;
-        Self { table: BoundedMap::new(limit), unicast: Vec::new(), watches: Watches::new(limit), next: 0 }
+        Self {
+            table: BoundedMap::new(limit),
+            unicast: Vec::new(),
+            watches: Watches::new(limit),
+            servers: Servers::default(),
+            next: 0,
+        }
     }
 
     /// Where the conversation was heard, first places first; empty once it is forgotten.
@@ -94,6 +104,11 @@ impl DhcpTalks {
     pub fn has_open_request(&self, client: Mac, talk: TalkId) -> bool {
         let is_open = |q: &Question| !q.is_answered && q.asked.kind == DhcpKind::Request;
         self.talk(client, talk).is_some_and(|talk| talk.questions.iter().any(is_open))
+    }
+
+    /// The servers that give addresses themselves, in the order in which they were first heard.
+    pub fn servers(&self) -> &[Server] {
+        self.servers.as_slice()
     }
 
     /// Where the latest server's message of the conversation was heard.
@@ -150,6 +165,7 @@ impl DhcpTalks {
         is_first.then(|| {
             let step = Arc::new(talk.step(seen, &dhcp, kind));
             talk.follow(&step, &mut self.watches);
+            self.servers.note(&step, domains);
             step
         })
     }
@@ -247,7 +263,7 @@ impl Talk {
             yiaddr: dhcp.yiaddr(),
             giaddr: dhcp.giaddr(),
             hops: dhcp.hops(),
-            wanted: self.wanted,
+            wanted: if kind == DhcpKind::Decline { dhcp.requested().or(self.wanted) } else { self.wanted },
             asking: self.asking,
             asked,
             is_copy,

@@ -131,6 +131,11 @@ impl Message {
         self
     }
 
+    /// With this router instead of the server itself (option 3).
+    pub fn router(self, router: Ipv4Addr) -> Self {
+        self.without(3).option(3, &router.octets())
+    }
+
     fn server(self, server: Ipv4Addr) -> Self {
         self.option(54, &server.octets())
     }

@@ -47,13 +47,13 @@ fn exchange() -> Vec<Shot> {
 fn two_offers() -> Vec<Shot> {
     let theirs = Ipv4Addr::new(10, 20, 0, 17);
     // The same router in both: two agents of one network, not a stranger.
-    let second = offer(XID, GUEST, SECOND_IP, theirs).told(VLAN, SECOND, SECOND_IP);
+    let second = offer(XID, GUEST, SECOND_IP, theirs).router(SERVER_IP).told(VLAN, SECOND, SECOND_IP);
     let taken = vec![
         at(0.0, discover(XID, GUEST).asked(VLAN)),
         offered(0.01),
         at(0.012, second),
         at(0.02, select(XID, GUEST, SECOND_IP, theirs).asked(VLAN)),
-        at(0.03, ack(XID, GUEST, SECOND_IP, theirs).told(VLAN, SECOND, SECOND_IP)),
+        at(0.03, ack(XID, GUEST, SECOND_IP, theirs).router(SERVER_IP).told(VLAN, SECOND, SECOND_IP)),
     ];
     in_order(vec![taken, others(15.0)])
 }

@@ -5,6 +5,7 @@ use super::{GUEST, GUEST_IP, Link, SERVER, SERVER_IP, Shot, at, frame};
 mod cap;
 mod dhcp;
 mod dhcp_lease;
+mod dhcp_servers;
 mod guard;
 mod healthy;
 mod healthy_dhcp;
@@ -38,6 +39,7 @@ pub fn cases() -> Vec<Case> {
         tcp::cases(),
         dhcp::cases(),
         dhcp_lease::cases(),
+        dhcp_servers::cases(),
         stp::cases(),
         guard::cases(),
         tree::cases(),

@@ -1,0 +1,173 @@
+//! A second DHCP server gives addresses of another subnet, or another gateway, in one network. Pairs that give the same are meant.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use super::network;
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::settings::Settings;
+use crate::value::{Deadlines, Mac, Span, Timestamp};
+use crate::wire::DhcpKind;
+use crate::world::{Derived, DhcpStep, DomainId, Observation, Server};
+
+/// The rule and its detector.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "DHCP015",
+        name: "rogue-dhcp-server",
+        levels: &[(Confidence::Likely, Severity::Error), (Confidence::Confirmed, Severity::Critical)],
+        page: include_str!("rogue_dhcp_server.md"),
+    },
+    // What it needs comes as conclusions, which everybody hears.
+    hears: &[],
+    needs: Needs::Frames,
+    make: |settings| Box::new(RogueDhcpServer::new(settings)),
+};
+
+/// So long without an answer of it, it is gone.
+const GONE: Span = Span::secs(600);
+/// Servers that are judged; more than the world remembers are never told apart.
+const MOST: usize = 256;
+
+type Id = (DomainId, Ipv4Addr, Mac);
+
+struct RogueDhcpServer {
+    meant: Vec<Ipv4Addr>,
+    found: BTreeMap<Id, Key>,
+    gone: Deadlines<Id>,
+}
+
+impl RogueDhcpServer {
+    fn new(settings: &Settings) -> Self {
+        Self { meant: settings.dhcp.servers.clone(), found: BTreeMap::new(), gone: Deadlines::new() }
+    }
+
+    fn gave(&mut self, step: &DhcpStep, cx: &mut Context<'_>) {
+        let (servers, domains) = (cx.world.dhcp.servers(), &cx.world.domains);
+        let here = |s: &&Server| domains.is_same(s.domain, step.domain);
+        let speaks = |s: &&Server| Some(s.address) == step.server && Some(s.sender) == step.sender;
+        let Some(speaker) = servers.iter().filter(here).find(speaks) else { return };
+        let differs = |s: &&Server| s.address != speaker.address && s.sender != speaker.sender && is_other(s, speaker);
+        let Some(other) = servers.iter().filter(here).find(differs) else { return };
+        let (rogue, right) = self.rank(speaker, other, cx);
+        if rogue.address != speaker.address {
+            // What the right one says is no news about the other.
+            if !self.found.contains_key(&id(rogue, cx)) {
+                self.claim(&rogue.clone(), &right.clone(), cx);
+            }
+            return;
+        }
+        self.claim(&rogue.clone(), &right.clone(), cx);
+    }
+
+    /// Which of the two should not be there: who is not meant, else a guest, else who came later.
+    fn rank<'s>(&self, a: &'s Server, b: &'s Server, cx: &Context<'_>) -> (&'s Server, &'s Server) {
+        let doubt = |s: &Server| {
+            let is_meant = self.meant.contains(&s.address);
+            let is_guest = cx.world.host.guest_port(s.sender).is_some();
+            (!is_meant, is_guest, s.first, s.address)
+        };
+        if doubt(a) > doubt(b) { (a, b) } else { (b, a) }
+    }
+
+    fn claim(&mut self, rogue: &Server, right: &Server, cx: &mut Context<'_>) {
+        if self.meant.contains(&rogue.address) {
+            return;
+        }
+        let id = id(rogue, cx);
+        if self.found.len() >= MOST && !self.found.contains_key(&id) {
+            return;
+        }
+        let port = cx.world.host.guest_port(rogue.sender);
+        let level = match port {
+            Some(_) => (Confidence::Confirmed, Severity::Critical),
+            None => (Confidence::Likely, Severity::Error),
+        };
+        let domain = cx.world.domains.name(rogue.domain);
+        let fresh = || Key::new().with("domain", domain).with("server", rogue.address).with("mac", rogue.sender);
+        let key = self.found.entry(id).or_insert_with(fresh).clone();
+        let who = match &port {
+            Some(port) => format!("Guest {} on {port}", rogue.sender),
+            None => format!("A second DHCP server, {} at {},", rogue.address, rogue.sender),
+        };
+        let gives = |s: &Server| {
+            let router = s.terms().and_then(|t| t.routers.first().copied());
+            router.map_or_else(|| "no gateway".to_owned(), |ip| format!("gateway {ip}"))
+        };
+        let headline = format!(
+            "{who} hands out addresses in {}: {} with {}, where {} gives {} with {}.",
+            network(rogue.domain, cx),
+            rogue.gives.yiaddr,
+            gives(rogue),
+            right.address,
+            right.gives.yiaddr,
+            gives(right),
+        );
+        let mut claim = Claim::new(key, level.0, level.1, headline)
+            .seen(rogue.gives.cited.time, 1)
+            .at(rogue.gives.cited.at.vantage)
+            .number("accepted", rogue.grants)
+            .number("offers", rogue.gives.yiaddr.to_string())
+            .number("right", right.gives.yiaddr.to_string())
+            .proved_by([right.gives.cited.clone(), rogue.gives.cited.clone()])
+            .filter(format!("dhcp.type == 2 && eth.src == {}", rogue.sender));
+        if port.is_none() && self.meant.is_empty() {
+            claim = claim.assuming("of two servers the one that was heard first is the right one; the settings can name those that are meant");
+        }
+        let tap = port.unwrap_or_else(|| "TAP".to_owned());
+        let claim = claim
+            .cause("a guest runs a DHCP server for a network of its own (dnsmasq, Internet sharing, libvirt) on the wrong interface")
+            .cause("nothing keeps guests from answering DHCP: port security is off, or the rule is missing")
+            .cause("two VLANs are joined, and this is the server of the other")
+            .step("find the port that it lives behind", format!("bridge fdb show | grep {}", rogue.sender))
+            .step(
+                "drop what it answers at that port",
+                format!(
+                    "nft add table bridge netdiag; nft 'add chain bridge netdiag dhcp {{ type filter hook forward priority 0; }}'; \
+                     nft add rule bridge netdiag dhcp iifname {tap} udp sport 67 drop"
+                ),
+            )
+            .step("let those who took its address ask anew", "dhclient -r && dhclient");
+        self.gone.set(id, rogue.last.after(GONE));
+        cx.raise(claim);
+    }
+}
+
+impl Detector for RogueDhcpServer {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        let Observation::Derived(Derived::Dhcp(step)) = seen else { return };
+        let gives = matches!(step.kind, DhcpKind::Offer | DhcpKind::Ack) && !step.yiaddr.is_unspecified();
+        if gives && !step.is_copy && !step.is_relayed && cx.world.dhcp.servers().len() > 1 {
+            self.gave(step, cx);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.gone.next()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(id) = self.gone.pop(cx.now) {
+            if let Some(key) = self.found.remove(&id) {
+                cx.resolve(key, format!("it gave nothing for {GONE}"));
+            }
+        }
+    }
+}
+
+fn id(server: &Server, cx: &Context<'_>) -> Id {
+    (cx.world.domains.root(server.domain), server.address, server.sender)
+}
+
+/// Whether two servers send their clients to different subnets, or to different gateways.
+fn is_other(a: &Server, b: &Server) -> bool {
+    let routers = |s: &Server| {
+        let mut routers = s.terms().map(|t| t.routers.clone()).unwrap_or_default();
+        routers.sort_unstable();
+        routers
+    };
+    let subnets = a.subnet().zip(b.subnet()).is_some_and(|(a, b)| a != b);
+    let (of_a, of_b) = (routers(a), routers(b));
+    subnets || (!of_a.is_empty() && !of_b.is_empty() && of_a != of_b)
+}

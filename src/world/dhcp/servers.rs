@@ -1,0 +1,86 @@
+//! The DHCP servers of each network, by what they offer and grant themselves: not through a relay, and not what boot servers add.
+//! At most 256, the one silent for longest goes first.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::super::{DomainId, Domains};
+use super::lease::Terms;
+use super::step::DhcpStep;
+use crate::value::{Mac, Timestamp};
+use crate::wire::DhcpKind;
+
+/// Servers that are remembered; no network has as many, and every sender of made-up answers counts as one.
+const MOST: usize = 256;
+
+/// A DHCP server of a network.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where.
+    pub domain: DomainId,
+    /// How it calls itself.
+    pub address: Ipv4Addr,
+    /// Who sends for it.
+    pub sender: Mac,
+    /// When it was heard first.
+    pub first: Timestamp,
+    /// When it was heard last.
+    pub last: Timestamp,
+    /// Its latest offer or grant of an address.
+    pub gives: Arc<DhcpStep>,
+    /// Grants.
+    pub grants: u64,
+}
+
+/// All servers.
+#[derive(Default)]
+pub(super) struct Servers {
+    list: Vec<Server>,
+}
+
+impl Servers {
+    /// Takes in what a server says.
+    pub fn note(&mut self, step: &Arc<DhcpStep>, domains: &Domains) {
+        let gives = matches!(step.kind, DhcpKind::Offer | DhcpKind::Ack) && !step.yiaddr.is_unspecified();
+        let (true, false, Some(address), Some(sender)) = (gives, step.is_relayed, step.server, step.sender) else {
+            return;
+        };
+        if step.is_inform_answer() {
+            return;
+        }
+        let grants = u64::from(step.kind == DhcpKind::Ack && !step.is_copy);
+        let same =
+            |s: &&mut Server| s.address == address && s.sender == sender && domains.is_same(s.domain, step.domain);
+        if let Some(known) = self.list.iter_mut().find(same) {
+            known.last = step.time;
+            known.gives = Arc::clone(step);
+            known.grants = known.grants.saturating_add(grants);
+            return;
+        }
+        if self.list.len() >= MOST
+            && let Some((oldest, _)) = self.list.iter().enumerate().min_by_key(|(_, s)| s.last)
+        {
+            self.list.remove(oldest);
+        }
+        let (domain, gives) = (step.domain, Arc::clone(step));
+        self.list.push(Server { domain, address, sender, first: step.time, last: step.time, gives, grants });
+    }
+
+    /// All of them, in the order in which they were first heard.
+    pub fn as_slice(&self) -> &[Server] {
+        &self.list
+    }
+}
+
+impl Server {
+    /// What it gives.
+    pub fn terms(&self) -> Option<&Terms> {
+        self.gives.terms.as_ref()
+    }
+
+    /// The subnet of the address that it gave last.
+    pub fn subnet(&self) -> Option<Ipv4Addr> {
+        let mask = self.terms()?.mask?;
+        Some(Ipv4Addr::from(self.gives.yiaddr.to_bits() & mask.to_bits()))
+    }
+}
