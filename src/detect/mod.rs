@@ -10,6 +10,7 @@
     )
 )]
 
+pub mod arp;
 pub mod cap;
 pub mod dhcp;
 pub mod host;
@@ -90,6 +91,7 @@ pub static FAMILIES: &[&Family] = &[
     &dhcp::FAMILY,
     &stp::FAMILY,
     &l2::FAMILY,
+    &arp::FAMILY,
     &host::FAMILY,
     &lacp::FAMILY,
     &lldp::FAMILY,

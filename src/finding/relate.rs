@@ -69,6 +69,8 @@ fn relations() -> Vec<Relation> {
         later("HOST001", "DHCP006", &[("mac", "client")]),
         later("HOST001", "DHCP007", &[("mac", "client")]),
         later("HOST001", "TCP001", &[("mac", "next_hop")]),
+        later("HOST001", "ARP002", &[("mac", "mac"), ("domain", "domain")]),
+        by_key("ARP003", "ARP002", &[("domain", "domain"), ("ip", "ip")]),
         by_key("STP001", "STP008", &[("mac", "mac")]),
         // What a guest's bridge does beside speaking at all.
         by_key("STP001", "STP003", &[("mac", "mac")]),
@@ -113,8 +115,9 @@ pub fn relate(mut findings: Vec<Finding>) -> Vec<Finding> {
 
 impl Relation {
     fn holds(&self, root: &Finding, symptom: &Finding) -> bool {
-        // A cause that is over does not explain what still holds.
-        (root.state == State::Open || symptom.state == State::Resolved)
+        // A cause that is over does not explain what was seen after it.
+        let is_after = root.resolved.is_some_and(|over| symptom.last > over);
+        (root.state == State::Open || symptom.state == State::Resolved || !is_after)
             && self
                 .shared
                 .iter()

@@ -10,12 +10,14 @@
     )
 )]
 
+mod arp;
 mod arrivals;
 mod clock;
 mod dhcp;
 mod domain;
 mod echo;
 mod floods;
+mod glimpse;
 mod host;
 mod lacp;
 mod neighbours;
@@ -31,12 +33,14 @@ mod tcp;
 mod topology;
 mod trees;
 
+pub use arp::{Addresses, Asker, Wanted};
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use clock::{Clocks, Jump};
 pub use dhcp::{AddressUse, Asked, Asking, DhcpStep, DhcpTalks, Lease, Over, Server, TalkId, Terms};
 pub use domain::{DomainId, Domains};
 pub use echo::{Echo, Echoes};
 pub use floods::{Burst, Copied, Floods};
+pub use glimpse::Glimpse;
 pub use host::{Host, Stacked};
 pub use lacp::{Aggregation, End, is_same_end};
 pub use neighbours::{Neighbour, Neighbours};
@@ -50,6 +54,7 @@ pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unansw
 pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
 pub use trees::{Instance, Region, Speaker, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Offload, Place, Stamped, Vantage, VantageId};
@@ -138,6 +143,19 @@ pub enum Derived {
     Lapsed(Arc<Lapse>),
     /// A station of which that was told proves that it hears.
     Revived(Revived),
+    /// An address is asked for by ARP and nobody answers; told again whenever there is more to tell.
+    Wanted(Arc<Wanted>),
+    /// An address of which that was told is there.
+    Found {
+        /// In which network.
+        domain: DomainId,
+        /// The address.
+        ip: Ipv4Addr,
+        /// Who has it.
+        mac: Mac,
+        /// When it spoke.
+        at: Timestamp,
+    },
 }
 
 /// A station that hears again.
@@ -210,6 +228,8 @@ pub struct World {
     pub path_mtus: PathMtus,
     /// Who asked for an address, and who answered.
     pub dhcp: DhcpTalks,
+    /// Who is asked for by ARP.
+    pub addresses: Addresses,
     /// Spanning trees.
     pub trees: Trees,
     /// Frames to everybody.
@@ -239,6 +259,7 @@ impl World {
             echoes: Echoes::default(),
             path_mtus: PathMtus::default(),
             dhcp: DhcpTalks::new(settings),
+            addresses: Addresses::new(settings),
             trees: Trees::new(settings),
             floods: Floods::new(),
             ports: Ports::new(),
@@ -414,6 +435,7 @@ impl World {
         let tables = [
             ("stations", self.stations.forgotten()),
             ("clients", self.dhcp.forgotten()),
+            ("addresses", self.addresses.forgotten()),
             ("stacks", self.domains.forgotten()),
             ("trees", self.trees.forgotten()),
             ("ports", self.ports.forgotten()),
@@ -440,29 +462,23 @@ impl World {
     }
 
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
-        let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
+        // Each by its type, not through a table: bulk traffic passes all of them at every frame.
         let domains = &self.domains;
-        let trackers: [&mut dyn Tracker; 11] = [
-            &mut self.arrivals,
-            &mut self.stations,
-            &mut self.flows,
-            &mut self.echoes,
-            &mut self.path_mtus,
-            &mut self.dhcp,
-            &mut self.trees,
-            &mut self.aggregation,
-            &mut self.neighbours,
-            &mut self.floods,
-            &mut self.ports,
-        ];
-        for tracker in trackers {
-            if !is_frame || tracker.hears().intersects(kinds) {
-                tracker.apply(observation, domains, out);
-            }
-        }
+        tell(&mut self.arrivals, observation, kinds, domains, out);
+        tell(&mut self.stations, observation, kinds, domains, out);
+        tell(&mut self.flows, observation, kinds, domains, out);
+        tell(&mut self.echoes, observation, kinds, domains, out);
+        tell(&mut self.path_mtus, observation, kinds, domains, out);
+        tell(&mut self.dhcp, observation, kinds, domains, out);
+        tell(&mut self.addresses, observation, kinds, domains, out);
+        tell(&mut self.trees, observation, kinds, domains, out);
+        tell(&mut self.aggregation, observation, kinds, domains, out);
+        tell(&mut self.neighbours, observation, kinds, domains, out);
+        tell(&mut self.floods, observation, kinds, domains, out);
+        tell(&mut self.ports, observation, kinds, domains, out);
     }
 
-    fn trackers(&self) -> [&dyn Tracker; 9] {
+    fn trackers(&self) -> [&dyn Tracker; 10] {
         [
             &self.arrivals,
             &self.stations,
@@ -473,10 +489,11 @@ impl World {
             &self.trees,
             &self.aggregation,
             &self.neighbours,
+            &self.addresses,
         ]
     }
 
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 9] {
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 10] {
         [
             &mut self.arrivals,
             &mut self.stations,
@@ -487,7 +504,23 @@ impl World {
             &mut self.trees,
             &mut self.aggregation,
             &mut self.neighbours,
+            &mut self.addresses,
         ]
+    }
+}
+
+/// Lets `tracker` take in what was observed, if it must hear it; `kinds` are those of the frame.
+#[inline]
+fn tell(
+    tracker: &mut impl Tracker,
+    observation: &Observation<'_>,
+    kinds: Kinds,
+    domains: &Domains,
+    out: &mut Vec<Derived>,
+) {
+    let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
+    if !is_frame || tracker.hears().intersects(kinds) {
+        tracker.apply(observation, domains, out);
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Station {
     address: Option<IpAddr>,
     /// Whether it proved with several: a router, or a host of many.
     is_shared: bool,
+    /// Whether it sends on what others sent: packets whose time to live is no first one.
+    pub is_forwarding: bool,
     /// Whether it asks again by ARP although it was answered and hears.
     asks_again: bool,
     /// When it sent ARP from an address of its own last: it had one then, and not one that it made up (169.254.0.0/16).
@@ -238,6 +240,7 @@ impl Station {
             proof: None,
             address: None,
             is_shared: false,
+            is_forwarding: false,
             asks_again: false,
             roles: 0,
             meter: None,

@@ -3,15 +3,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::load::{Load, Meter};
-use crate::event::{Frame, FrameRef, VantageId};
+use crate::event::{FrameRef, VantageId};
 use crate::finding::Cited;
 use crate::settings::Liveness;
-use crate::value::{Mac, Span, TagStack, Timestamp};
-use crate::wire::{LinkType, decode};
-use crate::world::DomainId;
+use crate::value::{Mac, Span, Timestamp};
+use crate::world::{DomainId, Glimpse};
 
 /// Questions that wait at once.
 const MOST_WAITING: usize = 16;
@@ -22,8 +20,6 @@ const MOST_PLACES: usize = 8;
 /// An asker that asks the same again within this time was not answered, whatever this capture shows: three requests a second apart
 /// are what Linux sends (`mcast_solicit`, `retrans_time`), and five seconds cover those who wait longer.
 const REPEATED: Span = Span::secs(5);
-/// Bytes of a frame that are kept while nobody knows whether it will be answered.
-const GLIMPSED: usize = 96;
 
 /// What obliges a station to answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -129,59 +125,6 @@ struct Waiting {
     at: Timestamp,
     is_owed: bool,
     glimpse: Glimpse,
-}
-
-/// The beginning of a frame that may have to be cited: most never are, and what is not cited costs no allocation.
-#[derive(Clone, Debug)]
-pub(super) struct Glimpse {
-    pub at: FrameRef,
-    time: Timestamp,
-    link: LinkType,
-    tags: TagStack,
-    wire_len: u32,
-    len: u8,
-    bytes: [u8; GLIMPSED],
-    whole: Option<Arc<Cited>>,
-}
-
-impl Glimpse {
-    pub fn of(frame: &Frame<'_>) -> Self {
-        let mut bytes = [0; GLIMPSED];
-        let len = frame.bytes.len().min(GLIMPSED);
-        if let (Some(to), Some(from)) = (bytes.get_mut(..len), frame.bytes.get(..len)) {
-            to.copy_from_slice(from);
-        }
-        Self {
-            at: frame.at,
-            time: frame.time,
-            link: frame.link,
-            tags: frame.layers.tags(),
-            wire_len: frame.wire_len,
-            len: u8::try_from(len).unwrap_or(0),
-            bytes,
-            whole: None,
-        }
-    }
-
-    /// The same of a frame that says nothing by its beginning.
-    pub fn whole(frame: &Frame<'_>) -> Self {
-        Self { whole: Some(Arc::new(Cited::of(frame))), ..Self::of(frame) }
-    }
-
-    fn cited(&self) -> Cited {
-        if let Some(whole) = &self.whole {
-            return Cited::clone(whole);
-        }
-        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or(&[]);
-        Cited {
-            at: self.at,
-            time: self.time,
-            tags: self.tags,
-            line: decode(self.link, bytes, self.wire_len).summary().to_string(),
-            wire_len: self.wire_len,
-            bytes: bytes.into(),
-        }
-    }
 }
 
 impl Slate {

@@ -5,16 +5,18 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::lapse::{Glimpse, Proof, Slate, Stimulus, Unanswered};
+use super::lapse::{Proof, Slate, Stimulus, Unanswered};
 use super::{Key, Role, Stations};
-use crate::event::Frame;
+use crate::event::{Frame, VantageId};
 use crate::settings::{Liveness, Settings};
 use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
 use crate::wire::{Arp, Dhcp, DhcpKind, Kind, Kinds};
-use crate::world::{Derived, DomainId, Domains, Revived, Seen};
+use crate::world::{Derived, DomainId, Domains, Glimpse, Revived, Seen};
 
 /// What stations say of hearing that is not TCP: rare, so that it may cost more.
 const TELLING: Kinds = Kinds::of(&[Kind::Arp, Kind::Icmp, Kind::Icmpv6, Kind::Dhcp]);
+/// Times to live with which systems send: what has another has passed a router.
+const FIRST_HOPS: [u8; 5] = [1, 32, 64, 128, 255];
 /// How soon after an answer the same question is a sign that the answer was not heard: two that cross are no sign.
 const CROSSING: Span = Span::millis(500);
 /// The same of DHCP, where a client waits a second or more before it repeats itself.
@@ -175,6 +177,7 @@ impl Stations {
         let proof = Proof { time: frame.order, at: frame.at };
         if let Some(station) = self.table.get_mut(&key) {
             station.proof = Some(proof);
+            station.is_forwarding |= frame.layers.inner_ip().is_some_and(|ip| !FIRST_HOPS.contains(&ip.ttl()));
             if let Some(address) = address.filter(|a| a.is_ipv4()) {
                 station.is_shared |= station.address.is_some_and(|known| known != address);
                 station.address = Some(address);
@@ -410,6 +413,11 @@ impl Stations {
     fn owns(&self, mac: Mac, ip: IpAddr, domain: DomainId) -> bool {
         let is_bound = self.life.bound.peek(&(domain, ip)) == Some(&mac);
         is_bound || self.table.peek(&(mac, domain)).is_some_and(|s| s.own_address() == Some(ip))
+    }
+
+    /// Whether an answer to `asker` would be seen at `vantage`, whoever gives it.
+    pub fn shows_answers(&self, vantage: VantageId, asker: Mac) -> bool {
+        self.on_the_way.contains(&vantage) || self.is_only_end(vantage, asker) || self.is_between(vantage)
     }
 
     /// Whether the answer of `mac` to `frame` would pass where the frame was seen.

@@ -2,6 +2,7 @@
 
 use super::{GUEST, GUEST_IP, Link, SERVER, SERVER_IP, Shot, at, frame};
 
+mod arp;
 mod cap;
 mod dhcp;
 mod dhcp_lease;
@@ -49,6 +50,7 @@ pub fn cases() -> Vec<Case> {
         cap::cases(),
         healthy::cases(),
         healthy_dhcp::cases(),
+        arp::cases(),
         host::cases(),
         healthy_life::cases(),
     ]

@@ -1,0 +1,46 @@
+//! Address resolution: who is asked for and does not answer.
+
+mod arp_unanswered;
+mod gateway_silent;
+
+use super::{Context, Family};
+use crate::value::Mac;
+use crate::world::{Asker, Wanted};
+
+/// The family.
+pub static FAMILY: Family =
+    Family { prefix: "ARP", title: "Address resolution", entries: &[&arp_unanswered::ENTRY, &gateway_silent::ENTRY] };
+
+/// Requests of one address that must stay unanswered: as many as Linux sends (`mcast_solicit`).
+const REQUESTS: u64 = 3;
+
+/// Those who ask in vain, as far as the answer would be seen where they were seen, and the address is one that they may expect there.
+fn askers<'w>(wanted: &'w Wanted, cx: &Context<'_>) -> Vec<&'w Asker> {
+    let is_known = wanted.owner.is_some();
+    let counts = |a: &&Asker| (is_known || !a.is_sweeping) && cx.world.stations.shows_answers(a.vantage, a.mac);
+    wanted.askers.iter().filter(counts).collect()
+}
+
+/// How often they asked, all together.
+fn requests(askers: &[&Asker]) -> u64 {
+    askers.iter().fold(0, |sum, asker| sum.saturating_add(asker.count))
+}
+
+/// Whether the address is the way out: DHCP says so, or its owner was seen to send on what others sent.
+fn is_gateway(wanted: &Wanted, cx: &Context<'_>) -> bool {
+    let world = cx.world;
+    let forwards = |mac: Mac| {
+        world.stations.station(mac, wanted.domain, &world.domains).is_some_and(|station| station.is_forwarding)
+    };
+    wanted.is_router || wanted.owner.is_some_and(|(mac, _)| forwards(mac))
+}
+
+/// A network as a sentence names it: `VLAN 100`, `the untagged network`.
+fn network(wanted: &Wanted, cx: &Context<'_>) -> String {
+    let name = cx.world.domains.name(wanted.domain);
+    match name.as_str() {
+        "untagged" => "the untagged network".to_owned(),
+        name if name.starts_with(|c: char| c.is_ascii_digit()) => format!("VLAN {name}"),
+        name => name.to_owned(),
+    }
+}

@@ -1,0 +1,289 @@
+//! Who is asked for by ARP and does not answer (RFC 826): by address, who asks, how often, since when, and who had it. At most
+//! `tables.stations` addresses and `tables.lapses` of them wanted; probes, announcements and a DHCP server's look for a free address ask
+//! nobody. IPv6 neighbours are not followed here.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
+use crate::event::{Frame, VantageId};
+use crate::finding::Cited;
+use crate::settings::Settings;
+use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::wire::{Arp, Dhcp, DhcpKind, Kind, Kinds};
+
+/// How long an answer may take (Linux `retrans_time`).
+const PATIENCE: Span = Span::secs(1);
+/// Requests of one asker this close are one attempt: it had no answer in between.
+const REPEATED: Span = Span::secs(5);
+/// How long after a DISCOVER a server may look whether an address is free (dnsmasq: 3 s before every dynamic offer).
+const FREE_CHECK: Span = Span::secs(4);
+/// How long an address that was offered and not taken is a matter of DHCP: the longest pause of a client (RFC 2131 section 4.1).
+const OFFERED: Span = Span::secs(64);
+/// At most one word about a wanted address in this time, unless there is news.
+const TELL_EVERY: Span = Span::secs(10);
+/// Askers that are told apart of one address; further ones are not counted.
+const MOST_ASKERS: usize = 16;
+/// Frames that are cited of one address: the first, and the latest in the last place.
+const MOST_CITED: usize = 5;
+/// Addresses that nobody was ever seen to have, and that one station asks for, past which it looks through a network, or forwards for
+/// somebody who does.
+const SWEEP: usize = 3;
+
+/// All addresses that ARP spoke of.
+pub struct Addresses {
+    table: BoundedMap<Place, Owner>,
+    wanted: BoundedMap<Place, Run>,
+    due: Deadlines<Place>,
+    /// When a client last asked for an address, by network.
+    discovers: BoundedMap<DomainId, Timestamp>,
+    sweeps: BoundedMap<(DomainId, Mac), Vec<Ipv4Addr>>,
+}
+
+type Place = (DomainId, Ipv4Addr);
+
+/// Who has an address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Owner {
+    /// Who spoke for it last, and when.
+    spoke: Option<(Mac, Timestamp)>,
+    /// Whether DHCP calls it the way out (option 3).
+    is_router: bool,
+    /// When DHCP offered it last: whoever was offered it need not have taken it.
+    offered: Option<Timestamp>,
+}
+
+/// An address that is asked for in vain; told again when there is more to tell.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The address.
+    pub ip: Ipv4Addr,
+    /// In which network.
+    pub domain: DomainId,
+    /// Who had it, and when that was last seen by ARP.
+    pub owner: Option<(Mac, Timestamp)>,
+    /// Whether DHCP calls it the way out.
+    pub is_router: bool,
+    /// The first request that stayed unanswered.
+    pub since: Timestamp,
+    /// By when the latest was known to be.
+    pub until: Timestamp,
+    /// Who asks.
+    pub askers: Vec<Asker>,
+    /// The requests: the first ones and the latest.
+    pub cited: Vec<Cited>,
+}
+
+/// One station that asks in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Who.
+    pub mac: Mac,
+    /// By the address that it asks from.
+    pub ip: Ipv4Addr,
+    /// How often.
+    pub count: u64,
+    /// Where it was seen to ask.
+    pub vantage: VantageId,
+    /// Whether it asked again at once, as one does who had no answer.
+    pub is_repeated: bool,
+    /// Whether it looks through a whole network, so that an address nobody has says nothing.
+    pub is_sweeping: bool,
+    last: Timestamp,
+}
+
+/// Requests since the last answer.
+struct Run {
+    wanted: Wanted,
+    glimpses: Vec<Glimpse>,
+    told: Option<(Timestamp, usize)>,
+}
+
+impl Addresses {
+    /// None yet.
+    pub fn new(settings: &Settings) -> Self {
+        let tables = &settings.tables;
+        Self {
+            table: BoundedMap::new(tables.stations),
+            wanted: BoundedMap::new(tables.lapses),
+            due: Deadlines::new(),
+            discovers: BoundedMap::new(tables.stacks),
+            sweeps: BoundedMap::new(tables.lapses),
+        }
+    }
+
+    /// Whether DHCP called `ip` the way out of the network `domain`.
+    pub fn is_router(&self, ip: Ipv4Addr, domain: DomainId) -> bool {
+        self.table.peek(&(domain, ip)).is_some_and(|owner| owner.is_router)
+    }
+
+    fn note_arp(&mut self, frame: &Frame<'_>, arp: &Arp<'_>, domain: DomainId, out: &mut Vec<Derived>) {
+        let (sender, own, asked) = (arp.sender_mac(), arp.sender_ip(), arp.target_ip());
+        if !sender.is_station() {
+            return;
+        }
+        if !own.is_unspecified() {
+            self.table.entry(&(domain, own), Owner::default).spoke = Some((sender, frame.order));
+            self.answered((domain, own), sender, frame.order, out);
+        }
+        if !arp.is_request() || arp.is_probe() || arp.is_gratuitous() || asked.is_unspecified() {
+            return;
+        }
+        let owner = self.table.peek(&(domain, asked)).copied().unwrap_or_default();
+        let is_sweeping = owner.spoke.is_none() && self.sweeps((domain, sender), asked);
+        let fresh = || Run::new(asked, domain, owner, frame.order);
+        let run = self.wanted.entry(&(domain, asked), fresh);
+        run.ask(frame, sender, own, is_sweeping);
+        self.due.set((domain, asked), frame.order.after(PATIENCE));
+    }
+
+    /// Notes that `asker` asks for an address that nobody was seen to have; whether it asks for many such.
+    fn sweeps(&mut self, asker: (DomainId, Mac), ip: Ipv4Addr) -> bool {
+        let asked = self.sweeps.entry(&asker, Vec::new);
+        if asked.len() <= SWEEP && !asked.contains(&ip) {
+            asked.push(ip);
+        }
+        asked.len() > SWEEP
+    }
+
+    /// `ip` is there.
+    fn answered(&mut self, place: Place, mac: Mac, at: Timestamp, out: &mut Vec<Derived>) {
+        if self.wanted.is_empty() {
+            return;
+        }
+        let Some(run) = self.wanted.remove(&place) else { return };
+        self.due.clear(&place);
+        if run.told.is_some() {
+            out.push(Derived::Found { domain: place.0, ip: place.1, mac, at });
+        }
+    }
+
+    fn note_dhcp(&mut self, dhcp: &Dhcp<'_>, domain: DomainId, at: Timestamp) {
+        match dhcp.message_type() {
+            Some(DhcpKind::Discover) => {
+                self.discovers.insert(domain, at);
+            }
+            Some(DhcpKind::Offer | DhcpKind::Ack) => {
+                // What the server asked before it offered was meant to stay unanswered.
+                let offered = (domain, dhcp.yiaddr());
+                self.table.entry(&offered, Owner::default).offered = Some(at);
+                if self.wanted.peek(&offered).is_some_and(|run| run.told.is_none()) {
+                    self.wanted.remove(&offered);
+                    self.due.clear(&offered);
+                }
+                for router in dhcp.routers() {
+                    self.table.entry(&(domain, router), Owner::default).is_router = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, seen: &Seen<'_>, domains: &Domains, out: &mut Vec<Derived>) {
+        let domain = domains.root(seen.domain);
+        if let Some(arp) = seen.frame.layers.arp().filter(Arp::is_ethernet_ipv4) {
+            self.note_arp(seen.frame, &arp, domain, out);
+        } else if let Some(dhcp) = seen.frame.layers.dhcp() {
+            self.note_dhcp(&dhcp, domain, seen.frame.order);
+        }
+    }
+}
+
+impl Tracker for Addresses {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[Kind::Arp, Kind::Dhcp])
+    }
+
+    fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
+        match seen {
+            Observation::Packet(seen) => self.note(seen, domains, out),
+            // Networks are found to be one by packets that pass twice: what was asked in either is answered in both.
+            Observation::Sighting(seen) => {
+                let frame = seen.frame;
+                if let Some(arp) = frame.layers.arp().filter(|arp| arp.is_ethernet_ipv4() && !arp.is_probe()) {
+                    for domain in [domains.root(seen.domain), seen.domain] {
+                        self.answered((domain, arp.sender_ip()), arp.sender_mac(), frame.order, out);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.due.next()
+    }
+
+    fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
+        while let Some(place) = self.due.pop(now) {
+            let Some(run) = self.wanted.get_mut(&place) else { continue };
+            run.wanted.until = now;
+            let owner = self.table.peek(&place).copied().unwrap_or_default();
+            let is_offered = owner.offered.is_some_and(|at| now.since(at) <= OFFERED);
+            if is_offered && owner.spoke.is_none() {
+                continue;
+            }
+            let checked = self.discovers.peek(&place.0).map(|at| at.after(FREE_CHECK)).filter(|until| *until > now);
+            if let Some(until) = checked.filter(|_| run.told.is_none()) {
+                // A server may be looking whether the address is free; by then it has offered it.
+                self.due.set(place, until);
+            } else if run.tells(now) {
+                out.push(Derived::Wanted(Arc::new(run.wanted.clone())));
+            }
+        }
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.table.forgotten().saturating_add(self.wanted.forgotten())
+    }
+}
+
+impl Run {
+    fn new(ip: Ipv4Addr, domain: DomainId, owner: Owner, since: Timestamp) -> Self {
+        let (askers, cited, glimpses) = (Vec::new(), Vec::new(), Vec::new());
+        let (owner, is_router) = (owner.spoke, owner.is_router);
+        Self {
+            wanted: Wanted { ip, domain, owner, is_router, since, until: since, askers, cited },
+            glimpses,
+            told: None,
+        }
+    }
+
+    fn ask(&mut self, frame: &Frame<'_>, mac: Mac, ip: Ipv4Addr, is_sweeping: bool) {
+        let at = frame.order;
+        if self.glimpses.len() >= MOST_CITED {
+            self.glimpses.pop();
+        }
+        self.glimpses.push(Glimpse::of(frame));
+        if let Some(asker) = self.wanted.askers.iter_mut().find(|asker| asker.mac == mac) {
+            // Copies of one request, before and behind a device, are no repeat.
+            let gap = at.since(asker.last);
+            asker.is_repeated |= gap <= REPEATED && gap >= Span::millis(200);
+            asker.count = asker.count.saturating_add(1);
+            asker.is_sweeping |= is_sweeping;
+            asker.last = at;
+        } else if self.wanted.askers.len() < MOST_ASKERS {
+            let vantage = frame.at.vantage;
+            self.wanted.askers.push(Asker { mac, ip, count: 1, vantage, is_repeated: false, is_sweeping, last: at });
+        }
+    }
+
+    /// Whether there is more to tell than last time; notes that it was told.
+    fn tells(&mut self, now: Timestamp) -> bool {
+        let askers = self.wanted.askers.len();
+        let is_news = self.told.is_none_or(|(at, told)| askers > told || now.since(at) >= TELL_EVERY);
+        let is_enough = self.wanted.count() >= 3 && self.wanted.until.since(self.wanted.since) >= Span::secs(2);
+        if is_news && is_enough {
+            self.wanted.cited = self.glimpses.iter().map(Glimpse::cited).collect();
+            self.told = Some((now, askers));
+        }
+        is_news && is_enough
+    }
+}
+
+impl Wanted {
+    /// Requests in all.
+    pub fn count(&self) -> u64 {
+        self.askers.iter().fold(0, |sum, asker| sum.saturating_add(asker.count))
+    }
+}
