@@ -257,6 +257,10 @@ impl Flows {
     fn note(&mut self, seen: &Seen<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
         let frame = seen.frame;
         let Some(ip) = frame.layers.inner_ip() else { return };
+        // TCP is between two: a group is nobody's peer (RFC 9293 section 3.9.2.3).
+        if ip.dst().is_multicast() {
+            return;
+        }
         let (key, is_low) = FlowKey::of(frame.at.vantage, &ip, tcp);
         let flow = self.table.entry(&key, Flow::default);
         let [a, b] = &mut flow.ends;
