@@ -137,7 +137,7 @@ pub struct Dhcp {
 pub struct Stp {
     /// Address prefixes that hypervisors give to guests.
     pub guest_prefixes: Vec<String>,
-    /// Addresses with such a prefix that are declared appliances: they may speak spanning tree.
+    /// Guests that are declared appliances: they speak spanning tree on purpose, which is a warning only.
     pub appliances: Vec<crate::value::Mac>,
     /// Seconds without a BPDU after which a guest has stopped.
     pub resolve_s: i64,
@@ -308,10 +308,10 @@ impl Stp {
         text.starts_with("fe:") && self.guest_prefixes.iter().any(is_of)
     }
 
-    /// Whether `mac` has a prefix that hypervisors give to guests, and is not a declared appliance.
+    /// Whether `mac` has a prefix that hypervisors give to guests.
     pub fn is_guest_prefix(&self, mac: crate::value::Mac) -> bool {
         let text = mac.to_string();
-        !self.appliances.contains(&mac) && self.guest_prefixes.iter().any(|prefix| text.starts_with(prefix.as_str()))
+        self.guest_prefixes.iter().any(|prefix| text.starts_with(prefix.as_str()))
     }
 }
 

@@ -138,3 +138,14 @@ fn an_inventory_names_addresses_and_a_strange_line_is_refused_by_number() {
     assert!(stderr(&output).contains("inventory.csv: line 3: "), "{}", stderr(&output));
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn a_declared_appliance_may_speak_spanning_tree_with_a_warning() {
+    let settings = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("appliance.toml");
+    std::fs::write(&settings, "[stp]\nappliances = [\"fa:16:3e:12:34:56\"]\n").unwrap();
+    let case = case("stp/guest-bpdu-on-bond0");
+    let declared = netdiag(&["review", "--settings", &settings.to_string_lossy(), &case]);
+    assert_eq!(declared.status.code(), Some(0), "{}", stdout(&declared));
+    assert!(stdout(&declared).contains("warning  STP001") && stdout(&declared).contains("declared an appliance"));
+    assert_eq!(netdiag(&["review", &case]).status.code(), Some(1));
+}

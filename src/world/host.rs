@@ -189,7 +189,7 @@ impl Host {
     }
 
     /// The bridge that `port` belongs to.
-    fn bridge_of(&self, port: &str) -> Option<&str> {
+    pub fn bridge_of(&self, port: &str) -> Option<&str> {
         self.ports.get(port).map(String::as_str).or_else(|| self.master(port).map(Outside::raw))
     }
 

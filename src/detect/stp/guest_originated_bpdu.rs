@@ -1,5 +1,6 @@
 //! STP001: a guest speaks spanning tree (IEEE 802.1D-2004 clause 9), and a switch port with BPDU guard shuts down for it.
 
+use crate::detect::stp::exposure::Exposure;
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Deadlines, Fingerprint, Mac, Span, Timestamp};
@@ -12,6 +13,8 @@ pub static ENTRY: Entry = Entry {
         code: "STP001",
         name: "guest-originated-bpdu",
         levels: &[
+            (Confidence::Risk, Severity::Info),
+            (Confidence::Risk, Severity::Warning),
             (Confidence::Likely, Severity::Warning),
             (Confidence::Likely, Severity::Critical),
             (Confidence::Confirmed, Severity::Error),
@@ -21,7 +24,14 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Stp],
     needs: Needs::Frames,
-    make: |_| Box::new(GuestOriginatedBpdu { senders: BoundedMap::new(MOST), deadlines: Deadlines::new() }),
+    make: |_| {
+        Box::new(GuestOriginatedBpdu {
+            senders: BoundedMap::new(MOST),
+            deadlines: Deadlines::new(),
+            exposure: Exposure::default(),
+            look_at_host: None,
+        })
+    },
 };
 
 /// Senders that are followed.
@@ -32,6 +42,8 @@ const CITED: usize = 4;
 struct GuestOriginatedBpdu {
     senders: BoundedMap<SenderKey, Sender>,
     deadlines: Deadlines<SenderKey>,
+    exposure: Exposure,
+    look_at_host: Option<Timestamp>,
 }
 
 type SenderKey = (Mac, DomainId, bool);
@@ -56,15 +68,23 @@ impl Detector for GuestOriginatedBpdu {
             Observation::Packet(seen) => self.packet(seen, cx),
             Observation::Sighting(seen) => self.sighting(seen),
             Observation::Derived(Derived::Restored(..)) => self.look_again(cx),
+            Observation::Host(fact) if Exposure::is_moved_by(&fact.what) => {
+                // Facts come many at a time; they are looked at once.
+                self.look_at_host.get_or_insert(cx.now.after(SETTLED));
+            }
             _ => {}
         }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.deadlines.next().into_iter().chain(self.look_at_host).min()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
+        if self.look_at_host.is_some_and(|due| due <= cx.now) {
+            self.look_at_host = None;
+            self.exposure.look(cx);
+        }
         let patience = Span::secs(cx.settings.stp.resolve_s);
         while let Some(key) = self.deadlines.pop(cx.now) {
             let Some(sender) = self.senders.get_mut(&key) else { continue };
@@ -87,6 +107,9 @@ impl Detector for GuestOriginatedBpdu {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
+        if self.look_at_host.take().is_some() {
+            self.exposure.look(cx);
+        }
         let waiting: Vec<SenderKey> = self.deadlines.waiting().map(|(_, key)| *key).collect();
         for key in waiting {
             if self.senders.peek(&key).is_some_and(|sender| sender.waits) {
@@ -111,7 +134,7 @@ impl GuestOriginatedBpdu {
         let frame = seen.frame;
         let (Some(stp), Some(mac)) = (frame.layers.stp(), frame.layers.link_src()) else { return };
         if frame.layers.vni().is_some() {
-            // Inside a tunnel no switch of this network hears it.
+            self.tunnelled(seen, cx);
             return;
         }
         let key = (mac, seen.domain, stp.family() == StpFamily::Pvst);
@@ -140,6 +163,25 @@ impl GuestOriginatedBpdu {
         }
     }
 
+    /// Inside a tunnel no switch of this network hears it; but whatever takes it out of the tunnel may forward it to one.
+    fn tunnelled(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
+        let frame = seen.frame;
+        let Some(mac) = frame.layers.inner_src().filter(|mac| cx.settings.stp.is_guest_prefix(*mac)) else { return };
+        let domain = cx.world.domains.name(seen.domain);
+        let headline = format!(
+            "The guest {mac} sends spanning tree frames in the overlay {domain}: no switch of this network hears them, unless the tunnel's far end forwards them to one."
+        );
+        let key = Key::new().with("mac", mac).with("domain", &domain).with("family", "tunnelled");
+        let claim = Claim::new(key, Confidence::Risk, Severity::Warning, headline)
+            .at(frame.at.vantage)
+            .seen(frame.time, 1)
+            .proved_by([Cited::of(frame)])
+            .filter(format!("stp && eth.src == {mac}"))
+            .cause("the guest's image or its user bridges its network card with spanning tree on")
+            .step("Stop such frames at the guest's port", "netdiag explain STP001 --remedy nft | nft -f -");
+        cx.raise(claim);
+    }
+
     /// The same BPDU elsewhere: one more frame of proof.
     fn sighting(&mut self, seen: &Seen<'_>) {
         let (Some(stp), Some(mac)) = (seen.frame.layers.stp(), seen.frame.layers.link_src()) else { return };
@@ -158,7 +200,11 @@ impl GuestOriginatedBpdu {
         sender.waits = false;
         self.deadlines.set(key, sender.last.after(Span::secs(cx.settings.stp.resolve_s)));
         let origin = cx.world.origin(mac, sender.packet, sender.sighting, domain, cx.settings);
-        let Some(verdict) = Verdict::of(&origin) else { return };
+        let Some(mut verdict) = Verdict::of(&origin) else { return };
+        if cx.settings.stp.appliances.contains(&mac) {
+            // Its operator means it to; the guard does not care, so that it is said all the same.
+            verdict = Verdict::of_appliance();
+        }
         let family = if is_pvst { "pvst" } else { "stp" };
         let name = cx.world.domains.name(domain);
         let who = match &origin {
@@ -176,6 +222,10 @@ impl GuestOriginatedBpdu {
         );
         let finding = Key::new().with("mac", mac).with("domain", &name).with("family", family);
         sender.raised = Some(finding.clone());
+        let bridged = match &origin {
+            Origin::Guest { port: Some(port), .. } => Some(port.clone()),
+            _ => None,
+        };
         let address = if is_pvst { "01:00:0c:cc:cc:cd" } else { "01:80:c2:00:00:00" };
         let port = match &origin {
             Origin::Guest { port: Some(port), .. } => port.clone(),
@@ -199,6 +249,9 @@ impl GuestOriginatedBpdu {
             claim = claim.assuming(assumption);
         }
         cx.raise(claim);
+        if let Some(port) = bridged {
+            self.exposure.exploit(&port, cx);
+        }
     }
 }
 
@@ -216,6 +269,9 @@ impl Sender {
     }
 }
 
+/// Host facts that belong together come within this span.
+const SETTLED: Span = Span::secs(1);
+
 /// How sure and how bad, by who sent it.
 struct Verdict {
     confidence: Confidence,
@@ -226,6 +282,16 @@ struct Verdict {
 }
 
 impl Verdict {
+    const fn of_appliance() -> Self {
+        Self {
+            confidence: Confidence::Likely,
+            severity: Severity::Warning,
+            assumption: Some("declared an appliance in the settings"),
+            is_contained: false,
+            is_remote: false,
+        }
+    }
+
     fn of(origin: &Origin) -> Option<Self> {
         let verdict = |confidence, severity, assumption| Self {
             confidence,

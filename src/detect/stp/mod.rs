@@ -2,6 +2,7 @@
 
 pub mod bpdu_returned;
 pub mod bpdu_then_link_silent;
+mod exposure;
 pub mod guest_originated_bpdu;
 pub mod host_originated_bpdu;
 pub mod malformed_or_aged_bpdu;

@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         case("stp/guest-bpdu-on-tap-and-bond0", "node.pcapng", node(true)),
         case("stp/guest-bpdu-contained", "node.pcapng", node(false)),
         Case { folder: "stp/guest-bpdu-with-host-facts", files: apart() },
+        case("stp/guest-bpdu-inside-vxlan", "eth0.pcap", pcap(in_overlay())),
         case("stp/guest-bpdu-from-another-node", "bond0.pcapng", from_another_node()),
         case("stp/guest-rst-bpdu", "bond0.pcap", pcap(every_hello(&GUEST_BRIDGE.rst(), &[]))),
         case("stp/guest-mst-bpdu", "bond0.pcap", pcap(every_hello(&GUEST_BRIDGE.mst("lab-region"), &[]))),
@@ -77,6 +78,14 @@ fn apart() -> Vec<(&'static str, Vec<u8>)> {
     let on_tap: Vec<Shot> =
         (0..3).map(|i| at(0.49998 + 2.0 * f64::from(i), guest(&[]).bpdu(&GUEST_BRIDGE.config()))).collect();
     vec![("bond0.pcap", pcap(bpdus)), ("tap3f2a91c0-5d.pcap", pcap(on_tap))]
+}
+
+/// A guest's bridge speaks in its overlay, which carries it to another node.
+fn in_overlay() -> Vec<Shot> {
+    let (here, there) = (Ipv4Addr::new(172, 16, 0, 11), Ipv4Addr::new(172, 16, 0, 12));
+    let inner = guest(&[]).bpdu(&GUEST_BRIDGE.config());
+    let link = || frame().from(NODE).to(SERVER);
+    (0..3).map(|i| at(2.0 * f64::from(i), link().ipv4(here, there).udp(49_152, 4_789).vxlan(7_000, &inner))).collect()
 }
 
 /// An instance somewhere else: its BPDU arrives here from the switch.

@@ -1,0 +1,83 @@
+//! What stands between a guest's BPDU and the switch before any is sent: for STP001, as far as the host's facts tell.
+
+use std::collections::BTreeMap;
+
+use crate::detect::Context;
+use crate::event::{Fact, LinkKind};
+use crate::finding::{Claim, Confidence, Key, Severity};
+
+/// Bridges that are looked at.
+const MOST: usize = 256;
+
+/// Bridges that would forward a guest's BPDU, and what was said of them.
+#[derive(Default)]
+pub struct Exposure {
+    told: BTreeMap<String, usize>,
+    /// Bridges of which a guest's BPDU was told: that is more than a risk.
+    exploited: Vec<String>,
+}
+
+impl Exposure {
+    /// Whether a fact may change what is to be said.
+    pub const fn is_moved_by(fact: &Fact) -> bool {
+        matches!(fact, Fact::Link(_) | Fact::LinkGone { .. } | Fact::BridgePort { .. } | Fact::BridgePortGone { .. })
+    }
+
+    /// Says which bridges lead guests' BPDUs out, and which no longer do.
+    pub fn look(&mut self, cx: &mut Context<'_>) {
+        let host = &cx.world.host;
+        let mut now: BTreeMap<String, (usize, String)> = BTreeMap::new();
+        // A bridge of which nothing tells whether it takes part is left alone: Open vSwitch drops BPDUs by itself.
+        for bridge in host.bridges().filter(|bridge| bridge.stp == Some(false)).take(MOST) {
+            let name = bridge.name.raw();
+            let guests = host.bridge_ports(name).iter().filter(|port| port.kind == LinkKind::Tap).count();
+            if let Some(uplink) = host.uplink(name).filter(|_| guests > 0) {
+                now.insert(name.to_owned(), (guests, uplink));
+            }
+        }
+        let over: Vec<String> = self.told.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
+        for name in over {
+            self.told.remove(&name);
+            cx.resolve(
+                claim_key(&name),
+                "no guest's port leads out of it any more, or its spanning tree was switched on",
+            );
+        }
+        for (name, (guests, uplink)) in now {
+            if self.told.get(&name) == Some(&guests) || self.exploited.contains(&name) {
+                continue;
+            }
+            let ports = if guests == 1 { "its guest's port".to_owned() } else { format!("its {guests} guests' ports") };
+            let headline = format!(
+                "The bridge {name} forwards spanning tree frames from {ports} to {uplink}: if a guest sends one, a switch port with BPDU guard shuts the whole node down."
+            );
+            let claim = Claim::new(claim_key(&name), Confidence::Risk, Severity::Info, headline)
+                .behind(uplink)
+                .number("guest_ports", guests)
+                .assuming("filters are not among the host's facts: nft, ebtables, tc and libvirt may stop such frames")
+                .cause("a Linux bridge with spanning tree off forwards 01:80:c2:00:00:00 like any group address")
+                .step(
+                    "See whether a filter stops them already",
+                    "nft list ruleset bridge; ebtables -L; virsh nwfilter-list",
+                )
+                .step("Stop them at the guests' ports", "netdiag explain STP001 --remedy nft | nft -f -");
+            cx.raise(claim);
+            self.told.insert(name, guests);
+        }
+    }
+
+    /// A guest's BPDU came in at `port`: what could happen has happened.
+    pub fn exploit(&mut self, port: &str, cx: &mut Context<'_>) {
+        let Some(bridge) = cx.world.host.bridge_of(port).map(str::to_owned) else { return };
+        if self.told.remove(&bridge).is_some() {
+            cx.absorb(claim_key(&bridge), "a guest has sent one");
+        }
+        if self.exploited.len() < MOST && !self.exploited.contains(&bridge) {
+            self.exploited.push(bridge);
+        }
+    }
+}
+
+fn claim_key(bridge: &str) -> Key {
+    Key::new().with("bridge", bridge)
+}
