@@ -2,7 +2,7 @@
 CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test need-cargo need-cc need-net
+.PHONY: demo test need-cargo need-cc need-cxx need-net
 
 demo: need-cargo need-cc
 	$(CARGO) build --release --locked
@@ -23,3 +23,7 @@ need-net:
 	@{ PATH=$$PATH:/usr/sbin:/sbin; command -v ip && command -v ethtool && command -v modprobe && command -v setpriv && command -v dnsmasq && command -v udhcpc && command -v linux.uml; } >/dev/null 2>&1 || { \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq iproute2 ethtool kmod util-linux dnsmasq-base udhcpc && \
 	  $(SUDO) apt-get install -y -qq user-mode-linux || echo "the tests in a kernel of their own will be skipped"; }
+
+# libFuzzer is C++.
+need-cxx:
+	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }

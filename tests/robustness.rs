@@ -101,3 +101,15 @@ fn a_leap_over_years_ends() {
         assert_eq!((report.tally.frames, report.lost.internal_errors), (frames + 1, 0), "{case}");
     }
 }
+
+#[test]
+fn a_case_opens_no_file_but_its_own() {
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("strange-case");
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in ["/dev/zero", "../bond0.pcap", "a/../../bond0.pcap", ".."] {
+        let said = format!("sentence = \"Somebody sent it.\"\n[[vantage]]\nfile = \"{file}\"\n");
+        std::fs::write(folder.join("case.toml"), said).unwrap();
+        let refused = Case::open(&folder).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.ends_with(&format!("case.toml: {file} is no file of this folder")), "{file}: {refused}");
+    }
+}

@@ -118,6 +118,11 @@ impl Case {
         let mut case = Self::default();
         let (is_recorded, is_unfinished) = (said.began.is_some(), said.began.is_some() && said.ended.is_none());
         let vantages = if said.vantages.is_empty() { captures_in(folder)? } else { said.vantages };
+        // A case may come from anybody: it speaks of its own captures and opens no other file.
+        if let Some(vantage) = vantages.iter().find(|vantage| !is_of_its_folder(&vantage.file)) {
+            let file = Outside::from(vantage.file.as_str());
+            return Err(SourceError::nonsense(&name, &format!("{file} is no file of this folder")));
+        }
         let files: Vec<&str> = vantages.iter().map(|vantage| vantage.file.as_str()).collect();
         for vantage in &vantages {
             let mut lane = if is_recorded {
@@ -207,6 +212,11 @@ impl Case {
         }
         Ok(())
     }
+}
+
+/// Whether `file` is a bare name.
+fn is_of_its_folder(file: &str) -> bool {
+    Path::new(file).file_name().is_some_and(|name| name == file)
 }
 
 /// The capture at `path` as a lane, named after the file without its endings.

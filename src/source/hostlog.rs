@@ -35,7 +35,11 @@ impl HostLog {
         Self::read(&name, BufReader::new(file)).map_err(|e| SourceError::unreadable(&name, &e))
     }
 
-    fn read(name: &Outside, mut from: impl BufRead) -> std::io::Result<Self> {
+    /// Reads the host log called `name`.
+    ///
+    /// # Errors
+    /// When it cannot be read; a line that makes no sense is refused, not an error.
+    pub fn read(name: &Outside, mut from: impl BufRead) -> std::io::Result<Self> {
         let mut log = Self::default();
         let mut line = Vec::new();
         for number in 1..=MOST {
