@@ -1,4 +1,5 @@
-//! Every case: what is found is the truth, no more and no less; the text is the blessed text. One named test a case.
+//! Every case: what is found is the truth, no more and no less; the text is the blessed text; frames are decoded as Wireshark decodes
+//! them, where its word is kept. One named test a case. `NETDIAG_ORACLE=1` asks tshark anew.
 
 mod support;
 
@@ -9,6 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use netdiag::cli::{Truth, differences};
 use netdiag::finding::Report;
 use netdiag::render::report_text;
+use support::wireshark;
 
 /// Columns of the blessed texts.
 const WIDTH: usize = 100;
@@ -33,6 +35,14 @@ fn check(folder: &Path) -> Result<(), Failed> {
     if !differences.is_empty() {
         return Err(format!("{}\n\n{}", differences.join("\n"), text(&report)).into());
     }
+    if is_asked("NETDIAG_ORACLE") {
+        wireshark::ask(folder);
+    }
+    let differences = wireshark::differences(folder);
+    if !differences.is_empty() {
+        let how = "if the capture is another one now, NETDIAG_ORACLE=1 asks tshark anew";
+        return Err(format!("{}\n{how}", differences.join("\n")).into());
+    }
     blessed(&folder.join("report.txt"), &text(&report))
 }
 
@@ -48,8 +58,12 @@ fn text(report: &Report) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person asks for new texts, not a capture")]
+fn is_asked(variable: &str) -> bool {
+    std::env::var(variable).is_ok()
+}
+
 fn blessed(file: &Path, have: &str) -> Result<(), Failed> {
-    if std::env::var("NETDIAG_BLESS").is_ok() {
+    if is_asked("NETDIAG_BLESS") {
         return Ok(fs::write(file, have)?);
     }
     let want = fs::read_to_string(file).unwrap_or_default();

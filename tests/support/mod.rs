@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod played;
+pub mod wireshark;
 
 use std::path::{Path, PathBuf};
 
