@@ -9,7 +9,7 @@ struct Relation {
     root: &'static str,
     symptom: &'static str,
     /// Names of the root's part and of the symptom's.
-    shared: &'static [(&'static str, &'static str)],
+    shared: Shared,
     /// Whether both must lie behind the same uplink.
     is_behind: bool,
     /// Seconds that the symptom's first evidence may lie before and after the root's; any where it is not told.
@@ -17,6 +17,9 @@ struct Relation {
     /// Whether the root must have held while the symptom was seen: nobody can say which began first.
     is_overlap: bool,
 }
+
+/// Parts of a root's key and of a symptom's that must be equal.
+type Shared = &'static [(&'static str, &'static str)];
 
 /// What a link that is silent makes unanswered (R6): everything of hosts behind it.
 const UNANSWERED: &[&str] = &[
@@ -27,7 +30,7 @@ const UNANSWERED: &[&str] = &[
 const SHUT: &[&str] = &["HOST003", "HOST004", "HOST005", "LACP001", "LACP003"];
 
 /// What explains what among clients and servers of DHCP, by what their keys share.
-const DHCP: &[(&str, &str, &[(&str, &str)])] = &[
+const DHCP: &[(&str, &str, Shared)] = &[
     // A client asks everybody because its own server did not answer, or because it did not hear the answer.
     ("DHCP004", "DHCP006", &[("client", "client")]),
     ("DHCP005", "DHCP006", &[("client", "client")]),

@@ -7,7 +7,7 @@ use super::{network, server_of};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::Span;
+use crate::value::{Span, Timestamp};
 use crate::wire::DhcpKind;
 use crate::world::{Asking, Derived, DhcpStep, Lease, Observation, TalkId};
 
@@ -25,6 +25,10 @@ pub static ENTRY: Entry = Entry {
     make: |settings| Box::new(RebindingReached::new(settings)),
 };
 
+/// Unicast renewals in vain after which a broadcast is a last resort: some clients try the second time by broadcast already.
+const UNICASTS: usize = 2;
+/// Unicast renewals that are remembered of a client.
+const MOST_UNICASTS: usize = 8;
 /// Broadcasts this far apart are two tries: closer ones may both precede the answer.
 const ANOTHER_TRY: Span = Span::secs(2);
 
@@ -36,8 +40,9 @@ struct RebindingReached {
 /// Renewals of one client since it last acted on a grant.
 #[derive(Default)]
 struct Run {
-    /// The latest unicast renewal.
+    /// The latest unicast renewal, and when each came.
     renewed: Option<Arc<DhcpStep>>,
+    unicasts: Vec<Timestamp>,
     /// The first broadcast.
     first: Option<Arc<DhcpStep>>,
     /// The latest grant.
@@ -72,6 +77,10 @@ impl RebindingReached {
         run.is_deaf |= run.granted.is_some();
         if step.asking == Some(Asking::Renewing) {
             run.renewed = Some(Arc::clone(step));
+            if run.unicasts.len() >= MOST_UNICASTS {
+                run.unicasts.remove(0);
+            }
+            run.unicasts.push(step.time);
             run.fresh = vec![step.cited.clone()];
             return;
         }
@@ -80,8 +89,13 @@ impl RebindingReached {
         run.fresh.truncate(4);
         let first = Arc::clone(run.first.get_or_insert_with(|| Arc::clone(step)));
         let is_late = step.lease.is_some_and(|lease| is_near_t2(&lease, step));
-        let is_repeated = run.granted.is_none() && step.time.since(first.time) >= ANOTHER_TRY;
-        if run.renewed.is_some() || is_late || is_repeated {
+        let is_repeated = step.time.since(first.time) >= ANOTHER_TRY;
+        if step.secs > 0 {
+            // Only what came since the client began to ask is part of it: a person may have let it renew before.
+            let begun = step.time.after(Span::secs(i64::from(step.secs).saturating_add(1)).times(-1));
+            run.unicasts.retain(|at| *at >= begun);
+        }
+        if run.unicasts.len() >= UNICASTS || is_late || is_repeated {
             run.claim(&first, step, cx);
         }
     }
@@ -101,9 +115,9 @@ impl RebindingReached {
             };
             cx.resolve(key, what);
         }
-        *run = Run::default();
+        let before = std::mem::take(run);
         if is_renewal && step.kind == DhcpKind::Ack {
-            run.granted = Some(Arc::clone(step));
+            (run.granted, run.unicasts) = (Some(Arc::clone(step)), before.unicasts);
         }
     }
 }
@@ -209,6 +223,9 @@ mod tests {
         assert_eq!(at(&[(0, Say::rebind(1)), (4_000, Say::rebind(1))]), [line("Open")]);
         let habit = [(0, Say::rebind(1)), (2, Say::ack(1, 9).lease(60)), (30_000, Say::rebind(1))];
         assert_eq!(at(&habit), [""; 0]);
+        // As udhcpc does after one lost grant.
+        let second = [(0, Say::renew(1)), (2_000, Say::rebind(1)), (2_002, Say::ack(1, 9).lease(60))];
+        assert_eq!(at(&second), [""; 0]);
     }
 
     #[test]

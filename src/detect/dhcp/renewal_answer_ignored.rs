@@ -30,6 +30,10 @@ pub static ENTRY: Entry = Entry {
 
 /// A question this soon after an answer was sent before the answer could be heard.
 const CROSSING: Span = Span::millis(10);
+/// Grants in a row that a client did not act on, before it is more than a lost packet; one more makes it certain.
+const IGNORED: u64 = 2;
+/// Grants that are remembered until it is known whether they were heard.
+const MOST_DOUBTFUL: usize = 8;
 /// Frames that are cited of the conversation.
 const CITED: usize = 5;
 
@@ -50,8 +54,10 @@ struct Chain {
     first_grant: Option<Timestamp>,
     asks: u64,
     grants: u64,
-    /// Grants after which the client asked again.
+    /// Grants after which the client asked again as one who heard nothing.
     ignored: u64,
+    /// Grants after which it asked again as one might who was told to, by their times.
+    doubtful: Vec<Timestamp>,
     /// Whether the client went over to broadcast, or started over, although it had been granted what it asked for.
     gave_up: bool,
     slowest: Span,
@@ -71,23 +77,24 @@ impl RenewalAnswerIgnored {
             self.talks.pop_first();
         }
         let chain = self.talks.entry(step.talk).or_default();
-        let is_ignored = chain.is_ignored_by(step);
-        if !is_ignored && chain.granted.is_some() {
+        let is_early = chain.is_early(step);
+        if !is_early && chain.granted.is_some() {
             if let Some(key) = chain.claimed.take() {
                 let after = chain.granted.as_ref().map_or(Span::ZERO, |granted| step.time.since(granted.time));
                 cx.resolve(key, format!("the client acted on a grant and asked again only {after} after it"));
             }
             *chain = Chain::default();
         }
+        let is_ignored = is_early && chain.count(step);
         chain.since.get_or_insert(step.cited.time);
         chain.asks = chain.asks.saturating_add(1);
         chain.asked = Some(Arc::clone(step));
         chain.cite(&step.cited);
         if is_ignored {
-            chain.granted = None;
-            chain.ignored = chain.ignored.saturating_add(1);
             chain.gave_up |= step.asking == Some(Asking::Rebinding);
-            chain.claim(step, cx);
+            if chain.ignored >= IGNORED {
+                chain.claim(step, cx);
+            }
         }
     }
 
@@ -132,12 +139,14 @@ impl RenewalAnswerIgnored {
 
     /// The client starts over: after grants that it ignored, that is the end of the story.
     fn started_over(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
-        let Some(chain) = self.talks.get_mut(&step.talk).filter(|c| c.claimed.is_some()) else { return };
+        let Some(chain) = self.talks.get_mut(&step.talk).filter(|c| c.ignored > 0) else { return };
         if !chain.gave_up || chain.granted.is_some() {
             chain.ignored = chain.ignored.saturating_add(u64::from(chain.granted.take().is_some()));
             chain.gave_up = true;
             chain.cite(&step.cited);
-            chain.claim(step, cx);
+            if chain.ignored >= IGNORED {
+                chain.claim(step, cx);
+            }
         }
     }
 }
@@ -171,14 +180,34 @@ impl Detector for RenewalAnswerIgnored {
 
 impl Chain {
     /// Whether `step` asks for what was granted already, sooner than a client that heard the grant would.
-    fn is_ignored_by(&self, step: &DhcpStep) -> bool {
+    fn is_early(&self, step: &DhcpStep) -> bool {
         let Some(granted) = &self.granted else { return false };
         let Some(t1) = granted.terms.as_ref().and_then(|terms| terms.t1) else { return false };
         let gap = step.time.since(granted.time);
-        // A new transaction may be one that a person asked for. A try that is not the first says how long the client has been at it.
-        let is_same = step.xid == granted.xid || step.secs > 0 || step.asking == Some(Asking::Rebinding);
         let half = Span::millis(i64::from(t1).saturating_mul(500));
-        step.ciaddr == granted_address(granted) && is_same && gap >= CROSSING && gap < half
+        step.ciaddr == granted_address(granted) && gap >= CROSSING && gap < half
+    }
+
+    /// Counts the grant that `step` comes after, and says whether it proves that grants are not heard. A renewal that a person or a
+    /// script asks for starts counting its seconds anew, and may keep the transaction (udhcpc does); some clients never count.
+    fn count(&mut self, step: &DhcpStep) -> bool {
+        let Some(granted) = self.granted.take() else { return false };
+        let before = self.asked.as_ref().map_or(0, |asked| asked.secs);
+        if step.secs <= before && step.asking != Some(Asking::Rebinding) {
+            if self.doubtful.len() < MOST_DOUBTFUL {
+                self.doubtful.push(granted.time);
+            }
+            return false;
+        }
+        if step.secs > 0 {
+            // Only what came since the client began is its own.
+            let begun = step.time.after(Span::secs(i64::from(step.secs).saturating_add(1)).times(-1));
+            self.doubtful.retain(|at| *at >= begun);
+        }
+        let doubtful = u64::try_from(self.doubtful.len()).unwrap_or(0);
+        self.doubtful.clear();
+        self.ignored = self.ignored.saturating_add(doubtful).saturating_add(1);
+        true
     }
 
     fn cite(&mut self, cited: &Cited) {
@@ -193,7 +222,7 @@ impl Chain {
         let client = asked.client;
         self.latest = Some(Arc::clone(step));
         let server = server_of(&asked).map_or_else(|| "its server".to_owned(), |ip| ip.to_string());
-        let is_sure = self.ignored >= 2 || self.gave_up;
+        let is_sure = self.ignored > IGNORED || self.gave_up;
         let confidence = if is_sure { Confidence::Confirmed } else { Confidence::Likely };
         let does = match (step.kind, step.asking) {
             (DhcpKind::Discover, _) => "starts over as if it had heard nothing",
@@ -281,42 +310,54 @@ mod tests {
         format!("{levels} {} {}", mac(1), ip(9))
     }
 
-    /// A renewal at each of these milliseconds, granted for a minute 2 ms later.
-    fn granted(at: &[i64]) -> Vec<(i64, Say)> {
-        at.iter().flat_map(|t| [(*t, Say::renew(1)), (t + 2, Say::ack(1, 9).lease(60))]).collect()
+    /// A renewal at each of these seconds, granted for a minute 2 ms later; the client counts for how long it has been asking.
+    fn granted(at: &[u16]) -> Vec<(i64, Say)> {
+        let ask = |s: &u16| {
+            let t = i64::from(*s) * 1_000;
+            [(t, Say::renew(1).secs(*s)), (t + 2, Say::ack(1, 9).lease(60))]
+        };
+        at.iter().flat_map(ask).collect()
     }
 
     #[test]
-    fn one_grant_ignored_is_likely_and_two_are_certain() {
-        assert_eq!(at(&granted(&[0])), [""; 0]);
-        assert_eq!(at(&granted(&[0, 4_000])), [line("likely/error Open")]);
-        assert_eq!(at(&granted(&[0, 4_000, 9_000])), [line("confirmed/error Open")]);
+    fn one_lost_grant_says_nothing_two_are_likely_and_three_certain() {
+        assert_eq!(at(&granted(&[0, 4])), [""; 0]);
+        assert_eq!(at(&granted(&[0, 4, 9])), [line("likely/error Open")]);
+        assert_eq!(at(&granted(&[0, 4, 9, 15])), [line("confirmed/error Open")]);
     }
 
     #[test]
-    fn broadcast_or_a_new_start_after_a_grant_makes_it_certain() {
-        let mut said = granted(&[0]);
+    fn broadcast_or_a_new_start_after_two_grants_makes_it_certain() {
+        let mut said = granted(&[0, 4]);
         said.push((14_000, Say::rebind(1)));
         assert_eq!(at(&said), [line("confirmed/error Open")]);
-        let mut said = granted(&[0, 4_000]);
-        said.push((20_000, Say::discover(1).xid(7)));
+        said[4] = (20_000, Say::discover(1).xid(7));
         assert_eq!(at(&said), [line("confirmed/error Open")]);
+        // udhcpc asks by broadcast two seconds after one lost grant.
+        let mut lost = granted(&[0]);
+        lost.push((2_000, Say::rebind(1)));
+        assert_eq!(at(&lost), [""; 0]);
     }
 
     #[test]
     fn a_renewal_each_half_lease_is_healthy_and_ends_it() {
-        assert_eq!(at(&granted(&[0, 28_000, 57_000, 85_000])), [""; 0]);
-        assert_eq!(at(&granted(&[0, 4_000, 32_000])), [line("likely/error Resolved")]);
+        assert_eq!(at(&granted(&[0, 28, 57, 85])), [""; 0]);
+        assert_eq!(at(&granted(&[0, 4, 9, 37])), [line("likely/error Resolved")]);
     }
 
     #[test]
     fn what_crosses_or_was_asked_for_by_hand_says_nothing() {
         let crossing = [(0, Say::renew(1)), (3, Say::ack(1, 9).lease(60)), (6, Say::renew(1).xid(8).secs(4))];
         assert_eq!(at(&crossing), [""; 0]);
-        let mut by_hand = granted(&[0]);
-        by_hand.push((5_000, Say::renew(1).xid(8)));
-        assert_eq!(at(&by_hand), [""; 0]);
-        by_hand[2] = (5_000, Say::renew(1).xid(8).secs(5));
-        assert_eq!(at(&by_hand), [line("likely/error Open")]);
+        // As udhcpc asks when told to: the same transaction, and the seconds from zero each time.
+        let by_hand = |t: i64| [(t, Say::renew(1)), (t + 2, Say::ack(1, 9).lease(60))];
+        let mut said = [by_hand(0), by_hand(2_000), by_hand(4_000), by_hand(6_000)].concat();
+        assert_eq!(at(&said), [""; 0]);
+        // Its last grant is lost: it has been asking for two seconds, and not for eight.
+        said.push((8_000, Say::rebind(1).secs(2)));
+        assert_eq!(at(&said), [""; 0]);
+        // A client that never counts its seconds, and goes over to broadcast.
+        said[8] = (8_000, Say::rebind(1));
+        assert_eq!(at(&said), [line("confirmed/error Open")]);
     }
 }

@@ -22,12 +22,12 @@ pub fn cases() -> Vec<Case> {
         case("dhcp/server-renews-nobody", "bond0.pcap", pcap(renews_nobody())),
         case("dhcp/request-unanswered", "bond0.pcap", pcap(in_order(vec![taken_in_vain(), others(20.0)]))),
         case("dhcp/request-unanswered-then-starts-over", "bond0.pcap", pcap(starts_over())),
-        case("dhcp/renewal-answer-ignored-once", "bond0.pcap", pcap(ignored(&[300.0, 304.0], 330.0))),
+        case("healthy/dhcp-renewal-answer-lost-once", "bond0.pcap", pcap(ignored(&[300.0, 304.0], 330.0))),
         case("dhcp/renewal-answers-ignored", "bond0.pcap", pcap(ignored(&[300.0, 304.0, 311.0], 330.0))),
         Case {
             folder: "dhcp/renewal-answers-lost-on-this-host",
             files: vec![
-                ("bond0.pcap", pcap(ignored(&[300.0, 304.0, 311.0], 330.0))),
+                ("bond0.pcap", pcap(ignored(&[300.0, 304.0, 311.0, 319.0], 330.0))),
                 ("tap3f2a91c0-5d.pcap", pcap(on_the_tap())),
             ],
         },
@@ -154,7 +154,7 @@ fn on_the_tap() -> Vec<Shot> {
         at(0.02, select(XID, GUEST, SERVER_IP, GUEST_IP).asked(&[])),
         at(0.03, granted),
     ];
-    [begun, vec![ask(300.0), ask(304.0), ask(311.0)]].concat()
+    [begun, vec![ask(300.0), ask(304.0), ask(311.0), ask(319.0)]].concat()
 }
 
 /// A client that broadcasts every renewal, from half of its lease on, and is answered.
