@@ -61,6 +61,7 @@ fn relations() -> Vec<Relation> {
         by_key("MTU001", "VLAN001", &[("interface", "interface"), ("outer", "outer")]),
         // R2 and R3.
         by_key("MTU001", "MTU003", &[("outer", "outer")]),
+        by_key("MTU001", "MTU006", &[("outer", "outer")]),
         by_key("MTU001", "MTU008", &[("interface", "interface"), ("outer", "outer")]),
         by_key("MTU005", "MTU003", &[("src", "src"), ("dst", "dst")]),
         by_key("MTU003", "MTU009", &[("mac", "mac"), ("next_hop", "next_hop")]),

@@ -37,6 +37,8 @@ pub enum Kind {
     PriorityTag,
     /// The outermost link header has a tag with VID 4095.
     ReservedTag,
+    /// An IP packet of the frame is a piece of a larger one.
+    Fragment,
     /// The capture holds less than the wire carried.
     Cut,
     /// Decoding ended early; `Layers::stop` says why.
@@ -130,6 +132,7 @@ impl fmt::Display for Kind {
             Self::VlanStack => "tag stack",
             Self::PriorityTag => "priority tag",
             Self::ReservedTag => "reserved VID",
+            Self::Fragment => "fragment",
             Self::Cut => "cut frame",
             Self::Stopped => "undecoded",
         })

@@ -171,7 +171,7 @@ impl<'a> Walk<'a, '_> {
     fn ipv4(&mut self) -> Option<Next> {
         let ip = self.read(Kind::Ipv4, Ipv4::parse, Layer::Ipv4)?;
         self.is_inside = true;
-        self.is_fragment |= ip.is_fragment();
+        self.note_fragment(ip.is_fragment());
         if ip.fragment_offset() == 0 { self.above(ip.protocol(), false) } else { None }
     }
 
@@ -179,8 +179,16 @@ impl<'a> Walk<'a, '_> {
     fn ipv6(&mut self) -> Option<Next> {
         let ip = self.read(Kind::Ipv6, Ipv6::parse, Layer::Ipv6)?;
         self.is_inside = true;
-        self.is_fragment |= ip.is_fragment();
+        self.note_fragment(ip.is_fragment());
         self.above(ip.next_header(), true)
+    }
+
+    #[inline]
+    const fn note_fragment(&mut self, is_fragment: bool) {
+        if is_fragment {
+            self.is_fragment = true;
+            self.layers.mark(Kind::Fragment);
+        }
     }
 
     fn extension(&mut self, number: u8) -> Option<Next> {

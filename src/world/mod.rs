@@ -17,6 +17,7 @@ mod dhcp;
 mod domain;
 mod echo;
 mod floods;
+mod fragments;
 mod glimpse;
 mod host;
 mod lacp;
@@ -40,6 +41,7 @@ pub use dhcp::{AddressUse, Asked, Asking, DhcpStep, DhcpTalks, Lease, Over, Serv
 pub use domain::{DomainId, Domains};
 pub use echo::{Echo, Echoes};
 pub use floods::{Burst, Copied, Floods};
+pub use fragments::{Fragments, Pieces, Torn};
 pub use glimpse::Glimpse;
 pub use host::{Host, Stacked};
 pub use lacp::{Aggregation, End, is_same_end};
@@ -113,6 +115,8 @@ pub enum Derived {
     TooBig(Arc<TooBig>),
     /// A sender that was told so goes on as before.
     StillTooBig(Arc<StillTooBig>),
+    /// Pieces of a packet did not come.
+    Torn(Arc<Torn>),
     /// A connection opens in two tags or in a tunnel, and says how large its segments may be.
     Announced(Arc<Announced>),
     /// Much is sent again between two hosts.
@@ -224,6 +228,8 @@ pub struct World {
     pub flows: Flows,
     /// Echo requests that wait.
     pub echoes: Echoes,
+    /// Packets in pieces.
+    pub fragments: Fragments,
     /// What routers said of the sizes that paths take.
     pub path_mtus: PathMtus,
     /// Who asked for an address, and who answered.
@@ -257,6 +263,7 @@ impl World {
             stations: Stations::new(settings),
             flows: Flows::new(settings),
             echoes: Echoes::default(),
+            fragments: Fragments::default(),
             path_mtus: PathMtus::default(),
             dhcp: DhcpTalks::new(settings),
             addresses: Addresses::new(settings),
@@ -468,6 +475,7 @@ impl World {
         tell(&mut self.stations, observation, kinds, domains, out);
         tell(&mut self.flows, observation, kinds, domains, out);
         tell(&mut self.echoes, observation, kinds, domains, out);
+        tell(&mut self.fragments, observation, kinds, domains, out);
         tell(&mut self.path_mtus, observation, kinds, domains, out);
         tell(&mut self.dhcp, observation, kinds, domains, out);
         tell(&mut self.addresses, observation, kinds, domains, out);
@@ -478,12 +486,13 @@ impl World {
         tell(&mut self.ports, observation, kinds, domains, out);
     }
 
-    fn trackers(&self) -> [&dyn Tracker; 10] {
+    fn trackers(&self) -> [&dyn Tracker; 11] {
         [
             &self.arrivals,
             &self.stations,
             &self.flows,
             &self.echoes,
+            &self.fragments,
             &self.path_mtus,
             &self.dhcp,
             &self.trees,
@@ -493,12 +502,13 @@ impl World {
         ]
     }
 
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 10] {
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 11] {
         [
             &mut self.arrivals,
             &mut self.stations,
             &mut self.flows,
             &mut self.echoes,
+            &mut self.fragments,
             &mut self.path_mtus,
             &mut self.dhcp,
             &mut self.trees,

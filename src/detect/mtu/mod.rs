@@ -1,6 +1,7 @@
 //! Sizes: what does not fit.
 
 pub mod double_vlan_mtu_overflow;
+pub mod fragments_lost;
 mod hole;
 pub mod mss_exceeds_path;
 pub mod mtu_black_hole;
@@ -20,6 +21,7 @@ pub static FAMILY: Family = Family {
         &mtu_black_hole::ENTRY,
         &path_mtu_reduced::ENTRY,
         &path_mtu_message_ignored::ENTRY,
+        &fragments_lost::ENTRY,
         &mss_exceeds_path::ENTRY,
         &mtu_recovered_by_probing::ENTRY,
     ],

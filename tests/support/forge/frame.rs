@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use etherparse::icmpv4::DestUnreachableHeader;
 use etherparse::{
-    IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader,
+    IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpFragOffset, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader,
     TcpOptionElement, UdpHeader,
 };
 use netdiag::value::Mac;
@@ -210,6 +210,24 @@ impl Ip {
         let quoted = &packet[..28];
         let ip = self.header(IpNumber::ICMP, 8 + quoted.len());
         self.finish(&ip, &[&Icmpv4Header::with_checksum(kind, quoted).to_bytes()[..], quoted].concat())
+    }
+
+    /// A UDP datagram with `payload` bytes in pieces of L = `length` at most, `id` being their common number.
+    pub fn udp_in_pieces(&self, ports: (u16, u16), id: u16, payload: usize, length: usize) -> Vec<Vec<u8>> {
+        let payload = pattern(u32::from(id), payload);
+        let whole = self.header(IpNumber::UDP, 8 + payload.len());
+        let udp = UdpHeader::with_ipv4_checksum(ports.0, ports.1, &whole, &payload).unwrap();
+        let body = [&udp.to_bytes()[..], &payload].concat();
+        let room = (length - Ipv4Header::MIN_LEN) / 8 * 8;
+        let pieces = body.chunks(room).enumerate().map(|(i, piece)| {
+            let mut ip = self.header(IpNumber::UDP, piece.len());
+            (ip.identification, ip.dont_fragment) = (id, false);
+            ip.more_fragments = (i + 1) * room < body.len();
+            ip.fragment_offset = IpFragOffset::try_new((i * room / 8) as u16).unwrap();
+            ip.header_checksum = ip.calc_header_checksum();
+            self.finish(&ip, piece)
+        });
+        pieces.collect()
     }
 
     fn echo(&self, kind: Icmpv4Type, length: usize) -> Vec<u8> {

@@ -7,6 +7,7 @@ mod cap;
 mod dhcp;
 mod dhcp_lease;
 mod dhcp_servers;
+mod fragments;
 mod guard;
 mod healthy;
 mod healthy_dhcp;
@@ -37,6 +38,7 @@ pub fn cases() -> Vec<Case> {
         vlan::cases(),
         mtu::cases(),
         path_mtu::cases(),
+        fragments::cases(),
         tcp::cases(),
         dhcp::cases(),
         dhcp_lease::cases(),
