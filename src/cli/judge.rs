@@ -75,7 +75,7 @@ impl Judgement {
             }
             Item::Vantage(id, vantage) => {
                 watch.vantage(id, &vantage.name);
-                self.engine.add_vantage(id, vantage);
+                self.engine.add_vantage(id, *vantage);
                 Progress::Other
             }
             Item::Fact(fact) => {

@@ -58,6 +58,11 @@ pub trait Source: Send {
     /// The record that `advance` moved to.
     fn record(&self) -> Record<'_>;
 
+    /// Its stamp, where only its turn is asked for.
+    fn time(&self) -> Timestamp {
+        self.record().time
+    }
+
     /// The interfaces met so far; a record's `interface` is an index into them.
     fn interfaces(&self) -> &[Interface];
 

@@ -56,7 +56,6 @@ enum Swap {
 #[derive(Clone, Copy, Default)]
 struct Head {
     time: Timestamp,
-    captured: usize,
     wire_len: u32,
     /// Bytes with the header; 0 before the first record.
     span: usize,
@@ -147,7 +146,7 @@ impl Pcap {
         }
         // A fraction of more than a second carries over by itself.
         let time = Timestamp::from_parts(i64::from(second), i64::from(fraction).saturating_mul(self.layout.unit));
-        self.head = Head { time, captured, wire_len, span };
+        self.head = Head { time, wire_len, span };
         Ok(Step::Record)
     }
 }
@@ -166,8 +165,6 @@ impl Source for Pcap {
     }
 
     fn record(&self) -> Record<'_> {
-        let span = self.window.bytes().get(..self.head.span).unwrap_or_default();
-        let start = self.head.span.saturating_sub(self.head.captured);
         Record {
             interface: 0,
             number: self.number,
@@ -175,8 +172,12 @@ impl Source for Pcap {
             wire_len: self.head.wire_len,
             direction: Direction::Unknown,
             offload: Offload::Unknown,
-            bytes: span.get(start..).unwrap_or_default(),
+            bytes: self.window.bytes().get(self.layout.header..self.head.span).unwrap_or_default(),
         }
+    }
+
+    fn time(&self) -> Timestamp {
+        self.head.time
     }
 
     fn interfaces(&self) -> &[Interface] {

@@ -83,8 +83,8 @@ impl Batch {
                     offload: record.offload,
                 }));
             }
-            Item::Vantage(id, vantage) => self.entries.push(Entry::Vantage(*id, Box::new(vantage.clone()), now)),
-            Item::Fact(fact) => self.add_fact(fact.clone()),
+            Item::Vantage(id, vantage) => self.entries.push(Entry::Vantage(*id, vantage.clone(), now)),
+            Item::Fact(fact) => self.add_fact(fact.as_ref().clone()),
             Item::Lost(Drops { vantage, until, frames, .. }) => self.add_loss(*vantage, *until, *frames),
             Item::Ended(lane, until) => self.entries.push(Entry::Ended(*lane, until.unwrap_or(now))),
             Item::Tick(time) => match self.entries.last_mut() {

@@ -122,7 +122,7 @@ impl FlightRecorder {
             self.close(until);
         }
         match item {
-            Item::Vantage(id, vantage) => self.vantages.push((*id, vantage.clone(), self.line.next)),
+            Item::Vantage(id, vantage) => self.vantages.push((*id, Vantage::clone(vantage), self.line.next)),
             Item::Ended(lane, until) => self.ended.push((*lane, until.unwrap_or(self.line.now))),
             _ => {}
         }
@@ -203,7 +203,7 @@ impl FlightRecorder {
         let mut before = Batch::default();
         for (id, vantage, since) in &self.vantages {
             let since = if *since < began { Timestamp::MIN } else { *since };
-            before.add(&Item::Vantage(*id, vantage.clone()), since);
+            before.add(&Item::Vantage(*id, Box::new(vantage.clone())), since);
         }
         self.picture.facts(began).for_each(|fact| before.add_fact(fact));
         self.line.send(Task::Begin(Box::new(case)));
