@@ -151,9 +151,14 @@ impl Running {
         }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, such as `INT`.
     pub fn signal(&self, name: &str) {
-        run(&format!("kill -{name} {}", self.child.id()));
+        run(&format!("kill -{name} {}", self.id()));
     }
 
     /// Waits for the end: how it ended, and all that it said.
