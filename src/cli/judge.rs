@@ -135,6 +135,7 @@ pub(super) fn input(outcome: Outcome) -> Input {
         link_types: outcome.links.iter().map(ToString::to_string).collect(),
         frames: outcome.frames,
         dropped: outcome.dropped,
+        missed: outcome.missed,
         clock: outcome.clock.map(|clock| Clock {
             offset: clock.offset,
             packets: clock.pairs as u64,

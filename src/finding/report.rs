@@ -46,6 +46,9 @@ pub struct Input {
     pub frames: u64,
     /// Frames that were lost before they could be read from it.
     pub dropped: u64,
+    /// Frames that its card lost before they could be captured.
+    #[serde(skip_serializing_if = "is_none")]
+    pub missed: u64,
     /// What was added to its stamps, where its clock differs from the others'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Clock>,
@@ -56,6 +59,12 @@ pub struct Input {
     /// What stopped the reading before the end, as one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
+}
+
+/// Whether there is nothing to count.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A clock that was put right by packets that were seen elsewhere, too.

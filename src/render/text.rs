@@ -167,7 +167,11 @@ fn summary(out: &mut String, report: &Report, width: usize) {
 /// One input: what it is, and what was lost or put right.
 pub(super) fn input_line(input: &Input) -> String {
     let Input { path, frames, format, .. } = input;
-    let lost = if input.dropped > 0 { format!(", {} more lost", input.dropped) } else { String::new() };
+    let lost = match (input.dropped, input.missed) {
+        (0, 0) => String::new(),
+        (dropped, 0) => format!(", {dropped} more lost"),
+        (dropped, missed) => format!(", {dropped} more lost in the ring and {missed} by the card"),
+    };
     let clock = input.clock.map(|clock| {
         let sign = if clock.offset < Span::ZERO { "" } else { "+" };
         format!(", clock put right by {sign}{} (± {}, from {} packets)", clock.offset, clock.within, clock.packets)

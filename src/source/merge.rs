@@ -114,6 +114,8 @@ pub struct Outcome {
     pub frames: u64,
     /// Frames lost before they could be read.
     pub dropped: u64,
+    /// Frames that the card lost before.
+    pub missed: u64,
     /// Stamp of the first frame.
     pub first: Option<Timestamp>,
     /// The latest stamp of a frame.
@@ -452,6 +454,7 @@ impl Merge {
                 path: lane.path,
                 frames: lane.frames,
                 dropped: lane.dropped,
+                missed: lane.source.interfaces().iter().fold(0, |sum, i| i.missed.saturating_add(sum)),
                 first: lane.first,
                 last: lane.last,
                 damage: lane.damage,

@@ -101,6 +101,7 @@ impl Pcap {
             filter: None,
             tells_offload: false,
             dropped: 0,
+            missed: 0,
             end: None,
         };
         Ok(Self {

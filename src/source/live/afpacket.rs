@@ -37,6 +37,8 @@ pub(super) struct Afpacket {
     is_patient: bool,
     filter: Option<Filter>,
     interface: [Interface; 1],
+    /// What the card had lost when it was asked last.
+    missed_before: u64,
     number: u64,
     looked: Timestamp,
     asked: u64,
@@ -73,6 +75,7 @@ impl Afpacket {
             filter: capture.filter.as_deref().map(Outside::from),
             tells_offload: true,
             dropped: 0,
+            missed: 0,
             end: None,
         };
         Ok(Self {
@@ -85,6 +88,7 @@ impl Afpacket {
             is_patient: capture.is_patient,
             filter,
             interface: [interface],
+            missed_before: missed(name),
             number: 0,
             looked: now(),
             asked: 0,
@@ -104,6 +108,10 @@ impl Afpacket {
         self.looked = now;
         if let (Ok(counted), [interface]) = (self.ring.counted(), &mut self.interface) {
             interface.dropped = interface.dropped.saturating_add(counted.lost);
+            // A link that was made again counts from zero.
+            let missed = missed(&self.name);
+            interface.missed = interface.missed.saturating_add(missed.saturating_sub(self.missed_before));
+            self.missed_before = missed;
         }
         if let Some(trouble) = self.ring.trouble() {
             warn!("{}: {trouble}; its frames are taken again as soon as they come", self.shown());
@@ -148,6 +156,12 @@ impl Afpacket {
     fn shown(&self) -> Outside {
         Outside::from(self.name.as_str())
     }
+}
+
+/// Frames that the card of a link has lost for want of room since it is there (linux/if_link.h, `rx_missed_errors`); 0 where nothing tells.
+fn missed(name: &str) -> u64 {
+    let told = std::fs::read_to_string(format!("/sys/class/net/{name}/statistics/rx_missed_errors"));
+    told.ok().and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
 impl Source for Afpacket {

@@ -82,6 +82,7 @@ impl Libpcap {
             filter: how.filter.as_deref().map(Outside::from),
             tells_offload: false,
             dropped: 0,
+            missed: 0,
             end: None,
         };
         Ok(Self {
@@ -108,6 +109,7 @@ impl Libpcap {
             Some(capture) => {
                 if let (Ok(stats), [interface]) = (capture.stats(), &mut self.interface) {
                     interface.dropped = self.lost_before.saturating_add(u64::from(stats.dropped));
+                    interface.missed = u64::from(stats.if_dropped);
                 }
             }
             None => {

@@ -138,9 +138,10 @@ impl Sections {
             return Err(Trouble::TooManyInterfaces(MOST_INTERFACES));
         }
         let link = LinkType::from_pcap(u32::from(self.order.halves(link).0));
-        let (tells_offload, dropped) = (false, 0);
+        let (tells_offload, dropped, missed) = (false, 0, 0);
         let (name, description, filter) = (None, None, None);
-        let mut described = Interface { name, description, link, snap_len, filter, tells_offload, dropped, end: None };
+        let mut described =
+            Interface { name, description, link, snap_len, filter, tells_offload, dropped, missed, end: None };
         let mut ledger = Ledger::default();
         for option in Options::new(self.order, rest) {
             match option? {
