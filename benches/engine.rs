@@ -1,4 +1,4 @@
-//! How long a frame takes: decoding alone, and the whole engine, over the project's own captures.
+//! How long a frame takes: decoding alone, and the whole engine, over the project's own captures; and keeping it.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use netdiag::cli::judge;
 use netdiag::engine::Engine;
 use netdiag::event::{Direction, Offload, Place, Record, Vantage, VantageId};
 use netdiag::settings::Settings;
-use netdiag::source::{Case, Step, lane, open};
+use netdiag::source::{Case, FlightRecorder, Item, Keeping, Recorder, Rotation, Step, lane, open};
 use netdiag::value::{Outside, Span, Timestamp};
 use netdiag::wire::{LinkType, decode};
 
@@ -98,6 +98,52 @@ fn vantages(c: &mut Criterion) {
     group.finish();
 }
 
+/// What it costs the thread that captures to keep a frame in memory, and to hand it to the thread that writes, on a disk that may be slow.
+fn recording(c: &mut Criterion) {
+    const PACKETS: u32 = 20_000;
+    let packets: Vec<Vec<u8>> = (0..PACKETS).map(packet).collect();
+    let folder = std::env::temp_dir().join(format!("netdiag-bench-{}", std::process::id()));
+    let keeping = Keeping {
+        folder: folder.join("evidence"),
+        how: "a bench".to_owned(),
+        memory: 64 << 20,
+        after: Span::secs(10),
+        cases: 1,
+        total: 256 << 20,
+    };
+    let mut flight = FlightRecorder::create(keeping).expect("a folder of our own can be made");
+    let rotation = Rotation { size: Some(16 << 20), total: Some(256 << 20), span: None };
+    let mut recorder = Recorder::create(&folder.join("record"), Timestamp::from_nanos(0), &[], "a bench", rotation)
+        .expect("a folder of our own can be made");
+    let id = VantageId { lane: 0, interface: 0 };
+    flight.item(&Item::Vantage(id, Box::new(vantage("bond0"))));
+    recorder.item(&Item::Vantage(id, Box::new(vantage("bond0"))));
+    let mut number = 0;
+    let mut items = |take: &mut dyn FnMut(&Item<'_>)| {
+        for bytes in &packets {
+            number += 1;
+            let time = Timestamp::from_nanos(number as i64 * 1_000);
+            take(&Item::Frame(record(number, time, bytes), id, LinkType::Ethernet, time));
+        }
+    };
+    let mut group = c.benchmark_group("recording");
+    group.throughput(Throughput::Elements(u64::from(PACKETS)));
+    group.bench_function("memory", |b| b.iter(|| items(&mut |item| flight.item(item))));
+    group.bench_function("folder", |b| {
+        b.iter(|| {
+            items(&mut |item| {
+                recorder.item(item);
+            });
+        });
+    });
+    group.finish();
+    let end = Timestamp::from_nanos(i64::MAX);
+    let written = recorder.finish(end).expect("the folder can be written");
+    eprintln!("{} frames written, {} shed", written.frames, written.shed);
+    flight.finish(end).expect("nothing was written");
+    std::fs::remove_dir_all(folder).expect("the folder is ours");
+}
+
 fn vantage(name: &str) -> Vantage {
     Vantage {
         name: Outside::from(name),
@@ -115,5 +161,5 @@ fn record(number: u64, time: Timestamp, bytes: &[u8]) -> Record<'_> {
     Record { interface: 0, number, time, wire_len: bytes.len() as u32, direction, offload, bytes }
 }
 
-criterion_group!(benches, decoding, vantages);
+criterion_group!(benches, decoding, vantages, recording);
 criterion_main!(benches);
