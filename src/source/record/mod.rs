@@ -126,6 +126,11 @@ impl Recorder {
         !self.writer.is_finished()
     }
 
+    /// Whether the writer can take what comes next. A capture cannot wait for it; what is played from memory can.
+    pub fn has_room(&self) -> bool {
+        self.line.free() > 0 || self.writer.is_finished()
+    }
+
     /// The capture ended at `end`.
     ///
     /// # Errors
