@@ -147,9 +147,11 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
     if !is_guest {
         return claim
             .cause("the receiving side of its network card or driver is stuck")
+            .cause("frames reach it in a VLAN tag that it does not expect: a switch port leaves the tag on")
             .cause("frames to it take another way than its own: a switch or a bridge has learned its address elsewhere")
             .step("see where the bridge or switch believes it to be", format!("bridge fdb show | grep {mac}"))
-            .step("on the station itself, see whether frames are counted and dropped", "ethtool -S IFACE; ip -s link");
+            .step("on the station itself, see whether frames are counted and dropped", "ethtool -S IFACE; ip -s link")
+            .step("and whether what comes wears a tag", "tcpdump -eni IFACE vlan");
     }
     claim
         .cause(
