@@ -65,6 +65,8 @@ pub(super) struct Libpcap {
     looked: Timestamp,
     /// Frames lost before the interface was opened last.
     lost_before: u64,
+    /// Frames that the card had lost by then.
+    missed_before: u64,
     bytes: u64,
 }
 
@@ -98,6 +100,7 @@ impl Libpcap {
             frame: Vec::new(),
             looked: now(),
             lost_before: 0,
+            missed_before: 0,
             bytes: 0,
         })
     }
@@ -109,13 +112,14 @@ impl Libpcap {
             Some(capture) => {
                 if let (Ok(stats), [interface]) = (capture.stats(), &mut self.interface) {
                     interface.dropped = self.lost_before.saturating_add(u64::from(stats.dropped));
-                    interface.missed = u64::from(stats.if_dropped);
+                    interface.missed = self.missed_before.saturating_add(u64::from(stats.if_dropped));
                 }
             }
             None => {
                 if let Ok(capture) = activate(&self.name, &self.how) {
                     warn!("{}: the interface is there again; its frames are taken", self.shown());
-                    self.lost_before = self.interface.iter().fold(0, |sum, i| i.dropped.saturating_add(sum));
+                    let [interface] = &self.interface;
+                    (self.lost_before, self.missed_before) = (interface.dropped, interface.missed);
                     self.capture = Some(capture);
                 }
             }
