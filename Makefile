@@ -6,7 +6,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 demo: need-cargo need-cc
 	$(CARGO) build --release --locked
-	target/release/netdiag review --fail-on never captures/mtu/lab-overflow-bond0
+	$(CARGO) run --quiet --release --locked -- review --fail-on never captures/mtu/lab-overflow-bond0
 
 test: need-cargo need-cc need-net
 	$(CARGO) test --locked
