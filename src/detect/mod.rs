@@ -13,6 +13,7 @@
 pub mod arp;
 pub mod cap;
 pub mod dhcp;
+mod followed;
 pub mod host;
 pub mod l2;
 pub mod lacp;
@@ -23,6 +24,7 @@ pub mod stp;
 pub mod tcp;
 pub mod vlan;
 
+use followed::{Due, Followed};
 use stacking::{Mended, Piles, devices, key_of, unstack, vlans};
 
 use crate::finding::{Claim, Key, Rule};

@@ -25,6 +25,8 @@ pub struct Claim {
     pub headline: String,
     /// First evidence; the moment of the claim if none is told.
     pub first: Option<Timestamp>,
+    /// Latest evidence; the moment of the claim if none is told.
+    pub last: Option<Timestamp>,
     /// How often the evidence was seen so far.
     pub count: u64,
     /// What was measured.
@@ -102,6 +104,7 @@ impl Claim {
             severity,
             headline,
             first: None,
+            last: None,
             count: 1,
             numbers: Vec::new(),
             evidence: Vec::new(),
@@ -120,6 +123,13 @@ impl Claim {
     #[must_use]
     pub fn seen(mut self, first: Timestamp, count: u64) -> Self {
         (self.first, self.count) = (Some(first), count);
+        self
+    }
+
+    /// With evidence that was seen last at `last`.
+    #[must_use]
+    pub const fn until(mut self, last: Timestamp) -> Self {
+        self.last = Some(last);
         self
     }
 

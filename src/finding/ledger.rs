@@ -191,7 +191,7 @@ impl Finding {
             headline: String::new(),
             names: Vec::new(),
             first: claim.first.unwrap_or(now),
-            last: claim.first.map_or(now, |first| first.max(now)),
+            last: claim.last.or(claim.first).unwrap_or(now),
             resolved: None,
             count: 0,
             episodes: 1,
@@ -229,7 +229,7 @@ impl Finding {
             self.assumptions = claim.assumptions;
         }
         self.first = self.first.min(claim.first.unwrap_or(now));
-        self.last = self.last.max(now);
+        self.last = self.last.max(claim.last.unwrap_or(now));
         self.count = self.count.max(claim.count);
         for cited in claim.evidence {
             self.cite(cited);

@@ -17,6 +17,7 @@ mod index;
 mod mac;
 mod text;
 mod time;
+mod timed;
 mod vlan;
 
 pub use bounded::BoundedMap;
@@ -26,4 +27,5 @@ pub use index::Index;
 pub use mac::Mac;
 pub use text::Outside;
 pub use time::{Span, Timestamp};
+pub use timed::TimedMap;
 pub use vlan::{Tag, TagStack, Tpid, Vid};

@@ -111,6 +111,8 @@ impl<'de> Deserialize<'de> for Timestamp {
 impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(0);
+    /// Longer than anything lasts: 292 years.
+    pub const MAX: Self = Self(i64::MAX);
 
     /// `nanos` nanoseconds.
     pub const fn nanos(nanos: i64) -> Self {

@@ -1,9 +1,9 @@
 //! STP012: a BPDU that left through the uplink comes back in: the network has a loop through this node's links (IEEE 802.1D-2004 clause 17.1).
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Direction, Place, VantageId};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
-use crate::value::{BoundedMap, Deadlines, Fingerprint, Span, Timestamp};
+use crate::value::{Fingerprint, Span, Timestamp};
 use crate::wire::{BridgeId, Kind};
 use crate::world::{Observation, Seen};
 
@@ -17,7 +17,7 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Stp],
     needs: Needs::Ethernet,
-    make: |_| Box::new(BpduReturned { sent: Vec::new(), loops: BoundedMap::new(MOST), deadlines: Deadlines::new() }),
+    make: |_| Box::new(BpduReturned { sent: Vec::new(), loops: Followed::new(MOST, ENOUGH, ENOUGH) }),
 };
 
 /// Ports whose BPDUs came back that are followed.
@@ -31,18 +31,13 @@ const ENOUGH: u64 = 2;
 
 struct BpduReturned {
     sent: Vec<(Fingerprint, Timestamp, Cited)>,
-    loops: BoundedMap<PortKey, Returned>,
-    deadlines: Deadlines<PortKey>,
+    loops: Followed<PortKey, Returned>,
 }
 
 type PortKey = (BridgeId, u16);
 
 struct Returned {
     vantage: VantageId,
-    first: Timestamp,
-    last: Timestamp,
-    count: u64,
-    fresh: Vec<Cited>,
     after: Span,
 }
 
@@ -54,19 +49,22 @@ impl Detector for BpduReturned {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.loops.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
         let patience = Span::secs(cx.settings.stp.resolve_s);
-        while let Some(key) = self.deadlines.pop(cx.now) {
-            let Some(returned) = self.loops.peek(&key) else { continue };
-            if cx.now.since(returned.last) >= patience {
-                cx.resolve(claim_key(key), format!("none has come back for {patience}"));
-                self.loops.remove(&key);
-            } else {
-                self.deadlines.set(key, returned.last.after(patience));
+        while let Some(due) = self.loops.due(cx.now, patience) {
+            match due {
+                Due::Ripe(key) => self.claim(key, cx),
+                Due::Over(key, _) => cx.resolve(claim_key(key), format!("none has come back for {patience}")),
             }
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        for key in self.loops.unsaid() {
+            self.claim(key, cx);
         }
     }
 }
@@ -95,17 +93,8 @@ impl BpduReturned {
                     |(p, at, _): &&(Fingerprint, Timestamp, Cited)| *p == print && frame.order.since(*at) <= WITHIN;
                 let Some((_, at, cited)) = self.sent.iter().rev().find(is_it) else { return };
                 let after = frame.order.since(*at);
-                let fresh =
-                    || Returned { vantage, first: frame.time, last: cx.now, count: 0, fresh: Vec::new(), after };
-                let returned = self.loops.entry(&(bridge, port), fresh);
-                returned.count = returned.count.saturating_add(1);
-                returned.last = cx.now;
-                if returned.count <= ENOUGH {
-                    returned.fresh.extend([cited.clone(), Cited::of(frame)]);
-                }
-                if returned.count >= ENOUGH {
-                    self.claim((bridge, port), cx);
-                }
+                let cite = || [cited.clone(), Cited::of(frame)];
+                self.loops.note(&(bridge, port), frame.time, cx, || Returned { vantage, after }, cite);
             }
             Direction::In | Direction::Unknown => {}
         }
@@ -113,28 +102,26 @@ impl BpduReturned {
 
     fn claim(&mut self, key: PortKey, cx: &mut Context<'_>) {
         let Some(returned) = self.loops.get_mut(&key) else { return };
-        let interface = cx.world.vantage(returned.vantage).map(|v| v.name.to_string()).unwrap_or_default();
+        let Returned { vantage, after } = returned.what;
+        let interface = cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default();
         let headline = format!(
             "BPDUs of {} port {:#06x} that leave this node come back in on {interface} {} later ({} since {}): the network returns what the node sends, a loop.",
             key.0,
             key.1,
-            returned.after,
+            after,
             returned.count,
             returned.first.clock()
         );
         let claim = Claim::new(claim_key(key), Confidence::Confirmed, Severity::Error, headline)
-            .at(returned.vantage)
-            .seen(returned.first, returned.count)
+            .at(vantage)
             .number("returned", returned.count)
-            .number("after_ms", returned.after.as_secs() * 1_000.0)
-            .proved_by(returned.fresh.drain(..))
+            .number("after_ms", after.as_secs() * 1_000.0)
             .filter(format!("stp.bridge.hw == {}", key.0.mac))
             .cause("the members are bonded here and not on the switch, which floods to one what it hears on the other")
             .cause("two uplinks are ports of one bridge")
             .step("Let both sides speak LACP, or bond on neither", "cat /proc/net/bonding/bond0")
             .step("See which uplinks are ports of one bridge", "bridge link");
-        cx.raise(claim);
-        self.deadlines.set(key, returned.last.after(Span::secs(cx.settings.stp.resolve_s)));
+        cx.raise(returned.prove(claim));
     }
 }
 

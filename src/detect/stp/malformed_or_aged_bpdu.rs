@@ -1,9 +1,9 @@
 //! STP010: BPDUs that every bridge throws away: too short, too old, or from nobody (IEEE 802.1D-2004 clause 9.3.4).
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
-use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Mac, Span, Timestamp};
 use crate::wire::{Kind, Stp, Why};
 use crate::world::{Observation, Seen, is_sound};
 
@@ -17,7 +17,7 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Stp],
     needs: Needs::Frames,
-    make: |_| Box::new(MalformedOrAgedBpdu { senders: BoundedMap::new(MOST), deadlines: Deadlines::new() }),
+    make: |_| Box::new(MalformedOrAgedBpdu { senders: Followed::new(MOST, 1, CITED) }),
 };
 
 /// Senders that are followed.
@@ -28,19 +28,14 @@ const MANY: u64 = 10;
 const CITED: u64 = 3;
 
 struct MalformedOrAgedBpdu {
-    senders: BoundedMap<SenderKey, Sender>,
-    deadlines: Deadlines<SenderKey>,
+    senders: Followed<SenderKey, Sender>,
 }
 
 type SenderKey = (Mac, &'static str);
 
 struct Sender {
     vantage: VantageId,
-    first: Timestamp,
-    last: Timestamp,
-    count: u64,
     detail: String,
-    fresh: Vec<Cited>,
 }
 
 impl Detector for MalformedOrAgedBpdu {
@@ -51,19 +46,22 @@ impl Detector for MalformedOrAgedBpdu {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.senders.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
         let patience = Span::secs(cx.settings.stp.resolve_s);
-        while let Some(key) = self.deadlines.pop(cx.now) {
-            let Some(sender) = self.senders.peek(&key) else { continue };
-            if cx.now.since(sender.last) >= patience {
-                cx.resolve(claim_key(key), format!("no such BPDU for {patience}"));
-                self.senders.remove(&key);
-            } else {
-                self.deadlines.set(key, sender.last.after(patience));
+        while let Some(due) = self.senders.due(cx.now, patience) {
+            match due {
+                Due::Ripe(key) => self.claim(key, cx),
+                Due::Over(key, _) => cx.resolve(claim_key(key), format!("no such BPDU for {patience}")),
             }
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        for key in self.senders.unsaid() {
+            self.claim(key, cx);
         }
     }
 }
@@ -75,38 +73,30 @@ impl MalformedOrAgedBpdu {
         let short = frame.layers.stop.filter(|stop| stop.layer == Kind::Stp);
         let Some((reason, detail)) = fault(&stp, short.map(|stop| stop.why)) else { return };
         let key = (mac, reason);
-        let fresh = || Sender {
-            vantage: frame.at.vantage,
-            first: frame.time,
-            last: cx.now,
-            count: 0,
-            detail,
-            fresh: Vec::new(),
-        };
-        let sender = self.senders.entry(&key, fresh);
-        sender.count = sender.count.saturating_add(1);
-        sender.last = cx.now;
-        if sender.count <= CITED {
-            sender.fresh.push(Cited::of(frame));
+        let sender = self.senders.see(&key, frame, cx, || Sender { vantage: frame.at.vantage, detail });
+        if sender.count == MANY {
+            self.claim(key, cx);
         }
+    }
+
+    fn claim(&mut self, key: SenderKey, cx: &mut Context<'_>) {
+        let (mac, _) = key;
+        let Some(sender) = self.senders.get_mut(&key) else { return };
         let severity = if sender.count >= MANY { Severity::Warning } else { Severity::Info };
         let headline = format!(
             "BPDUs of {mac} {}: every bridge throws them away ({} since {}).",
-            sender.detail,
+            sender.what.detail,
             sender.count,
             sender.first.clock()
         );
         let claim = Claim::new(claim_key(key), Confidence::Confirmed, severity, headline)
-            .at(sender.vantage)
-            .seen(sender.first, sender.count)
+            .at(sender.what.vantage)
             .number("bpdus", sender.count)
-            .proved_by(sender.fresh.drain(..))
             .filter(format!("stp && eth.src == {mac}"))
             .cause("the network has more bridges in a row than the root's maximum age allows, where they are too old")
             .cause("a fuzzer, or a bridge whose program is faulty")
             .step("See the timers on the root; they are set there and nowhere else", "show spanning-tree root detail");
-        cx.raise(claim);
-        self.deadlines.set(key, cx.now.after(Span::secs(cx.settings.stp.resolve_s)));
+        cx.raise(sender.prove(claim));
     }
 }
 

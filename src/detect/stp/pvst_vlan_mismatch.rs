@@ -1,9 +1,9 @@
 //! STP007: a per-VLAN BPDU travels in another VLAN than the one it names: the native VLAN differs between the two ends (Cisco PVST+; no IEEE standard).
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
-use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Mac, Span, Timestamp};
 use crate::wire::Kind;
 use crate::world::{Observation, Seen};
 
@@ -17,7 +17,7 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Stp],
     needs: Needs::Ethernet,
-    make: |_| Box::new(PvstVlanMismatch { pairs: BoundedMap::new(MOST), deadlines: Deadlines::new() }),
+    make: |_| Box::new(PvstVlanMismatch { pairs: Followed::new(MOST, ENOUGH, ENOUGH) }),
 };
 
 /// Pairs of VLANs that are followed.
@@ -26,20 +26,12 @@ const MOST: usize = 1_024;
 const ENOUGH: u64 = 2;
 
 struct PvstVlanMismatch {
-    pairs: BoundedMap<PairKey, Pair>,
-    deadlines: Deadlines<PairKey>,
+    /// With who sent the first of them, and the native VLAN that the neighbour tells.
+    pairs: Followed<PairKey, (Mac, Option<u16>)>,
 }
 
 /// Where, the VLAN of the tag (`None` without one), and the VLAN that the BPDU names.
 type PairKey = (VantageId, Option<u16>, u16);
-
-struct Pair {
-    mac: Mac,
-    first: Timestamp,
-    last: Timestamp,
-    count: u64,
-    fresh: Vec<Cited>,
-}
 
 impl Detector for PvstVlanMismatch {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
@@ -49,19 +41,22 @@ impl Detector for PvstVlanMismatch {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.pairs.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
         let patience = Span::secs(cx.settings.stp.resolve_s);
-        while let Some(key) = self.deadlines.pop(cx.now) {
-            let Some(pair) = self.pairs.peek(&key) else { continue };
-            if cx.now.since(pair.last) >= patience {
-                cx.resolve(claim_key(key, cx), format!("no such BPDU for {patience}"));
-                self.pairs.remove(&key);
-            } else {
-                self.deadlines.set(key, pair.last.after(patience));
+        while let Some(due) = self.pairs.due(cx.now, patience) {
+            match due {
+                Due::Ripe(key) => self.claim(key, cx),
+                Due::Over(key, _) => cx.resolve(claim_key(key, cx), format!("no such BPDU for {patience}")),
             }
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        for key in self.pairs.unsaid() {
+            self.claim(key, cx);
         }
     }
 }
@@ -92,22 +87,13 @@ impl PvstVlanMismatch {
         if !is_mismatch {
             return;
         }
-        let key = (vantage, travels, named);
-        let fresh = || Pair { mac, first: frame.time, last: cx.now, count: 0, fresh: Vec::new() };
-        let pair = self.pairs.entry(&key, fresh);
-        pair.count = pair.count.saturating_add(1);
-        pair.last = cx.now;
-        if pair.count <= ENOUGH {
-            pair.fresh.push(Cited::of(frame));
-        }
-        if pair.count >= ENOUGH {
-            self.claim(key, told, cx);
-        }
+        self.pairs.see(&(vantage, travels, named), frame, cx, || (mac, told));
     }
 
-    fn claim(&mut self, key: PairKey, told: Option<u16>, cx: &mut Context<'_>) {
+    fn claim(&mut self, key: PairKey, cx: &mut Context<'_>) {
         let (vantage, travels, named) = key;
         let Some(pair) = self.pairs.get_mut(&key) else { return };
+        let (mac, told) = pair.what;
         let interface = cx.world.interface(vantage);
         let (confidence, severity, how) = match travels {
             Some(vlan) => (Confidence::Confirmed, Severity::Error, format!("arrive in VLAN {vlan}")),
@@ -126,17 +112,14 @@ impl PvstVlanMismatch {
         );
         let claim = Claim::new(claim_key(key, cx), confidence, severity, headline)
             .at(vantage)
-            .seen(pair.first, pair.count)
             .number("named_vlan", named)
-            .number("source", pair.mac.to_string())
-            .proved_by(pair.fresh.drain(..))
+            .number("source", mac.to_string())
             .filter("stp.pvst.origvlan")
             .cause("the two ends of a trunk have different native VLANs")
             .cause("an access port is connected to a trunk, or two VLANs are bridged somewhere")
             .step("See which ports a switch has blocked for it", "show spanning-tree inconsistentports")
             .step("Give both ends the same native VLAN", "switchport trunk native vlan 1");
-        cx.raise(claim);
-        self.deadlines.set(key, pair.last.after(Span::secs(cx.settings.stp.resolve_s)));
+        cx.raise(pair.prove(claim));
     }
 }
 

@@ -1,11 +1,9 @@
 //! STP006: a switch sends BPDUs to this host: a fact, and the reason why they raise nothing else (IEEE 802.1D-2004 clause 9).
 
-use std::collections::BTreeMap;
-
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
-use crate::value::{Deadlines, Mac, Timestamp};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Mac, Span, Timestamp};
 use crate::wire::{Kind, StpFamily};
 use crate::world::{DomainId, Observation, Origin, Seen, Sighting};
 
@@ -19,18 +17,16 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Stp],
     needs: Needs::Ethernet,
-    make: |_| Box::new(SwitchBpduOnHostPort::default()),
+    make: |_| Box::new(SwitchBpduOnHostPort { bridges: Followed::new(MOST, 1, CITED) }),
 };
 
 /// Bridges that are followed; a guest could invent more.
 const MOST: usize = 1_024;
 /// Frames that are cited.
-const CITED: usize = 2;
+const CITED: u64 = 2;
 
-#[derive(Default)]
 struct SwitchBpduOnHostPort {
-    bridges: BTreeMap<BridgeKey, Bridge>,
-    deadlines: Deadlines<BridgeKey>,
+    bridges: Followed<BridgeKey, Bridge>,
 }
 
 /// Vantage, bridge identifier as it prints, and the VLAN of a PVST+ tree.
@@ -38,15 +34,11 @@ type BridgeKey = (VantageId, String, Option<u16>);
 
 struct Bridge {
     mac: Mac,
-    first: Timestamp,
-    last: Timestamp,
-    count: u64,
     sighting: Sighting,
     domain: DomainId,
     root: String,
     port: u16,
     hello: String,
-    cited: Vec<Cited>,
 }
 
 impl Detector for SwitchBpduOnHostPort {
@@ -57,19 +49,22 @@ impl Detector for SwitchBpduOnHostPort {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.bridges.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(key) = self.deadlines.pop(cx.now) {
-            self.claim(&key, cx);
+        // A fact is never over.
+        while let Some(due) = self.bridges.due(cx.now, Span::MAX) {
+            if let Due::Ripe(key) = due {
+                self.claim(&key, cx);
+            }
         }
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        // Once more, with all that was counted.
-        let keys: Vec<BridgeKey> = self.bridges.keys().cloned().collect();
-        keys.iter().for_each(|key| self.claim(key, cx));
+        for key in self.bridges.unsaid() {
+            self.claim(&key, cx);
+        }
     }
 }
 
@@ -85,36 +80,21 @@ impl SwitchBpduOnHostPort {
         }
         let instance = if stp.family() == StpFamily::Pvst { stp.pvst_vlan() } else { None };
         let key = (frame.at.vantage, bridge.to_string(), instance);
-        if self.bridges.len() >= MOST && !self.bridges.contains_key(&key) {
-            return;
-        }
-        let is_new = !self.bridges.contains_key(&key);
         let fresh = || Bridge {
             mac,
-            first: frame.time,
-            last: cx.now,
-            count: 0,
             sighting: Sighting::of(frame),
             domain: seen.domain,
             root: root.to_string(),
             port: stp.port_id().unwrap_or(0),
             hello: stp.hello().unwrap_or_default().to_string(),
-            cited: Vec::new(),
         };
-        let known = self.bridges.entry(key.clone()).or_insert_with(fresh);
-        known.count = known.count.saturating_add(1);
-        known.last = cx.now;
-        if known.cited.len() < CITED {
-            known.cited.push(Cited::of(frame));
-        }
-        if is_new {
-            self.deadlines.set(key, cx.now.after(cx.world.sightings.settle()));
-        }
+        self.bridges.see(&key, frame, cx, fresh);
     }
 
-    fn claim(&self, key: &BridgeKey, cx: &mut Context<'_>) {
+    fn claim(&mut self, key: &BridgeKey, cx: &mut Context<'_>) {
         let (vantage, bridge, instance) = key;
-        let Some(known) = self.bridges.get(key) else { return };
+        let Some(matter) = self.bridges.get_mut(key) else { return };
+        let known = &matter.what;
         let origin = cx.world.origin(known.mac, None, known.sighting, known.domain, cx.settings);
         if origin != Origin::Network || cx.world.sightings.link_of(*vantage) != *vantage {
             return;
@@ -129,13 +109,11 @@ impl SwitchBpduOnHostPort {
         let finding = Key::new().with("interface", &interface).with("bridge", bridge).with("instance", &instance);
         let claim = Claim::new(finding, Confidence::Confirmed, Severity::Info, headline)
             .at(*vantage)
-            .seen(known.first, known.count)
             .number("root", known.root.as_str())
             .number("port_id", format!("{:#06x}", known.port))
             .number("source", known.mac.to_string())
-            .proved_by(known.cited.iter().cloned())
             .filter(format!("stp && eth.src == {}", known.mac))
             .cause("an ordinary access or trunk port");
-        cx.raise(claim);
+        cx.raise(matter.prove(claim));
     }
 }

@@ -1,9 +1,9 @@
 //! STP008: a standard BPDU in a VLAN tag: it was never sent so, a bridge on top of a VLAN device forwarded it (IEEE 802.1Q-2018 clause 8.6.3).
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
-use crate::value::{BoundedMap, Deadlines, Mac, Span, TagStack, Timestamp};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Mac, Span, TagStack, Timestamp};
 use crate::wire::{Kind, StpFamily};
 use crate::world::{Observation, Seen};
 
@@ -17,7 +17,7 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Stp],
     needs: Needs::Ethernet,
-    make: |_| Box::new(TaggedBpdu { senders: BoundedMap::new(MOST), deadlines: Deadlines::new() }),
+    make: |_| Box::new(TaggedBpdu { senders: Followed::new(MOST, 1, CITED) }),
 };
 
 /// Senders that are followed.
@@ -26,19 +26,10 @@ const MOST: usize = 1_024;
 const CITED: u64 = 3;
 
 struct TaggedBpdu {
-    senders: BoundedMap<SenderKey, Sender>,
-    deadlines: Deadlines<SenderKey>,
+    senders: Followed<SenderKey>,
 }
 
 type SenderKey = (VantageId, TagStack, Mac);
-
-struct Sender {
-    first: Timestamp,
-    last: Timestamp,
-    count: u64,
-    is_raised: bool,
-    fresh: Vec<Cited>,
-}
 
 impl Detector for TaggedBpdu {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
@@ -48,30 +39,22 @@ impl Detector for TaggedBpdu {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.senders.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
         let patience = Span::secs(cx.settings.stp.resolve_s);
-        while let Some(key) = self.deadlines.pop(cx.now) {
-            let Some(sender) = self.senders.peek(&key) else { continue };
-            if !sender.is_raised {
-                self.claim(key, cx);
-            } else if cx.now.since(sender.last) >= patience {
-                cx.resolve(claim_key(&cx.world.interface(key.0), &key), format!("no such frame for {patience}"));
-                self.senders.remove(&key);
-            } else {
-                self.deadlines.set(key, sender.last.after(patience));
+        while let Some(due) = self.senders.due(cx.now, patience) {
+            match due {
+                Due::Ripe(key) => self.claim(key, cx),
+                Due::Over(key, _) => cx.resolve(claim_key(key, cx), format!("no such frame for {patience}")),
             }
         }
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        let waiting: Vec<SenderKey> = self.deadlines.waiting().map(|(_, key)| *key).collect();
-        for key in waiting {
-            if self.senders.peek(&key).is_some_and(|sender| !sender.is_raised || !sender.fresh.is_empty()) {
-                self.claim(key, cx);
-            }
+        for key in self.senders.unsaid() {
+            self.claim(key, cx);
         }
     }
 }
@@ -87,17 +70,7 @@ impl TaggedBpdu {
         if stp.family() == StpFamily::Pvst || stack.is_empty() || frame.layers.vni().is_some() || is_cooked {
             return;
         }
-        let key = (vantage, stack, mac);
-        let fresh = || Sender { first: frame.time, last: cx.now, count: 0, is_raised: false, fresh: Vec::new() };
-        let sender = self.senders.entry(&key, fresh);
-        sender.count = sender.count.saturating_add(1);
-        sender.last = cx.now;
-        if sender.count <= CITED {
-            sender.fresh.push(Cited::of(frame));
-        }
-        if sender.count == 1 {
-            self.deadlines.set(key, cx.now.after(cx.world.sightings.settle()));
-        }
+        self.senders.see(&(vantage, stack, mac), frame, cx, || ());
     }
 
     fn claim(&mut self, key: SenderKey, cx: &mut Context<'_>) {
@@ -106,25 +79,21 @@ impl TaggedBpdu {
         if cx.world.sightings.link_of(vantage) != vantage {
             return;
         }
-        sender.is_raised = true;
         let interface = cx.world.interface(vantage);
         let headline = format!(
             "Standard BPDUs of {mac} pass {interface} in VLAN {stack} since {}: they are never sent with a tag, so a bridge on top of a VLAN device forwards them.",
             sender.first.clock()
         );
-        let claim = Claim::new(claim_key(&interface, &key), Confidence::Confirmed, Severity::Warning, headline)
+        let claim = Claim::new(claim_key(key, cx), Confidence::Confirmed, Severity::Warning, headline)
             .at(vantage)
-            .seen(sender.first, sender.count)
-            .proved_by(sender.fresh.drain(..))
             .filter(format!("vlan && eth.dst == 01:80:c2:00:00:00 && eth.src == {mac}"))
             .cause("a guest's BPDU goes through a bridge that has a VLAN device for a port (STP001)")
             .step("Stop such frames at the guest's port, as `netdiag explain STP001` says", "")
             .step("See which bridge has the VLAN device for a port", "bridge link");
-        cx.raise(claim);
-        self.deadlines.set(key, sender.last.after(Span::secs(cx.settings.stp.resolve_s)));
+        cx.raise(sender.prove(claim));
     }
 }
 
-fn claim_key(interface: &str, (_, stack, mac): &SenderKey) -> Key {
-    Key::new().with("interface", interface).with("stack", stack).with("mac", mac)
+fn claim_key((vantage, stack, mac): SenderKey, cx: &Context<'_>) -> Key {
+    Key::new().with("interface", cx.world.interface(vantage)).with("stack", stack).with("mac", mac)
 }

@@ -1,11 +1,11 @@
 //! VLAN007: a service tag carries customer tags, as provider bridging means it to (IEEE 802.1Q-2018 clause 15, formerly 802.1ad).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
-use crate::value::{Deadlines, Timestamp, Tpid, Vid};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Span, Timestamp, Tpid, Vid};
 use crate::wire::Kind;
 use crate::world::{Observation, Seen};
 
@@ -19,26 +19,24 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::VlanStack],
     needs: Needs::Ethernet,
-    make: |_| Box::new(ProviderBridging::default()),
+    make: |_| Box::new(ProviderBridging { services: Followed::new(MOST, 1, CITED) }),
 };
 
+/// Service VLANs that are followed.
+const MOST: usize = 1_024;
 /// Frames that are cited.
-const CITED: usize = 2;
+const CITED: u64 = 2;
 
-#[derive(Default)]
 struct ProviderBridging {
-    services: BTreeMap<ServiceKey, Service>,
-    deadlines: Deadlines<ServiceKey>,
+    services: Followed<ServiceKey, Service>,
 }
 
 type ServiceKey = (VantageId, Vid);
 
+#[derive(Default)]
 struct Service {
-    first: Timestamp,
-    frames: u64,
     customers: BTreeSet<u16>,
     carry: u32,
-    cited: Vec<Cited>,
 }
 
 impl Detector for ProviderBridging {
@@ -49,19 +47,22 @@ impl Detector for ProviderBridging {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.services.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(key) = self.deadlines.pop(cx.now) {
-            self.claim(key, cx);
+        // A fact is never over.
+        while let Some(due) = self.services.due(cx.now, Span::MAX) {
+            if let Due::Ripe(key) = due {
+                self.claim(key, cx);
+            }
         }
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        // Once more, with all that was counted.
-        let keys: Vec<ServiceKey> = self.services.keys().copied().collect();
-        keys.into_iter().for_each(|key| self.claim(key, cx));
+        for key in self.services.unsaid() {
+            self.claim(key, cx);
+        }
     }
 }
 
@@ -74,26 +75,17 @@ impl ProviderBridging {
         if cx.world.vantage(vantage).is_none_or(|v| v.place == Place::Cooked) {
             return;
         }
-        let key = (vantage, *service);
-        let fresh =
-            || Service { first: frame.time, frames: 0, customers: BTreeSet::new(), carry: 0, cited: Vec::new() };
-        let is_new = !self.services.contains_key(&key);
-        let entry = self.services.entry(key).or_insert_with(fresh);
-        entry.frames = entry.frames.saturating_add(1);
-        entry.customers.insert(customer.number());
         let packet_len =
             cx.world.flows.segment(frame.at).map_or(frame.layers.ip().map(|ip| ip.packet_len()), |s| s.packet_len);
-        entry.carry = entry.carry.max(packet_len.unwrap_or(0).saturating_add(tags.bytes().saturating_sub(4)));
-        if entry.cited.len() < CITED {
-            entry.cited.push(Cited::of(frame));
-        }
-        if is_new {
-            self.deadlines.set(key, cx.now.after(cx.world.sightings.settle()));
-        }
+        let carry = packet_len.unwrap_or(0).saturating_add(tags.bytes().saturating_sub(4));
+        let entry = &mut self.services.see(&(vantage, *service), frame, cx, Service::default).what;
+        entry.customers.insert(customer.number());
+        entry.carry = entry.carry.max(carry);
     }
 
-    fn claim(&self, (vantage, service): ServiceKey, cx: &mut Context<'_>) {
-        let Some(entry) = self.services.get(&(vantage, service)) else { return };
+    fn claim(&mut self, (vantage, service): ServiceKey, cx: &mut Context<'_>) {
+        let Some(matter) = self.services.get_mut(&(vantage, service)) else { return };
+        let entry = &matter.what;
         if cx.world.sightings.link_of(vantage) != vantage {
             return;
         }
@@ -116,16 +108,14 @@ impl ProviderBridging {
             headline,
         )
         .at(vantage)
-        .seen(entry.first, entry.frames)
         .number("customer_vlans", shown.join(" "))
         .number("largest_carry", entry.carry)
-        .proved_by(entry.cited.iter().cloned())
         .filter("ieee8021ad")
         .cause("a provider's or data centre's service VLAN, working as designed")
         .step(
             format!("Nothing, if every hop has an MTU of {} or more for it", entry.carry.max(1_504)),
             format!("ip -d link show {interface}"),
         );
-        cx.raise(claim);
+        cx.raise(matter.prove(claim));
     }
 }
