@@ -49,6 +49,8 @@ pub struct Tables {
     pub flows: usize,
     /// DHCP clients.
     pub clients: usize,
+    /// DHCP exchanges that a report lists one by one.
+    pub exchanges: usize,
     /// Stacks of tags by vantage.
     pub stacks: usize,
     /// Spanning trees.
@@ -205,6 +207,7 @@ impl Default for Tables {
             stations: 200_000,
             flows: 200_000,
             clients: 50_000,
+            exchanges: 20_000,
             stacks: 4_096,
             trees: 1_024,
             packets: 65_536,

@@ -95,7 +95,7 @@ fn play(case: &Path, seed: u64, rotation: Rotation, folder: PathBuf) -> Option<R
         }
     }
     let end = judgement.merge.end().unwrap();
-    let live = judgement.finish(false);
+    let live = judgement.finish(false, &mut ());
     let written = watch.0.finish(end).unwrap();
     Some(Run { live, written, folder })
 }

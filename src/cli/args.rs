@@ -58,6 +58,9 @@ pub struct Review {
     /// Which frames to take, as pcap-filter(7) has it; the others are as if they had not been captured
     #[arg(long, value_name = "EXPRESSION")]
     pub filter: Option<String>,
+    /// List DHCP exchanges, too: in text a line each, in JSON message by message, with the clocks of their leases
+    #[arg(long)]
+    pub exchanges: bool,
     /// Write the frames that prove the findings to a commented pcapng file
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub write: Option<PathBuf>,
@@ -118,6 +121,9 @@ pub struct Live {
     /// How to say it; `ndjson` prints one JSON line for each change, as it happens
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Tell DHCP exchanges, too, as they end: in text a line each, in JSON message by message, with the clocks of their leases
+    #[arg(long)]
+    pub exchanges: bool,
     /// Write the frames that prove the findings to a commented pcapng file, at the end
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub write: Option<PathBuf>,

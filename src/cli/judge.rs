@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::event::VantageId;
-use crate::finding::{Change, Clock, Finding, Input, Report};
+use crate::finding::{Change, Clock, Exchange, Finding, Input, Report};
 use crate::settings::Settings;
 use crate::source::{Case, Item, Merge, Outcome};
 use crate::value::{Outside, Timestamp};
@@ -14,6 +14,11 @@ pub trait Watch {
         false
     }
 
+    /// Whether DHCP exchanges are wanted.
+    fn wants_exchanges(&self) -> bool {
+        false
+    }
+
     /// The merge hands this out next.
     fn item(&mut self, _item: &Item<'_>) {}
 
@@ -22,6 +27,14 @@ pub trait Watch {
 
     /// A finding changed.
     fn change(&mut self, _change: Change, _finding: &Finding) {}
+
+    /// A DHCP exchange ended, or went on when the capture did.
+    fn exchange(&mut self, _exchange: &Exchange) {}
+
+    /// Whether exchanges are wanted as they end; else they stand in the report.
+    fn follows_exchanges(&self) -> bool {
+        false
+    }
 
     /// So many bytes of the files were read.
     fn position(&mut self, _bytes: u64) {}
@@ -38,6 +51,7 @@ pub struct Judgement {
     /// What is judged.
     pub merge: Merge,
     wants_changes: bool,
+    follows_exchanges: bool,
 }
 
 /// What a judgement came to when it was asked to go on.
@@ -61,7 +75,11 @@ impl Judgement {
         if wants_changes {
             engine.keep_changes();
         }
-        Self { engine, merge: Merge::new(case.lanes, case.facts), wants_changes }
+        if watch.wants_exchanges() {
+            engine.keep_exchanges();
+        }
+        let follows_exchanges = watch.wants_exchanges() && watch.follows_exchanges();
+        Self { engine, merge: Merge::new(case.lanes, case.facts), wants_changes, follows_exchanges }
     }
 
     /// Judges the next thing in the order.
@@ -100,15 +118,22 @@ impl Judgement {
                 watch.change(change, &finding);
             }
         }
+        if self.follows_exchanges {
+            self.engine.exchanges().iter().for_each(|exchange| watch.exchange(exchange));
+        }
         progress
     }
 
     /// The report. With `is_final` the captures are complete, and what still waits has waited in vain.
-    pub fn finish(mut self, is_final: bool) -> Report {
+    pub fn finish(mut self, is_final: bool, watch: &mut dyn Watch) -> Report {
         self.engine.count_late(self.merge.late());
         let end = self.merge.end();
         let inputs = self.merge.outcomes().into_iter().map(input).collect();
-        self.engine.finish(inputs, end, is_final)
+        let mut report = self.engine.finish(inputs, end, is_final);
+        if self.follows_exchanges {
+            report.exchanges.take().into_iter().flatten().for_each(|exchange| watch.exchange(&exchange));
+        }
+        report
     }
 }
 
@@ -123,7 +148,7 @@ pub fn judge(case: Case, settings: &Settings, is_final: bool, watch: &mut dyn Wa
             watch.position(judgement.merge.position());
         }
     }
-    judgement.finish(is_final)
+    judgement.finish(is_final, watch)
 }
 
 /// What a lane came to, for the report.

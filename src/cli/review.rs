@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::args::{End, Format, Review};
 use super::{Exit, Watch, judge, say};
 use crate::event::{FrameRef, VantageId};
-use crate::finding::{Change, Finding, Report};
+use crate::finding::{Change, Exchange, Finding, Report};
 use crate::render;
 use crate::settings::Settings;
 use crate::source::{CASE_FILE, Case, lane, survey};
@@ -55,7 +55,7 @@ pub fn run(args: &Review) -> anyhow::Result<Exit> {
             case.filter(expression).map_err(anyhow::Error::msg)?;
         }
         case.survey(!args.no_align);
-        let mut watch = Watcher::new(args.format, &files);
+        let mut watch = Watcher::new(args, &files);
         let report = judge(case, &settings, args.eof == End::Final, &mut watch);
         watch.progress.finish_and_clear();
         for damage in report.inputs.iter().filter_map(|input| input.damage.as_ref()) {
@@ -154,19 +154,24 @@ pub(super) fn write_evidence(path: &Path, reports: &[Report]) -> anyhow::Result<
 /// Shows progress on a terminal, and prints changes where they are asked for.
 struct Watcher {
     format: Format,
+    wants_exchanges: bool,
     progress: ProgressBar,
     names: Vec<(VantageId, Outside)>,
 }
 
 impl Watcher {
-    fn new(format: Format, files: &[PathBuf]) -> Self {
+    fn new(args: &Review, files: &[PathBuf]) -> Self {
         let total: u64 = files.iter().filter_map(|f| fs::metadata(f).ok()).map(|about| about.len()).sum();
         let is_shown = total >= SHOW_FROM && std::io::stderr().is_terminal();
         let progress = if is_shown { ProgressBar::new(total) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{bytes}/{total_bytes} {bar:30} {bytes_per_sec} {eta}") {
             progress.set_style(style);
         }
-        Self { format, progress, names: Vec::new() }
+        Self { format: args.format, wants_exchanges: args.exchanges, progress, names: Vec::new() }
+    }
+
+    fn name_of(&self, at: FrameRef) -> Outside {
+        self.names.iter().find(|(id, _)| *id == at.vantage).map(|(_, n)| n.clone()).unwrap_or_default()
     }
 }
 
@@ -175,15 +180,26 @@ impl Watch for Watcher {
         self.format == Format::Ndjson
     }
 
+    fn wants_exchanges(&self) -> bool {
+        self.wants_exchanges
+    }
+
+    fn follows_exchanges(&self) -> bool {
+        self.format == Format::Ndjson
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) {
+        if let Ok(line) = render::exchange_line(exchange, &|at| self.name_of(at)) {
+            let _ = say(&format!("{line}\n"));
+        }
+    }
+
     fn vantage(&mut self, id: VantageId, name: &Outside) {
         self.names.push((id, name.clone()));
     }
 
     fn change(&mut self, change: Change, finding: &Finding) {
-        let name_of = |at: FrameRef| {
-            self.names.iter().find(|(id, _)| *id == at.vantage).map(|(_, n)| n.clone()).unwrap_or_default()
-        };
-        if let Ok(line) = render::change_line(change, finding, &name_of) {
+        if let Ok(line) = render::change_line(change, finding, &|at| self.name_of(at)) {
             // A reader that has gone is met again, and forgiven, at the end.
             let _ = say(&format!("{line}\n"));
         }

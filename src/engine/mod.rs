@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::detect::{self, Context, Detector, Entry, Needs, Said};
 use crate::event::{Drops, Event, Fact, Frame, Place, Record, Stamped, Vantage, VantageId};
-use crate::finding::{Change, Finding, Input, Ledger, Lost, NotChecked, Pending, Report, relate};
+use crate::finding::{Change, Exchange, Finding, Input, Ledger, Lost, NotChecked, Pending, Report, relate};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::{Kinds, LinkType};
@@ -32,6 +32,7 @@ pub struct Engine {
     said: Vec<Said>,
     changes: Vec<(Change, Finding)>,
     keeps_changes: bool,
+    keeps_exchanges: bool,
     pending: Vec<Pending>,
     lost: Lost,
 }
@@ -64,6 +65,7 @@ impl Engine {
             said: Vec::new(),
             changes: Vec::new(),
             keeps_changes: false,
+            keeps_exchanges: false,
             pending: Vec::new(),
             lost: Lost::default(),
         }
@@ -72,6 +74,17 @@ impl Engine {
     /// Keeps changes of findings for `changes`, for those who print them as they happen.
     pub const fn keep_changes(&mut self) {
         self.keeps_changes = true;
+    }
+
+    /// Keeps DHCP exchanges, for `exchanges` and the report.
+    pub const fn keep_exchanges(&mut self) {
+        self.keeps_exchanges = true;
+        self.world.dhcp.keep_exchanges();
+    }
+
+    /// DHCP exchanges that ended since this was asked last; the report holds the others.
+    pub fn exchanges(&mut self) -> Vec<Exchange> {
+        self.world.ended_exchanges()
     }
 
     /// Findings that changed since this was asked last.
@@ -161,6 +174,8 @@ impl Engine {
             inputs,
             vantages: self.world.vantages().to_vec(),
             tally: self.world.tally(),
+            exchanges: self.keeps_exchanges.then(|| self.world.last_exchanges()),
+            leases: if self.keeps_exchanges { self.world.dhcp.leases(self.now) } else { Vec::new() },
             findings: relate(findings),
             pending,
             checked,

@@ -1,6 +1,7 @@
 //! What a person reads: a finding, its two scales, its key, its evidence; and the books that are kept of findings.
 
 mod claim;
+mod exchange;
 mod ledger;
 mod paths;
 mod relate;
@@ -10,6 +11,7 @@ mod tally;
 mod topology;
 
 pub use claim::{Cause, Cited, Claim, Number, Step};
+pub use exchange::{Exchange, ExchangeKind, Latency, LeaseClock, Message, Offered, Outcome};
 pub use ledger::{Change, Ledger};
 pub use paths::{Cell, FlowPath, Hop, LeftOut, Paths, Row, Verdict};
 pub use relate::relate;

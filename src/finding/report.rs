@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Finding, KnownNeighbour, KnownTree, Severity, Tally};
+use super::{Exchange, Finding, KnownNeighbour, KnownTree, LeaseClock, Severity, Tally};
 use crate::event::{Vantage, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 
@@ -19,6 +19,10 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What was still waiting when the capture ended.
     pub pending: Vec<Pending>,
+    /// DHCP exchanges, where they are wanted one by one and were not handed out before; in order of their beginning.
+    pub exchanges: Option<Vec<Exchange>>,
+    /// The leases that clients held as the capture ended, where exchanges are wanted.
+    pub leases: Vec<LeaseClock>,
     /// Who is at the other end of links.
     pub neighbours: Vec<KnownNeighbour>,
     /// Spanning trees over time.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::{ExchangeKind, Latency, Outcome};
 use crate::value::{TagStack, Tpid, Vid};
 
 /// Counts over all frames of all inputs.
@@ -19,6 +20,12 @@ pub struct Tally {
     pub vlan: VlanTally,
     /// DHCPv4 messages by type, those inside tunnels included.
     pub dhcp: BTreeMap<String, u64>,
+    /// DHCP exchanges by what was asked for and what it came to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dhcp_exchanges: BTreeMap<ExchangeKind, BTreeMap<Outcome, u64>>,
+    /// How long DHCP servers took to answer, from the first try on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dhcp_latency: Vec<Latency>,
     /// BPDUs by kind; `pvst` counts those of every kind in Cisco's per-VLAN encapsulation.
     pub stp: StpTally,
     /// ARP packets by operation.

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::exchange::ExchangeView;
 use crate::event::{FrameRef, Name};
 use crate::finding::{
-    Cause, Change, Confidence, Finding, Input, Key, KnownNeighbour, KnownTree, Lost, NotChecked, Number, Pending,
-    Report, Severity, State, Step, Tally,
+    Cause, Change, Confidence, Finding, Input, Key, KnownNeighbour, KnownTree, LeaseClock, Lost, NotChecked, Number,
+    Pending, Report, Severity, State, Step, Tally,
 };
 use crate::value::{Outside, Timestamp};
 
@@ -19,6 +20,10 @@ struct Document<'a> {
     inputs: &'a [Input],
     tally: &'a Tally,
     findings: Vec<FindingView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exchanges: Option<Vec<ExchangeView<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leases: Option<&'a [LeaseClock]>,
     pending: &'a [Pending],
     neighbours: &'a [KnownNeighbour],
     trees: &'a [KnownTree],
@@ -59,7 +64,7 @@ struct FindingView<'a> {
 struct Numbers<'a>(&'a [(&'static str, Number)]);
 
 #[derive(Serialize)]
-struct FrameView {
+pub(super) struct FrameView {
     vantage: Outside,
     number: u64,
     time: Timestamp,
@@ -137,6 +142,8 @@ impl<'a> Document<'a> {
             inputs: &report.inputs,
             tally: &report.tally,
             findings: report.findings.iter().map(|f| FindingView::of(f, &report.findings, &name_of)).collect(),
+            exchanges: report.exchanges.as_ref().map(|all| all.iter().map(|e| ExchangeView::of(e, &name_of)).collect()),
+            leases: report.exchanges.as_ref().map(|_| report.leases.as_slice()),
             pending: &report.pending,
             neighbours: &report.neighbours,
             trees: &report.trees,
@@ -146,10 +153,16 @@ impl<'a> Document<'a> {
     }
 }
 
+impl FrameView {
+    /// A frame as a reader finds it.
+    pub fn of(at: FrameRef, time: Timestamp, name_of: &dyn Fn(FrameRef) -> Outside) -> Self {
+        Self { vantage: name_of(at), number: at.number, time }
+    }
+}
+
 impl<'a> FindingView<'a> {
     fn of(finding: &'a Finding, all: &[Finding], name_of: &dyn Fn(FrameRef) -> Outside) -> Self {
         let code = |id: u32| all.iter().find(|f| f.id == id).map(|f| f.rule.code);
-        let frame = |at: FrameRef, time| FrameView { vantage: name_of(at), number: at.number, time };
         Self {
             id: finding.id,
             code: finding.rule.code,
@@ -167,7 +180,7 @@ impl<'a> FindingView<'a> {
             episodes: finding.episodes,
             numbers: Numbers(&finding.numbers),
             vantage: finding.vantage.map(|vantage| name_of(FrameRef { vantage, number: 0 })),
-            frames: finding.evidence.iter().map(|cited| frame(cited.at, cited.time)).collect(),
+            frames: finding.evidence.iter().map(|cited| FrameView::of(cited.at, cited.time, name_of)).collect(),
             filter: &finding.filter,
             causes: &finding.causes,
             remedy: &finding.remedy,

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::finding::{Change, Cited, Finding, Input, Report, Severity, State, Tally};
+use super::exchange::exchange_text;
+use crate::finding::{Change, Cited, Finding, Input, Latency, Report, Severity, State, Tally};
 use crate::value::{Span, Timestamp};
 
 /// Trees, and neighbours, that are listed for a person.
@@ -17,6 +18,13 @@ pub fn report_text(report: &Report, width: usize) -> String {
     let mut out = String::new();
     for finding in &report.findings {
         finding_text(&mut out, finding, report, width);
+        out.push('\n');
+    }
+    for exchange in report.exchanges.iter().flatten() {
+        out.push_str(&exchange_text(exchange));
+        out.push('\n');
+    }
+    if report.exchanges.as_ref().is_some_and(|all| !all.is_empty()) {
         out.push('\n');
     }
     summary(&mut out, report, width);
@@ -138,6 +146,7 @@ fn summary(out: &mut String, report: &Report, width: usize) {
     if !counted.is_empty() {
         wrap(out, "seen: ", "  ", &counted, width);
     }
+    latency(out, tally, width);
     let _ = writeln!(out, "{}", verdict(report));
     for pending in &report.pending {
         wrap(
@@ -161,6 +170,17 @@ fn summary(out: &mut String, report: &Report, width: usize) {
     }
     for damage in report.inputs.iter().filter_map(|input| input.damage.as_ref()) {
         wrap(out, "damaged: ", "  ", &format!("{damage}; what stood before it was used"), width);
+    }
+}
+
+/// How long DHCP servers took, where any answered.
+fn latency(out: &mut String, tally: &Tally, width: usize) {
+    for Latency { pair, answers, p50, p95, p99, max } in &tally.dhcp_latency {
+        let line = match answers {
+            1 => format!("{pair}: {max}, once"),
+            n => format!("{pair}: p50 {p50}, p95 {p95}, p99 {p99}, max {max}, of {n} answers"),
+        };
+        wrap(out, "latency: ", "  ", &line, width);
     }
 }
 

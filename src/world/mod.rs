@@ -37,7 +37,7 @@ mod trees;
 pub use arp::{Addresses, Asker, Wanted};
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use clock::{Clocks, Jump};
-pub use dhcp::{AddressUse, Asked, Asking, DhcpStep, DhcpTalks, Lease, Over, Server, TalkId, Terms};
+pub use dhcp::{AddressUse, Asked, Asking, DhcpStep, DhcpTalks, Lease, Over, Pair, Server, TalkId, Terms, Times};
 pub use domain::{DomainId, Domains};
 pub use echo::{Echo, Echoes};
 pub use floods::{Burst, Copied, Floods};
@@ -60,7 +60,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Offload, Place, Stamped, Vantage, VantageId};
-use crate::finding::{Cited, KnownNeighbour, KnownTree, Tally};
+use crate::finding::{Cited, Exchange, KnownNeighbour, KnownTree, Tally};
 use crate::settings::{Settings, Stp};
 use crate::value::{Fingerprint, Mac, TagStack, Timestamp};
 use crate::wire::Kinds;
@@ -434,7 +434,24 @@ impl World {
 
     /// What was counted.
     pub fn tally(&self) -> Tally {
-        self.tally.total(&self.domains)
+        let dhcp = &self.dhcp;
+        let (dhcp_exchanges, dhcp_latency) = (dhcp.exchange_counts(), dhcp.latencies());
+        Tally { dhcp_exchanges, dhcp_latency, ..self.tally.total(&self.domains) }
+    }
+
+    /// DHCP exchanges that ended since this was asked last.
+    pub fn ended_exchanges(&mut self) -> Vec<Exchange> {
+        let ended = self.dhcp.ended_exchanges();
+        ended.map(|(domain, exchange)| Exchange { domain: self.domains.name(domain), ..exchange }).collect()
+    }
+
+    /// The same with those that go on, as the capture ended; in order of their beginning.
+    pub fn last_exchanges(&mut self) -> Vec<Exchange> {
+        let mut all = self.ended_exchanges();
+        let open = self.dhcp.open_exchanges();
+        all.extend(open.map(|(domain, exchange)| Exchange { domain: self.domains.name(domain), ..exchange }));
+        all.sort_by(|a, b| (a.began, &a.id).cmp(&(b.began, &b.id)));
+        all
     }
 
     /// Entries forgotten, by table, where any were.
@@ -442,6 +459,7 @@ impl World {
         let tables = [
             ("stations", self.stations.forgotten()),
             ("clients", self.dhcp.forgotten()),
+            ("exchanges", self.dhcp.forgotten_exchanges()),
             ("addresses", self.addresses.forgotten()),
             ("stacks", self.domains.forgotten()),
             ("trees", self.trees.forgotten()),

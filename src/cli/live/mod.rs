@@ -10,7 +10,7 @@ use super::args::{Format, Live};
 use super::review::{read_settings, say_text, write_evidence};
 use super::{Exit, Judgement, Progress, Watch, say};
 use crate::event::{FrameRef, VantageId};
-use crate::finding::{Change, Finding, Report};
+use crate::finding::{Change, Exchange, Finding, Report};
 use crate::render;
 use crate::source::{Item, Merge};
 use crate::value::Outside;
@@ -31,12 +31,13 @@ pub fn run(args: &Live) -> anyhow::Result<Exit> {
         anstream::eprintln!("netdiag: {refused}");
     }
     let evidence = Evidence::begin(&args.evidence)?;
-    let watch = Watcher { format: args.format, names: Vec::new(), evidence, is_unread: false };
+    let watch =
+        Watcher { format: args.format, wants_exchanges: args.exchanges, names: Vec::new(), evidence, is_unread: false };
     let mut judging = Judging { judgement: Judgement::new(case, &settings, &watch), watch };
     session.drive(&mut judging);
-    let Judging { judgement, watch } = judging;
+    let Judging { judgement, mut watch } = judging;
     let ended = judgement.merge.end();
-    let report = judgement.finish(false);
+    let report = judgement.finish(false, &mut watch);
     if let Some(evidence) = watch.evidence {
         evidence.finish(&report, ended)?;
     }
@@ -90,15 +91,42 @@ fn end(args: &Live, report: Report, is_troubled: bool) -> anyhow::Result<Exit> {
 /// Prints changes as they happen.
 struct Watcher {
     format: Format,
+    wants_exchanges: bool,
     names: Vec<(VantageId, Outside)>,
     evidence: Option<Evidence>,
     /// Whether whoever read us has gone.
     is_unread: bool,
 }
 
+impl Watcher {
+    fn name_of(&self, at: FrameRef) -> Outside {
+        self.names.iter().find(|(id, _)| *id == at.vantage).map(|(_, n)| n.clone()).unwrap_or_default()
+    }
+}
+
 impl Watch for Watcher {
     fn wants_changes(&self) -> bool {
         true
+    }
+
+    fn wants_exchanges(&self) -> bool {
+        self.wants_exchanges
+    }
+
+    fn follows_exchanges(&self) -> bool {
+        // One document, at the end.
+        self.format != Format::Json
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) {
+        let line = match self.format {
+            Format::Text => Some(render::exchange_text(exchange)),
+            Format::Ndjson => render::exchange_line(exchange, &|at| self.name_of(at)).ok(),
+            Format::Json => None,
+        };
+        if let Some(line) = line {
+            self.is_unread |= say(&format!("{line}\n")).is_err();
+        }
     }
 
     fn item(&mut self, item: &Item<'_>) {
@@ -115,12 +143,9 @@ impl Watch for Watcher {
         if let Some(evidence) = &mut self.evidence {
             evidence.change(change, finding);
         }
-        let name_of = |at: FrameRef| {
-            self.names.iter().find(|(id, _)| *id == at.vantage).map(|(_, n)| n.clone()).unwrap_or_default()
-        };
         let line = match self.format {
             Format::Text => Some(render::change_text(change, finding)),
-            Format::Ndjson => render::change_line(change, finding, &name_of).ok(),
+            Format::Ndjson => render::change_line(change, finding, &|at| self.name_of(at)).ok(),
             // One document, at the end.
             Format::Json => None,
         };

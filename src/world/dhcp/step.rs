@@ -1,11 +1,12 @@
 //! One message of a DHCP conversation, with what the conversation so far says of it (RFC 2131).
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::super::DomainId;
 use super::lease::{Lease, Terms};
 use crate::finding::Cited;
-use crate::value::{Mac, Outside, Timestamp};
+use crate::value::{Mac, Outside, Span, Timestamp};
 use crate::wire::{Dhcp, DhcpKind};
 
 /// One client in one network; numbers grow in order of the first message.
@@ -38,6 +39,30 @@ pub struct Asked {
     pub last: Timestamp,
     /// Tries.
     pub tries: u32,
+}
+
+/// A question and its answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Pair {
+    /// DISCOVER, and the OFFER of an address.
+    DiscoverOffer,
+    /// REQUEST for what was offered, or had before, and its ACK.
+    RequestAck,
+    /// REQUEST to keep an address, and its ACK.
+    RenewalAck,
+    /// INFORM, and its ACK.
+    InformAck,
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DiscoverOffer => "DISCOVER to OFFER",
+            Self::RequestAck => "REQUEST to ACK",
+            Self::RenewalAck => "renewal to ACK",
+            Self::InformAck => "INFORM to ACK",
+        })
+    }
 }
 
 /// One message of a conversation.
@@ -73,6 +98,14 @@ pub struct DhcpStep {
     pub asking: Option<Asking>,
     /// In answers: what they answer, where that was seen.
     pub asked: Option<Asked>,
+    /// How often the question was asked so far: this one, or in answers the one that they answer; 0 where that was not seen.
+    pub attempt: u32,
+    /// How long the client had asked, from its first try on; told of each server's first answer to a question.
+    pub took: Option<Span>,
+    /// By what the client is known beside its hardware address (option 61); in answers, what the server makes of it (RFC 6842).
+    pub client_id: Option<Box<[u8]>>,
+    /// The client's name for itself, in questions (option 12).
+    pub host_name: Option<Outside>,
     /// Whether it says again what was said moments ago: a relay's or a mirror's copy, no new try.
     pub is_copy: bool,
     /// Whether a relay had it in hand.
@@ -123,6 +156,20 @@ impl DhcpStep {
     /// Whether a client that has an address asks to keep it.
     pub fn is_renewal(&self) -> bool {
         self.kind == DhcpKind::Request && self.asking.is_some_and(Asking::is_keeping)
+    }
+
+    /// What a server's answer answers, for counting how long that takes; `None` of refusals and of what answers nothing that was seen.
+    pub fn pair(&self) -> Option<Pair> {
+        let asked = self.asked?;
+        match (self.kind, asked.kind) {
+            (DhcpKind::Offer, _) if !self.yiaddr.is_unspecified() => Some(Pair::DiscoverOffer),
+            (DhcpKind::Ack, DhcpKind::Inform) => Some(Pair::InformAck),
+            (DhcpKind::Ack, DhcpKind::Request) if asked.asking.is_some_and(Asking::is_keeping) => {
+                Some(Pair::RenewalAck)
+            }
+            (DhcpKind::Ack, DhcpKind::Request) => Some(Pair::RequestAck),
+            _ => None,
+        }
     }
 
     /// Whether it answers an INFORM: no lease is at stake.
