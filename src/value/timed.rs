@@ -77,6 +77,11 @@ impl<K: Hash + Ord + Clone, V> TimedMap<K, V> {
         self.map.by_age()
     }
 
+    /// Entries that went out because there was no room.
+    pub const fn forgotten(&self) -> u64 {
+        self.map.forgotten()
+    }
+
     /// Entries that are held.
     pub fn len(&self) -> usize {
         self.map.len()

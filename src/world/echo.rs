@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Derived, Domains, Observation, Passed, Path, Seen, Tracker};
 use crate::event::VantageId;
 use crate::finding::Cited;
-use crate::value::{BoundedMap, Deadlines, Span, Timestamp};
+use crate::value::{Span, TimedMap, Timestamp};
 use crate::wire::{Kind, Kinds};
 
 /// Requests that wait for their answer.
@@ -17,8 +17,7 @@ const PATIENCE: Span = Span::secs(1);
 
 /// Requests that wait.
 pub struct Echoes {
-    waiting: BoundedMap<EchoKey, Asked>,
-    deadlines: Deadlines<EchoKey>,
+    waiting: TimedMap<EchoKey, Asked>,
 }
 
 /// An echo request, and whether it was answered.
@@ -52,7 +51,7 @@ struct Asked {
 
 impl Default for Echoes {
     fn default() -> Self {
-        Self { waiting: BoundedMap::new(MOST), deadlines: Deadlines::new() }
+        Self { waiting: TimedMap::new(MOST) }
     }
 }
 
@@ -72,21 +71,15 @@ impl Echoes {
         // Of a request in fragments nobody knows which of them was lost.
         if is_request && !ip.is_fragment() && !ip.dst().is_multicast() {
             let key = EchoKey { vantage, from: ip.src(), to: ip.dst(), id, seq };
-            if self.waiting.len() >= MOST
-                && let Some((oldest, _)) = self.waiting.oldest()
-            {
-                self.deadlines.clear(&oldest.clone());
-            }
             let Some(path) = Path::of(seen, &ip) else { return };
             let packet_len = ip.packet_len();
             let passed = Passed { at: frame.at, direction: frame.direction, tags: path.tags, packet_len };
             let echo = Echo { path, packet_len, is_answered: false, sent: frame.order, cited: Cited::of(frame) };
             self.waiting.insert(key.clone(), Asked { passed, echo });
-            self.deadlines.set(key, frame.order.after(PATIENCE));
+            self.waiting.wake(&key, frame.order.after(PATIENCE));
         } else if is_reply {
             let key = EchoKey { vantage, from: ip.dst(), to: ip.src(), id, seq };
             if let Some(Asked { passed, echo }) = self.waiting.remove(&key) {
-                self.deadlines.clear(&key);
                 if passed.tags.depth() > 1 {
                     out.push(Derived::Delivered(passed));
                 }
@@ -108,11 +101,11 @@ impl Tracker for Echoes {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.waiting.next_deadline()
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        while let Some(key) = self.deadlines.pop(now) {
+        while let Some(key) = self.waiting.due(now) {
             let Some(Asked { passed, echo }) = self.waiting.remove(&key) else { continue };
             if passed.tags.depth() > 1 {
                 out.push(Derived::EchoLost(passed));

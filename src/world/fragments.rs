@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
 use crate::event::VantageId;
 use crate::finding::Cited;
-use crate::value::{BoundedMap, Deadlines, Span, Timestamp};
+use crate::value::{BoundedMap, Span, TimedMap, Timestamp};
 use crate::wire::{Fragment, Kind, Kinds};
 
 /// Packets that wait for their pieces.
@@ -24,9 +24,8 @@ const BEGINNING: Span = Span::secs(1);
 
 /// Packets in pieces.
 pub struct Fragments {
-    trains: BoundedMap<TrainKey, Train>,
+    trains: TimedMap<TrainKey, Train>,
     pairs: BoundedMap<PairKey, Pieces>,
-    deadlines: Deadlines<TrainKey>,
     since: Option<Timestamp>,
 }
 
@@ -83,9 +82,8 @@ struct Train {
 impl Default for Fragments {
     fn default() -> Self {
         Self {
-            trains: BoundedMap::new(MOST_TRAINS),
+            trains: TimedMap::new(MOST_TRAINS),
             pairs: BoundedMap::new(MOST_PAIRS),
-            deadlines: Deadlines::new(),
             since: None,
         }
     }
@@ -105,11 +103,6 @@ impl Fragments {
         let pair = (fragment.src, fragment.dst, fragment.protocol);
         let key = (fragment.src, fragment.dst, fragment.protocol, fragment.id);
         if self.trains.peek(&key).is_none() {
-            if self.trains.len() >= MOST_TRAINS
-                && let Some((oldest, _)) = self.trains.oldest()
-            {
-                self.deadlines.clear(&oldest.clone());
-            }
             let train = Train {
                 vantage: frame.at.vantage,
                 domain: seen.domain,
@@ -121,13 +114,12 @@ impl Fragments {
             };
             self.trains.insert(key, train);
             let patience = if fragment.src.is_ipv4() { PATIENCE_V4 } else { PATIENCE_V6 };
-            self.deadlines.set(key, now.after(patience));
+            self.trains.wake(&key, now.after(patience));
         }
         let Some(train) = self.trains.get_mut(&key) else { return };
         train.add(&fragment);
         if train.is_complete() {
             self.trains.remove(&key);
-            self.deadlines.clear(&key);
             let pieces = self.pairs.entry(&pair, Pieces::default);
             pieces.complete = pieces.complete.saturating_add(1);
         }
@@ -200,11 +192,11 @@ impl Tracker for Fragments {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.trains.next_deadline()
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        while let Some(key) = self.deadlines.pop(now) {
+        while let Some(key) = self.trains.due(now) {
             self.tear(key, out);
         }
     }

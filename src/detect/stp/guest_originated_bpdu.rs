@@ -3,7 +3,7 @@
 use crate::detect::stp::exposure::Exposure;
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
-use crate::value::{BoundedMap, Deadlines, Fingerprint, Mac, Span, Timestamp};
+use crate::value::{Fingerprint, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Kind, StpFamily};
 use crate::world::{Derived, DomainId, Observation, Origin, Reach, Seen, Sighting};
 
@@ -26,8 +26,7 @@ pub static ENTRY: Entry = Entry {
     needs: Needs::Frames,
     make: |_| {
         Box::new(GuestOriginatedBpdu {
-            senders: BoundedMap::new(MOST),
-            deadlines: Deadlines::new(),
+            senders: TimedMap::new(MOST),
             exposure: Exposure::default(),
             look_at_host: None,
         })
@@ -40,8 +39,7 @@ const MOST: usize = 4_096;
 const CITED: usize = 4;
 
 struct GuestOriginatedBpdu {
-    senders: BoundedMap<SenderKey, Sender>,
-    deadlines: Deadlines<SenderKey>,
+    senders: TimedMap<SenderKey, Sender>,
     exposure: Exposure,
     look_at_host: Option<Timestamp>,
 }
@@ -77,7 +75,7 @@ impl Detector for GuestOriginatedBpdu {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next().into_iter().chain(self.look_at_host).min()
+        self.senders.next_deadline().into_iter().chain(self.look_at_host).min()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
@@ -86,7 +84,7 @@ impl Detector for GuestOriginatedBpdu {
             self.exposure.look(cx);
         }
         let patience = Span::secs(cx.settings.stp.resolve_s);
-        while let Some(key) = self.deadlines.pop(cx.now) {
+        while let Some(key) = self.senders.due(cx.now) {
             let Some(sender) = self.senders.get_mut(&key) else { continue };
             if sender.waits {
                 self.judge(key, cx);
@@ -101,7 +99,8 @@ impl Detector for GuestOriginatedBpdu {
                 }
                 self.senders.remove(&key);
             } else {
-                self.deadlines.set(key, sender.last.after(patience));
+                let over = sender.last.after(patience);
+                self.senders.wake(&key, over);
             }
         }
     }
@@ -110,7 +109,7 @@ impl Detector for GuestOriginatedBpdu {
         if self.look_at_host.take().is_some() {
             self.exposure.look(cx);
         }
-        let waiting: Vec<SenderKey> = self.deadlines.waiting().map(|(_, key)| *key).collect();
+        let waiting: Vec<SenderKey> = self.senders.waiting().copied().collect();
         for key in waiting {
             if self.senders.peek(&key).is_some_and(|sender| sender.waits) {
                 self.judge(key, cx);
@@ -123,10 +122,9 @@ impl GuestOriginatedBpdu {
     /// An uplink is back: what was not over while it was silent may be soon.
     fn look_again(&mut self, cx: &Context<'_>) {
         let due = cx.now.after(Span::secs(cx.settings.stp.resolve_s));
-        for (key, _) in self.senders.by_age() {
-            if self.deadlines.of(key).is_none() {
-                self.deadlines.set(*key, due);
-            }
+        let asleep = self.senders.by_age().map(|(key, _)| *key).filter(|key| self.senders.deadline(key).is_none());
+        for key in asleep.collect::<Vec<_>>() {
+            self.senders.wake(&key, due);
         }
     }
 
@@ -159,7 +157,7 @@ impl GuestOriginatedBpdu {
             self.judge(key, cx);
         } else if !sender.waits {
             sender.waits = true;
-            self.deadlines.set(key, cx.now.after(settle));
+            self.senders.wake(&key, cx.now.after(settle));
         }
     }
 
@@ -186,7 +184,7 @@ impl GuestOriginatedBpdu {
     fn sighting(&mut self, seen: &Seen<'_>) {
         let (Some(stp), Some(mac)) = (seen.frame.layers.stp(), seen.frame.layers.link_src()) else { return };
         let is_pvst = stp.family() == StpFamily::Pvst;
-        let waiting = self.deadlines.waiting().map(|(_, key)| *key).find(|(m, _, pvst)| *m == mac && *pvst == is_pvst);
+        let waiting = self.senders.waiting().copied().find(|(m, _, pvst)| *m == mac && *pvst == is_pvst);
         if let Some(sender) =
             waiting.and_then(|key| self.senders.get_mut(&key)).filter(|sender| sender.packet == seen.packet)
         {
@@ -196,9 +194,10 @@ impl GuestOriginatedBpdu {
 
     fn judge(&mut self, key: SenderKey, cx: &mut Context<'_>) {
         let (mac, domain, is_pvst) = key;
+        let Some(last) = self.senders.peek(&key).map(|sender| sender.last) else { return };
+        self.senders.wake(&key, last.after(Span::secs(cx.settings.stp.resolve_s)));
         let Some(sender) = self.senders.get_mut(&key) else { return };
         sender.waits = false;
-        self.deadlines.set(key, sender.last.after(Span::secs(cx.settings.stp.resolve_s)));
         let origin = cx.world.origin(mac, sender.packet, sender.sighting, domain, cx.settings);
         let Some(mut verdict) = Verdict::of(&origin) else { return };
         if cx.settings.stp.appliances.contains(&mac) {

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
-use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Arp, Kind, Layer};
 use crate::world::{DomainId, Observation, Seen};
 
@@ -21,8 +21,7 @@ pub static ENTRY: Entry = Entry {
     make: |_| {
         Box::new(PriorityTag {
             senders: BoundedMap::new(MOST),
-            asked: BoundedMap::new(MOST),
-            deadlines: Deadlines::new(),
+            asked: TimedMap::new(MOST),
         })
     },
 };
@@ -38,8 +37,7 @@ const ON_PURPOSE: &[u16] = &[0x8892, 0x8906, 0x8914];
 
 struct PriorityTag {
     senders: BoundedMap<Mac, Sender>,
-    asked: BoundedMap<(Mac, Ipv4Addr), bool>,
-    deadlines: Deadlines<(Mac, Ipv4Addr)>,
+    asked: TimedMap<(Mac, Ipv4Addr), bool>,
 }
 
 #[derive(Clone)]
@@ -62,11 +60,11 @@ impl Detector for PriorityTag {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.asked.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(key) = self.deadlines.pop(cx.now) {
+        while let Some(key) = self.asked.due(cx.now) {
             let was_tagged = self.asked.remove(&key).unwrap_or(false);
             if let (true, Some(sender)) = (was_tagged, self.senders.get_mut(&key.0)) {
                 sender.unanswered = sender.unanswered.saturating_add(1);
@@ -112,7 +110,7 @@ impl PriorityTag {
             if let (true, Some(sender)) = (in_vain, self.senders.get_mut(&mac)) {
                 sender.unanswered = sender.unanswered.saturating_add(1);
             }
-            self.deadlines.set(key, cx.now.after(PATIENCE));
+            self.asked.wake(&key, cx.now.after(PATIENCE));
         } else if arp.is_reply() {
             self.answered((arp.target_mac(), arp.sender_ip()), cx);
         }
@@ -120,7 +118,6 @@ impl PriorityTag {
 
     fn answered(&mut self, key: (Mac, Ipv4Addr), cx: &mut Context<'_>) {
         let Some(was_tagged) = self.asked.remove(&key) else { return };
-        self.deadlines.clear(&key);
         let Some(sender) = self.senders.get_mut(&key.0) else { return };
         if was_tagged {
             sender.is_answered = true;
