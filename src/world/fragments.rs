@@ -81,11 +81,7 @@ struct Train {
 
 impl Default for Fragments {
     fn default() -> Self {
-        Self {
-            trains: TimedMap::new(MOST_TRAINS),
-            pairs: BoundedMap::new(MOST_PAIRS),
-            since: None,
-        }
+        Self { trains: TimedMap::new(MOST_TRAINS), pairs: BoundedMap::new(MOST_PAIRS), since: None }
     }
 }
 

@@ -18,12 +18,7 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::PriorityTag, Kind::Arp],
     needs: Needs::Ethernet,
-    make: |_| {
-        Box::new(PriorityTag {
-            senders: BoundedMap::new(MOST),
-            asked: TimedMap::new(MOST),
-        })
-    },
+    make: |_| Box::new(PriorityTag { senders: BoundedMap::new(MOST), asked: TimedMap::new(MOST) }),
 };
 
 /// Senders and questions that are followed.
