@@ -59,6 +59,8 @@ pub struct Tables {
     pub packets: usize,
     /// Stations that owe an answer.
     pub lapses: usize,
+    /// Clients, servers and networks between which a connection was tried.
+    pub attempts: usize,
 }
 
 /// VLAN tags.
@@ -212,6 +214,7 @@ impl Default for Tables {
             trees: 1_024,
             packets: 65_536,
             lapses: 16_384,
+            attempts: 8_192,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod cap;
 pub mod dhcp;
 mod followed;
 pub mod host;
+pub mod ip;
 pub mod l2;
 pub mod lacp;
 pub mod lldp;
@@ -90,6 +91,7 @@ pub static FAMILIES: &[&Family] = &[
     &vlan::FAMILY,
     &mtu::FAMILY,
     &tcp::FAMILY,
+    &ip::FAMILY,
     &dhcp::FAMILY,
     &stp::FAMILY,
     &l2::FAMILY,

@@ -74,6 +74,11 @@ fn relations() -> Vec<Relation> {
         later("HOST001", "DHCP007", &[("mac", "client")]),
         later("HOST001", "TCP001", &[("mac", "next_hop")]),
         later("HOST001", "ARP002", &[("mac", "mac"), ("domain", "domain")]),
+        // R16: what goes out goes through the gateway.
+        later("ARP003", "IP002", &[("mac", "next_hop")]),
+        later("ARP003", "TCP002", &[("mac", "next_hop")]),
+        // R23: a network that is not reached is reached at no port.
+        by_key("IP002", "TCP002", &[("source", "client"), ("prefix", "prefix")]),
         by_key("ARP003", "ARP002", &[("domain", "domain"), ("ip", "ip")]),
         by_key("STP001", "STP008", &[("mac", "mac")]),
         // What a guest's bridge does beside speaking at all.

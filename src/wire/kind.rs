@@ -39,6 +39,8 @@ pub enum Kind {
     ReservedTag,
     /// An IP packet of the frame is a piece of a larger one.
     Fragment,
+    /// A TCP segment that opens a connection, refuses one or ends one at once: SYN or RST is set.
+    TcpOpening,
     /// The capture holds less than the wire carried.
     Cut,
     /// Decoding ended early; `Layers::stop` says why.
@@ -133,6 +135,7 @@ impl fmt::Display for Kind {
             Self::PriorityTag => "priority tag",
             Self::ReservedTag => "reserved VID",
             Self::Fragment => "fragment",
+            Self::TcpOpening => "TCP opening",
             Self::Cut => "cut frame",
             Self::Stopped => "undecoded",
         })

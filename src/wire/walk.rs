@@ -199,7 +199,10 @@ impl<'a> Walk<'a, '_> {
 
     #[inline]
     fn tcp(&mut self) -> Option<Next> {
-        self.read(Kind::Tcp, Tcp::parse, Layer::Tcp)?;
+        let tcp = self.read(Kind::Tcp, Tcp::parse, Layer::Tcp)?;
+        if tcp.is_syn() || tcp.is_rst() {
+            self.layers.mark(Kind::TcpOpening);
+        }
         None
     }
 

@@ -12,6 +12,7 @@
 
 mod arp;
 mod arrivals;
+mod attempts;
 mod clock;
 mod dhcp;
 mod domain;
@@ -36,6 +37,7 @@ mod trees;
 
 pub use arp::{Addresses, Asker, Wanted};
 pub use arrivals::{Arrivals, Questions, Silence};
+pub use attempts::{Attempt, Attempts, Prefix, Refusal, Unreached};
 pub use clock::{Clocks, Jump};
 pub use dhcp::{AddressUse, Asked, Asking, DhcpStep, DhcpTalks, Lease, Over, Pair, Server, TalkId, Terms, Times};
 pub use domain::{DomainId, Domains};
@@ -56,7 +58,7 @@ pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unansw
 pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
 pub use trees::{Instance, Region, Speaker, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Offload, Place, Stamped, Vantage, VantageId};
@@ -147,6 +149,38 @@ pub enum Derived {
     Lapsed(Arc<Lapse>),
     /// A station of which that was told proves that it hears.
     Revived(Revived),
+    /// A connection does not open; told again whenever there is more to tell.
+    Unopened(Arc<Attempt>),
+    /// A connection of which that was told opened, or was refused.
+    Connected {
+        /// In which network the client was seen.
+        domain: DomainId,
+        /// The client.
+        client: IpAddr,
+        /// The server.
+        server: IpAddr,
+        /// Its port.
+        port: u16,
+        /// When the server answered.
+        at: Timestamp,
+    },
+    /// A connection was refused.
+    Refused(Arc<Refusal>),
+    /// A client tries a network behind its gateway in vain; told again whenever there is more to tell.
+    Unreached(Arc<(DomainId, Unreached)>),
+    /// Somebody of such a network answered.
+    Reached {
+        /// In which network the client was seen.
+        domain: DomainId,
+        /// The client.
+        client: IpAddr,
+        /// The network that answers.
+        prefix: Prefix,
+        /// Who answered.
+        server: IpAddr,
+        /// When.
+        at: Timestamp,
+    },
     /// An address is asked for by ARP and nobody answers; told again whenever there is more to tell.
     Wanted(Arc<Wanted>),
     /// An address of which that was told is there.
@@ -236,6 +270,8 @@ pub struct World {
     pub dhcp: DhcpTalks,
     /// Who is asked for by ARP.
     pub addresses: Addresses,
+    /// Who tries to reach whom in vain.
+    pub attempts: Attempts,
     /// Spanning trees.
     pub trees: Trees,
     /// Frames to everybody.
@@ -267,6 +303,7 @@ impl World {
             path_mtus: PathMtus::default(),
             dhcp: DhcpTalks::new(settings),
             addresses: Addresses::new(settings),
+            attempts: Attempts::new(settings),
             trees: Trees::new(settings),
             floods: Floods::new(),
             ports: Ports::new(),
@@ -461,6 +498,7 @@ impl World {
             ("clients", self.dhcp.forgotten()),
             ("exchanges", self.dhcp.forgotten_exchanges()),
             ("addresses", self.addresses.forgotten()),
+            ("attempts", self.attempts.forgotten()),
             ("stacks", self.domains.forgotten()),
             ("trees", self.trees.forgotten()),
             ("ports", self.ports.forgotten()),
@@ -497,6 +535,7 @@ impl World {
         tell(&mut self.path_mtus, observation, kinds, domains, out);
         tell(&mut self.dhcp, observation, kinds, domains, out);
         tell(&mut self.addresses, observation, kinds, domains, out);
+        tell(&mut self.attempts, observation, kinds, domains, out);
         tell(&mut self.trees, observation, kinds, domains, out);
         tell(&mut self.aggregation, observation, kinds, domains, out);
         tell(&mut self.neighbours, observation, kinds, domains, out);
@@ -504,7 +543,7 @@ impl World {
         tell(&mut self.ports, observation, kinds, domains, out);
     }
 
-    fn trackers(&self) -> [&dyn Tracker; 11] {
+    fn trackers(&self) -> [&dyn Tracker; 12] {
         [
             &self.arrivals,
             &self.stations,
@@ -517,10 +556,11 @@ impl World {
             &self.aggregation,
             &self.neighbours,
             &self.addresses,
+            &self.attempts,
         ]
     }
 
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 11] {
+    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 12] {
         [
             &mut self.arrivals,
             &mut self.stations,
@@ -533,6 +573,7 @@ impl World {
             &mut self.aggregation,
             &mut self.neighbours,
             &mut self.addresses,
+            &mut self.attempts,
         ]
     }
 }

@@ -1,9 +1,10 @@
-//! TCP: connections that do not get on.
+//! TCP: connections that do not open, or do not get on.
 
 pub mod retransmission_storm;
+mod syn_unanswered;
 
 use super::Family;
 
 /// The family.
 pub static FAMILY: Family =
-    Family { prefix: "TCP", title: "TCP connections", entries: &[&retransmission_storm::ENTRY] };
+    Family { prefix: "TCP", title: "TCP connections", entries: &[&retransmission_storm::ENTRY, &syn_unanswered::ENTRY] };

@@ -415,6 +415,13 @@ impl Stations {
         is_bound || self.table.peek(&(mac, domain)).is_some_and(|s| s.own_address() == Some(ip))
     }
 
+    /// Whether what `mac` sends from `ip` is its own word: nobody sends on for it. Whoever is behind a router may be anybody.
+    pub fn is_own_word(&self, ip: IpAddr, mac: Mac, domain: DomainId, domains: &Domains) -> bool {
+        let station = self.station(mac, domain, domains);
+        let is_own = station.is_some_and(|s| s.own_address() == Some(ip));
+        (is_own || self.owner(ip, domain, domains) == Some(mac)) && station.is_some_and(|s| !s.is_forwarding)
+    }
+
     /// Whether an answer to `asker` would be seen at `vantage`, whoever gives it.
     pub fn shows_answers(&self, vantage: VantageId, asker: Mac) -> bool {
         self.on_the_way.contains(&vantage) || self.is_only_end(vantage, asker) || self.is_between(vantage)

@@ -25,6 +25,7 @@ pub struct Ip {
     link: Link,
     from: Ipv4Addr,
     to: Ipv4Addr,
+    hops: u8,
 }
 
 /// A packet as far as its UDP header.
@@ -47,6 +48,8 @@ pub struct Segment {
     pub fin: bool,
     /// Bytes that arrived beyond a hole: first and last plus one.
     pub beyond: Option<(u32, u32)>,
+    /// RST.
+    pub rst: bool,
 }
 
 /// The start of every frame: to everybody, from nobody, untagged.
@@ -129,7 +132,7 @@ impl Link {
 
     /// An IPv4 packet, time to live 64, don't fragment.
     pub fn ipv4(self, from: Ipv4Addr, to: Ipv4Addr) -> Ip {
-        Ip { link: self, from, to }
+        Ip { link: self, from, to, hops: 64 }
     }
 
     /// A TCP segment over IPv6, hop limit 64.
@@ -179,6 +182,21 @@ impl Link {
 }
 
 impl Ip {
+    /// With so many hops left to live.
+    pub fn hops(mut self, hops: u8) -> Self {
+        self.hops = hops;
+        self
+    }
+
+    /// "Destination unreachable" with this code about the packet in `frame`, which has one tag; it quotes the header and eight bytes.
+    pub fn unreachable(&self, code: u8, frame: &[u8]) -> Vec<u8> {
+        let quoted = &frame[18..46];
+        let header = etherparse::icmpv4::DestUnreachableHeader::from_values(code, 0).unwrap();
+        let kind = Icmpv4Type::DestinationUnreachable(header);
+        let ip = self.header(IpNumber::ICMP, 8 + quoted.len());
+        self.finish(&ip, &[&Icmpv4Header::with_checksum(kind, quoted).to_bytes()[..], quoted].concat())
+    }
+
     /// A UDP datagram between two ports.
     pub fn udp(self, from: u16, to: u16) -> Udp {
         Udp { ip: self, ports: (from, to) }
@@ -238,7 +256,7 @@ impl Ip {
 
     fn header(&self, protocol: IpNumber, payload: usize) -> Ipv4Header {
         let length = u16::try_from(payload).unwrap();
-        let mut ip = Ipv4Header::new(length, 64, protocol, self.from.octets(), self.to.octets()).unwrap();
+        let mut ip = Ipv4Header::new(length, self.hops, protocol, self.from.octets(), self.to.octets()).unwrap();
         ip.header_checksum = ip.calc_header_checksum();
         ip
     }
@@ -273,6 +291,7 @@ impl Segment {
         tcp.acknowledgment_number = self.ack;
         tcp.ack = self.ack != 0;
         tcp.fin = self.fin;
+        tcp.rst = self.rst;
         if let Some(mss) = self.syn {
             tcp.syn = true;
             tcp.set_options(&[TcpOptionElement::MaximumSegmentSize(mss)]).unwrap();

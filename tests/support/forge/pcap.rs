@@ -92,6 +92,11 @@ impl Shot {
         Mac(self.bytes[6..12].try_into().unwrap())
     }
 
+    /// The captured bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Whether `mac` sends it, or it is meant for `mac`, alone or with all others.
     pub fn is_of(&self, mac: Mac) -> bool {
         let to = Mac(self.bytes[..6].try_into().unwrap());

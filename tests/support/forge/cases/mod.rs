@@ -18,6 +18,7 @@ mod lacp;
 mod mtu;
 mod odd_bpdus;
 mod path_mtu;
+mod reach;
 mod stp;
 mod tcp;
 mod tree;
@@ -53,6 +54,7 @@ pub fn cases() -> Vec<Case> {
         healthy::cases(),
         healthy_dhcp::cases(),
         arp::cases(),
+        reach::cases(),
         host::cases(),
         healthy_life::cases(),
     ]

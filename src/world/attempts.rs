@@ -1,0 +1,392 @@
+//! Who tries to reach whom and is not answered: TCP connections that do not open (RFC 9293 section 3.5), and networks behind a gateway of
+//! which nobody answers. Keeps attempts without an answer, and of each server what it answered; data is not followed here. At most
+//! `tables.attempts` of each.
+
+mod group;
+mod port;
+mod target;
+
+pub use group::Unreached;
+pub use target::Prefix;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use group::Group;
+use port::{Port, TWICE};
+use target::Server;
+
+use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
+use crate::event::{Frame, VantageId};
+use crate::finding::Cited;
+use crate::settings::Settings;
+use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::wire::{Ip, Kind, Kinds, Quoted, Tcp};
+
+/// Ports of one server that are told apart for one client; more than these are a scan of it.
+const MOST_PORTS: usize = 20;
+/// New destinations of one client in a second that are a scan.
+const MOST_NEW: u32 = 20;
+/// How long a client that scans is one.
+const SCANNING: Span = Span::secs(60);
+/// How soon a refusal belongs to its question.
+const REFUSAL: Span = Span::secs(1);
+/// Networks that answered a client, of which is remembered when.
+const MOST_ANSWERING: usize = 8;
+
+/// All attempts.
+pub struct Attempts {
+    pairs: BoundedMap<Pair, Vec<Port>>,
+    due: Deadlines<(Pair, u16)>,
+    servers: BoundedMap<(DomainId, IpAddr), Server>,
+    groups: BoundedMap<(DomainId, IpAddr, Prefix), Group>,
+    clients: BoundedMap<(DomainId, IpAddr), Client>,
+}
+
+/// A network, a client in it, and a server.
+type Pair = (DomainId, IpAddr, IpAddr);
+
+/// One client.
+#[derive(Clone, Debug, Default)]
+struct Client {
+    mac: Mac,
+    gateway: Mac,
+    vantage: VantageId,
+    /// The second that runs, and new destinations in it.
+    second: i64,
+    new: u32,
+    scans_until: Option<Timestamp>,
+    answering: Vec<(Prefix, Timestamp)>,
+}
+
+/// A connection that does not open.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// In which network the client was seen.
+    pub domain: DomainId,
+    /// Who tries.
+    pub client: IpAddr,
+    /// By its address on the link.
+    pub client_mac: Mac,
+    /// Whom.
+    pub server: IpAddr,
+    /// At which port.
+    pub port: u16,
+    /// Whom the client sends it to on the link: the server itself, or a gateway.
+    pub gateway: Mac,
+    /// Where it was seen.
+    pub vantage: VantageId,
+    /// The first SYN without an answer.
+    pub since: Timestamp,
+    /// By when.
+    pub until: Timestamp,
+    /// SYNs.
+    pub sends: u64,
+    /// Attempts that these make.
+    pub attempts: u64,
+    /// When the server answered anybody last.
+    pub alive: Option<Timestamp>,
+    /// Whether the server accepted anybody at this port.
+    pub is_served: bool,
+    /// Other clients that the server does not answer.
+    pub others: usize,
+    /// The SYNs.
+    pub cited: Vec<Cited>,
+}
+
+/// A connection that was refused.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// In which network the client was seen.
+    pub domain: DomainId,
+    /// Who tried.
+    pub client: IpAddr,
+    /// By its address on the link.
+    pub client_mac: Mac,
+    /// Whom.
+    pub server: IpAddr,
+    /// At which port.
+    pub port: u16,
+    /// The time to live of the refusal, and of the server's other answers.
+    pub ttl: (u8, Option<u8>),
+    /// The refusal.
+    pub cited: Cited,
+}
+
+impl Attempts {
+    /// None yet.
+    pub fn new(settings: &Settings) -> Self {
+        let limit = settings.tables.attempts;
+        Self {
+            pairs: BoundedMap::new(limit),
+            due: Deadlines::new(),
+            servers: BoundedMap::new(limit),
+            groups: BoundedMap::new(limit),
+            clients: BoundedMap::new(limit),
+        }
+    }
+
+    fn note_tcp(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, ip: &Ip<'_>, domain: DomainId, out: &mut Vec<Derived>) {
+        let (src, dst) = (ip.src(), ip.dst());
+        match (tcp.is_syn(), tcp.is_ack()) {
+            (true, false) => self.opens(frame, tcp, (domain, src, dst), out),
+            (true, true) => {
+                let server = self.servers.entry(&(domain, src), Server::default);
+                server.accepts(tcp.src_port(), frame.order, ip.ttl());
+                self.answered((domain, dst, src), tcp.src_port(), frame.order, out);
+            }
+            _ => self.resets(frame, tcp, ip, domain, out),
+        }
+    }
+
+    /// A SYN.
+    fn opens(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, pair: Pair, out: &mut Vec<Derived>) {
+        let (at, port) = (frame.order, tcp.dst_port());
+        let ports = self.pairs.entry(&pair, Vec::new);
+        let known = ports.iter().position(|p| p.number == port);
+        let (is_new, is_full) = (known.is_none(), ports.len() >= MOST_PORTS);
+        self.client(frame, pair, is_new, is_full);
+        if is_full && is_new {
+            return;
+        }
+        let attempt = (tcp.src_port(), tcp.seq());
+        let Some(ports) = self.pairs.get_mut(&pair) else { return };
+        let index = known.unwrap_or(ports.len());
+        if is_new {
+            ports.push(Port::new(port, attempt, at));
+        }
+        let Some(entry) = ports.get_mut(index) else { return };
+        entry.asked(attempt, at, Glimpse::of(frame));
+        if entry.sends >= 2 {
+            self.due.set((pair, port), entry.since.after(TWICE).max(at));
+        }
+        self.judge(pair, port, at, out);
+        self.group(frame, pair, Some(port), out);
+    }
+
+    /// Notes who a client is, and whether it looks around.
+    fn client(&mut self, frame: &Frame<'_>, (domain, client, _): Pair, is_new: bool, is_full: bool) {
+        let (src, dst) = (frame.layers.inner_src(), frame.layers.inner_dst());
+        let client = self.clients.entry(&(domain, client), Client::default);
+        (client.mac, client.gateway) = (src.unwrap_or_default(), dst.unwrap_or_default());
+        client.vantage = frame.at.vantage;
+        let second = frame.order.nanos().div_euclid(Span::secs(1).as_nanos());
+        if client.second != second {
+            (client.second, client.new) = (second, 0);
+        }
+        client.new = client.new.saturating_add(u32::from(is_new));
+        if client.new > MOST_NEW || (is_full && is_new) {
+            client.scans_until = Some(frame.order.after(SCANNING));
+        }
+    }
+
+    /// A question to a network behind a gateway.
+    fn group(&mut self, frame: &Frame<'_>, (domain, client, server): Pair, port: Option<u16>, out: &mut Vec<Derived>) {
+        let (Some(src), Some(gateway)) = (frame.layers.inner_src(), frame.layers.inner_dst()) else { return };
+        let (at, prefix) = (frame.order, Prefix::of(server));
+        if prefix == Prefix::of(client) || !gateway.is_station() {
+            return;
+        }
+        let known = self.clients.peek(&(domain, client));
+        if known.is_some_and(|c| c.scans_until.is_some_and(|until| until > at)) {
+            return;
+        }
+        let answering = known.map_or(&[][..], |c| &c.answering).iter().map(|(p, _)| *p).filter(|p| *p != prefix);
+        let answering: Vec<Prefix> = answering.collect();
+        let key = (domain, client, prefix);
+        let group = self.groups.entry(&key, || Group::new(src, gateway, frame.at.vantage, at));
+        group.asked(server, port, at, Glimpse::of(frame));
+        if group.tells(at) {
+            out.push(Derived::Unreached(Arc::new((domain, group.unreached(client, prefix, answering)))));
+        }
+    }
+
+    /// A server answered a client: at a port, or with an echo.
+    fn answered(&mut self, pair: Pair, port: u16, at: Timestamp, out: &mut Vec<Derived>) {
+        let (domain, client, server) = pair;
+        self.replied(pair, at, out);
+        let Some(entry) = self.pairs.get_mut(&pair).and_then(|ports| ports.iter_mut().find(|p| p.number == port))
+        else {
+            return;
+        };
+        self.due.clear(&(pair, port));
+        if entry.settle() {
+            out.push(Derived::Connected { domain, client, server, port, at });
+        }
+        if let Some(server) = self.servers.get_mut(&(domain, server)) {
+            server.failing.retain(|failing| *failing != client);
+        }
+    }
+
+    /// Something came back from the server's network.
+    fn replied(&mut self, (domain, client, server): Pair, at: Timestamp, out: &mut Vec<Derived>) {
+        let prefix = Prefix::of(server);
+        if let Some(client) = self.clients.get_mut(&(domain, client)) {
+            match client.answering.iter_mut().find(|(p, _)| *p == prefix) {
+                Some((_, last)) => *last = at,
+                None => {
+                    if client.answering.len() >= MOST_ANSWERING {
+                        client.answering.remove(0);
+                    }
+                    client.answering.push((prefix, at));
+                }
+            }
+        }
+        if let Some(group) = self.groups.get_mut(&(domain, client, prefix))
+            && group.settle(at)
+        {
+            out.push(Derived::Reached { domain, client, prefix, server, at });
+        }
+    }
+
+    /// A RST: a refusal, or the end of something.
+    fn resets(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, ip: &Ip<'_>, domain: DomainId, out: &mut Vec<Derived>) {
+        let (from, to, at) = (ip.src(), ip.dst(), frame.order);
+        // The client itself gives up: it has heard something that is no SYN-ACK, or does not want any more.
+        let own = (domain, from, to);
+        if let Some(ports) = self.pairs.get_mut(&own)
+            && let Some(entry) = ports.iter_mut().find(|p| p.number == tcp.dst_port() && p.is_from(tcp.src_port()))
+        {
+            entry.settle();
+            self.due.clear(&(own, tcp.dst_port()));
+            return;
+        }
+        let pair = (domain, to, from);
+        let Some(ports) = self.pairs.get_mut(&pair) else { return };
+        let port = tcp.src_port();
+        let is_asked = |p: &&mut Port| p.number == port && p.is_answered_by(tcp.dst_port(), tcp.ack());
+        let Some(entry) = ports.iter_mut().find(is_asked) else { return };
+        let is_soon = at.since(entry.last) <= REFUSAL;
+        let server = self.servers.entry(&(domain, from), Server::default);
+        server.alive = Some(at);
+        let ttl = (ip.ttl(), server.ttl);
+        self.answered(pair, port, at, out);
+        let client = self.clients.peek(&(domain, to));
+        let scans = client.is_some_and(|c| c.scans_until.is_some_and(|until| until > at));
+        if is_soon && !scans && tcp.is_ack() {
+            let client_mac = client.map(|c| c.mac).unwrap_or_default();
+            let cited = Cited::of(frame);
+            let refusal = Refusal { domain, client: to, client_mac, server: from, port, ttl, cited };
+            out.push(Derived::Refused(Arc::new(refusal)));
+        }
+    }
+
+    fn note_icmp(&mut self, frame: &Frame<'_>, ip: &Ip<'_>, domain: DomainId, out: &mut Vec<Derived>) {
+        let layers = &frame.layers;
+        let (is_request, is_reply, quoted, code) = match (layers.icmp(), layers.icmpv6()) {
+            (Some(icmp), _) => {
+                let code = (icmp.kind() == 3).then(|| icmp.code());
+                (icmp.is_echo_request(), icmp.is_echo_reply(), icmp.quoted(), code)
+            }
+            (_, Some(icmp)) => {
+                let code = (icmp.kind() == 1).then(|| icmp.code());
+                (icmp.is_echo_request(), icmp.is_echo_reply(), icmp.quoted(), code)
+            }
+            _ => return,
+        };
+        let at = frame.order;
+        if is_request {
+            self.client(frame, (domain, ip.src(), ip.dst()), false, false);
+            self.group(frame, (domain, ip.src(), ip.dst()), None, out);
+        } else if is_reply {
+            self.servers.entry(&(domain, ip.src()), Server::default).alive = Some(at);
+            self.replied((domain, ip.dst(), ip.src()), at, out);
+        } else if let (Some(code), Some(quoted)) = (code, Quoted::parse(quoted)) {
+            self.refused_on_the_way((domain, quoted.src, quoted.dst), quoted, (code, ip.src()), at, out);
+        }
+    }
+
+    /// A router, or the server itself, says that a packet cannot be delivered.
+    fn refused_on_the_way(
+        &mut self,
+        pair: Pair,
+        quoted: Quoted,
+        refusal: (u8, IpAddr),
+        at: Timestamp,
+        out: &mut Vec<Derived>,
+    ) {
+        let (domain, client, server) = pair;
+        if refusal.1 == server {
+            self.servers.entry(&(domain, server), Server::default).alive = Some(at);
+            self.replied(pair, at, out);
+        } else if let Some(group) = self.groups.get_mut(&(domain, client, Prefix::of(server))) {
+            group.refusal = Some(refusal);
+        }
+        // It was answered, though not as it had hoped: ICMP has rules of its own.
+        if let (6, Some((_, port)), Some(ports)) = (quoted.protocol, quoted.ports, self.pairs.get_mut(&pair))
+            && let Some(entry) = ports.iter_mut().find(|p| p.number == port)
+        {
+            entry.settle();
+            self.due.clear(&(pair, port));
+        }
+    }
+
+    /// Says that a connection does not open, if by now that is so.
+    fn judge(&mut self, pair: Pair, number: u16, now: Timestamp, out: &mut Vec<Derived>) {
+        let (domain, client, server) = pair;
+        let Some(port) = self.pairs.get_mut(&pair).and_then(|ports| ports.iter_mut().find(|p| p.number == number))
+        else {
+            return;
+        };
+        let Some(known) = self.clients.peek(&(domain, client)) else { return };
+        if known.scans_until.is_some_and(|until| until > now) || !port.tells(now) {
+            return;
+        }
+        let entry = self.servers.entry(&(domain, server), Server::default);
+        entry.fails(client);
+        out.push(Derived::Unopened(Arc::new(Attempt {
+            domain,
+            client,
+            client_mac: known.mac,
+            server,
+            port: number,
+            gateway: known.gateway,
+            vantage: known.vantage,
+            since: port.since,
+            until: now,
+            sends: port.sends,
+            attempts: port.attempts,
+            alive: entry.alive,
+            is_served: entry.open.contains(&number),
+            others: entry.failing.len().saturating_sub(1),
+            cited: port.cited(),
+        })));
+    }
+
+    fn note(&mut self, seen: &Seen<'_>, domains: &Domains, out: &mut Vec<Derived>) {
+        let frame = seen.frame;
+        let Some(ip) = frame.layers.inner_ip() else { return };
+        let domain = domains.root(seen.domain);
+        if let Some(tcp) = frame.layers.tcp() {
+            self.note_tcp(frame, &tcp, &ip, domain, out);
+        } else {
+            self.note_icmp(frame, &ip, domain, out);
+        }
+    }
+}
+
+impl Tracker for Attempts {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[Kind::TcpOpening, Kind::Icmp, Kind::Icmpv6])
+    }
+
+    fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
+        if let Observation::Packet(seen) = seen {
+            self.note(seen, domains, out);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.due.next()
+    }
+
+    fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
+        while let Some((pair, port)) = self.due.pop(now) {
+            self.judge(pair, port, now, out);
+        }
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.pairs.forgotten().saturating_add(self.groups.forgotten())
+    }
+}

@@ -1,0 +1,94 @@
+//! One client's attempts at one port of a server, since it was answered last.
+
+use crate::finding::Cited;
+use crate::value::{Span, Timestamp};
+use crate::world::Glimpse;
+
+/// Frames that are kept: the first ones and the latest.
+const MOST_CITED: usize = 5;
+/// How often a SYN must have been sent, and over how long, to count as unanswered: 0, 1 and 3 s (RFC 6298 section 2; Linux).
+const SENDS: u64 = 3;
+const SPAN: Span = Span::secs(3);
+/// When a SYN that was sent twice counts as unanswered.
+pub(super) const TWICE: Span = Span::secs(6);
+/// At most one word about a port in this time.
+const TELL_EVERY: Span = Span::secs(10);
+
+#[derive(Clone, Debug)]
+pub(super) struct Port {
+    pub number: u16,
+    /// The attempt that runs: source port and first sequence number.
+    attempt: (u16, u32),
+    /// When the attempt that runs was sent last.
+    pub last: Timestamp,
+    /// The first SYN since an answer.
+    pub since: Timestamp,
+    /// SYNs since an answer.
+    pub sends: u64,
+    /// Attempts since an answer.
+    pub attempts: u64,
+    /// Whether the attempt that runs was answered.
+    is_settled: bool,
+    told: Option<Timestamp>,
+    cited: Vec<Glimpse>,
+}
+
+impl Port {
+    pub fn new(number: u16, attempt: (u16, u32), at: Timestamp) -> Self {
+        Self { number, attempt, last: at, since: at, sends: 0, attempts: 0, is_settled: false, told: None, cited: Vec::new() }
+    }
+
+    /// A SYN; one that repeats an attempt which was answered asks nothing: the answer was lost, or is not believed.
+    pub fn asked(&mut self, attempt: (u16, u32), at: Timestamp, glimpse: Glimpse) {
+        let is_repeat = self.attempt == attempt;
+        if is_repeat && self.is_settled {
+            return;
+        }
+        if self.sends == 0 {
+            self.since = at;
+        }
+        self.is_settled = false;
+        if !is_repeat || self.attempts == 0 {
+            self.attempt = attempt;
+            self.attempts = self.attempts.saturating_add(1);
+        }
+        self.sends = self.sends.saturating_add(1);
+        self.last = at;
+        if self.cited.len() >= MOST_CITED {
+            self.cited.pop();
+        }
+        self.cited.push(glimpse);
+    }
+
+    /// Whether an answer to source port `port` that acknowledges `ack` answers the attempt that runs.
+    pub const fn is_answered_by(&self, port: u16, ack: u32) -> bool {
+        self.sends > 0 && self.attempt.0 == port && ack == self.attempt.1.wrapping_add(1)
+    }
+
+    /// Whether the attempt that runs came from this source port.
+    pub const fn is_from(&self, port: u16) -> bool {
+        self.sends > 0 && self.attempt.0 == port
+    }
+
+    /// Everything so far is settled; whether it had been told of.
+    pub fn settle(&mut self) -> bool {
+        (self.sends, self.attempts, self.is_settled) = (0, 0, true);
+        self.cited.clear();
+        self.told.take().is_some()
+    }
+
+    /// Whether there is enough to tell at `now`, and more than last time; notes that it was told.
+    pub fn tells(&mut self, now: Timestamp) -> bool {
+        let waited = now.since(self.since);
+        let is_enough = self.sends >= SENDS && waited >= SPAN || self.sends >= 2 && waited >= TWICE;
+        let is_news = self.told.is_none_or(|at| now.since(at) >= TELL_EVERY);
+        if is_enough && is_news {
+            self.told = Some(now);
+        }
+        is_enough && is_news
+    }
+
+    pub fn cited(&self) -> Vec<Cited> {
+        self.cited.iter().map(Glimpse::cited).collect()
+    }
+}

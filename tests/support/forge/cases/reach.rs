@@ -1,0 +1,170 @@
+//! Reaching others: a network nobody can reach (a deployment that waits for machines which it was never meant to reach), servers that are
+//! silent, servers that refuse.
+
+use std::net::Ipv4Addr;
+
+use netdiag::value::Mac;
+
+use super::super::frame::{Segment, frame};
+use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SERVER, SERVER_IP, Shot, at, pcap};
+use super::dhcp::in_order;
+use super::{Case, case};
+
+const VLAN: &[u16] = &[100];
+/// A network behind the gateway that answers.
+const NEAR: Ipv4Addr = Ipv4Addr::new(10, 200, 11, 6);
+/// The port of the agents that a deployment waits for.
+const AGENT: u16 = 6_868;
+const BROKER: u16 = 5_672;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case("ip/deployment-into-a-network-nobody-reaches", "bond0.pcap", pcap(deployment(None, 12))),
+        case("ip/network-forbidden-by-the-router", "bond0.pcap", pcap(deployment(Some(13), 5))),
+        case("ip/network-reached-at-last", "bond0.pcap", pcap(reached_at_last())),
+        case(
+            "tcp/syn-unanswered",
+            "bond0.pcap",
+            pcap(in_order(vec![life(), knocks(GUEST, GUEST_IP, 51_000, 20.0, 4)])),
+        ),
+        case("tcp/syn-unanswered-by-a-living-server", "bond0.pcap", pcap(lives())),
+        case("tcp/syn-answered-after-seven-seconds", "bond0.pcap", pcap(answered_late())),
+        case("healthy/reach-one-dead-host", "bond0.pcap", pcap(one_dead_host())),
+        case("healthy/reach-scan", "bond0.pcap", pcap(scan())),
+        case("healthy/reach-stranger-knocks", "bond0.pcap", pcap(stranger())),
+        case("healthy/reach-one-way-only", "bond0.pcap", pcap(knocks(GUEST, GUEST_IP, 51_000, 20.0, 5))),
+    ]
+}
+
+/// The guest finds its gateway, and a machine behind it answers: the way out is there.
+fn life() -> Vec<Shot> {
+    let mut shots = vec![
+        at(0.0, frame().from(GUEST).tags(VLAN).arp_request(GUEST_IP, SERVER_IP)),
+        at(0.0003, frame().from(SERVER).to(GUEST).tags(VLAN).arp_reply(SERVER_IP, GUEST_IP)),
+    ];
+    for i in 0..12 {
+        shots.extend(polled(5.0 + 10.0 * f64::from(i), NEAR, 22, 40_000 + i));
+    }
+    shots
+}
+
+fn out(t: f64, from: (Mac, Ipv4Addr), to: Ipv4Addr, ports: (u16, u16), segment: Segment) -> Shot {
+    at(t, frame().from(from.0).to(SERVER).tags(VLAN).ipv4(from.1, to).tcp(ports, segment, &[]))
+}
+
+fn back(t: f64, from: Ipv4Addr, to: (Mac, Ipv4Addr), ports: (u16, u16), segment: Segment) -> Shot {
+    at(t, frame().from(SERVER).to(to.0).tags(VLAN).ipv4(from, to.1).hops(63).tcp(ports, segment, &[]))
+}
+
+/// A health check that is well: opened, and closed at once.
+fn polled(t: f64, whom: Ipv4Addr, port: u16, own: u16) -> Vec<Shot> {
+    let (guest, seq) = ((GUEST, GUEST_IP), u32::from(own) * 1_000);
+    let opens = |seq, ack| Segment { seq, ack, syn: Some(1_460), ..Segment::default() };
+    let closes = |seq, ack| Segment { seq, ack, fin: true, ..Segment::default() };
+    let says = |seq, ack| Segment { seq, ack, ..Segment::default() };
+    vec![
+        out(t, guest, whom, (own, port), opens(seq, 0)),
+        back(t + 0.001, whom, guest, (port, own), opens(7_000, seq + 1)),
+        out(t + 0.002, guest, whom, (own, port), says(seq + 1, 7_001)),
+        out(t + 0.003, guest, whom, (own, port), closes(seq + 1, 7_001)),
+        back(t + 0.004, whom, guest, (port, own), closes(7_001, seq + 2)),
+        out(t + 0.005, guest, whom, (own, port), says(seq + 2, 7_002)),
+    ]
+}
+
+/// One attempt: a SYN, again after 1, 3 and 7 s, so often.
+fn tries(t: f64, from: (Mac, Ipv4Addr), whom: Ipv4Addr, ports: (u16, u16), times: usize) -> Vec<Shot> {
+    let segment = Segment { seq: u32::from(ports.0) * 1_000, syn: Some(1_460), ..Segment::default() };
+    [0.0, 1.0, 3.0, 7.0, 15.0][..times].iter().map(|wait| out(t + wait, from, whom, ports, segment)).collect()
+}
+
+/// A client in the guest's network tries the broker behind the gateway.
+fn knocks(mac: Mac, ip: Ipv4Addr, own: u16, t: f64, times: usize) -> Vec<Shot> {
+    tries(t, (mac, ip), Ipv4Addr::new(192, 0, 2, 7), (own, BROKER), times)
+}
+
+/// A director polls the agents of so many new machines each 10 s, in a network that its router does not know.
+fn deployment(refusal: Option<u8>, machines: u8) -> Vec<Shot> {
+    let mut stories = vec![life()];
+    for round in 0..10_u16 {
+        for i in 0..machines {
+            let whom = Ipv4Addr::new(10, 200, 20, 10 + i);
+            let (t, own) = (20.0 + 10.0 * f64::from(round) + 0.2 * f64::from(i), 50_000 + 100 * round + u16::from(i));
+            // Who is told so at once does not send it again.
+            let times = if refusal.is_some() { 1 } else { 3 };
+            let asked = tries(t, (GUEST, GUEST_IP), whom, (own, AGENT), times);
+            if let (Some(code), Some(first)) = (refusal, asked.first()) {
+                let link = frame().from(SERVER).to(GUEST).tags(VLAN);
+                stories.push(vec![at(t + 0.001, link.ipv4(SERVER_IP, GUEST_IP).unreachable(code, first.bytes()))]);
+            }
+            stories.push(asked);
+        }
+    }
+    in_order(stories)
+}
+
+/// After two minutes the router gets its missing interface.
+fn reached_at_last() -> Vec<Shot> {
+    let polls = (0..4).flat_map(|i| {
+        polled(135.0 + 0.2 * f64::from(i), Ipv4Addr::new(10, 200, 20, 10 + i), AGENT, 61_000 + u16::from(i))
+    });
+    in_order(vec![deployment(None, 4), polls.collect()])
+}
+
+/// The server's other port answers the same client all along.
+fn lives() -> Vec<Shot> {
+    let whom = Ipv4Addr::new(192, 0, 2, 7);
+    let polls = (0..5).flat_map(|i| polled(18.0 + 2.0 * f64::from(i), whom, 22, 42_000 + i as u16));
+    in_order(vec![life(), knocks(GUEST, GUEST_IP, 51_000, 20.0, 4), polls.collect()])
+}
+
+fn answered_late() -> Vec<Shot> {
+    let (guest, whom) = ((GUEST, GUEST_IP), Ipv4Addr::new(192, 0, 2, 7));
+    let accepted = Segment { seq: 7_000, ack: 51_000_001, syn: Some(1_460), ..Segment::default() };
+    let settled = Segment { seq: 51_000_001, ack: 7_001, ..Segment::default() };
+    let late = vec![
+        back(27.002, whom, guest, (BROKER, 51_000), accepted),
+        out(27.003, guest, whom, (51_000, BROKER), settled),
+    ];
+    in_order(vec![life(), knocks(GUEST, GUEST_IP, 51_000, 20.0, 4), late])
+}
+
+/// One machine of a network is dead and is polled for long; the others of the same network answer. A router says so each time.
+fn one_dead_host() -> Vec<Shot> {
+    let dead = Ipv4Addr::new(10, 200, 11, 9);
+    let mut stories = vec![life()];
+    for i in 0..10_u16 {
+        let t = 10.0 + 10.0 * f64::from(i);
+        let asked = tries(t, (GUEST, GUEST_IP), dead, (50_000 + i, 22), 1);
+        let link = frame().from(SERVER).to(GUEST).tags(VLAN);
+        stories.push(vec![at(t + 0.5, link.ipv4(SERVER_IP, GUEST_IP).unreachable(1, asked[0].bytes()))]);
+        stories.push(asked);
+    }
+    in_order(stories)
+}
+
+/// A monitor looks through a network behind the gateway, 25 addresses a second, each twice.
+fn scan() -> Vec<Shot> {
+    let mut stories = vec![life()];
+    for round in 0..2_u16 {
+        for last in 1..=250_u16 {
+            let whom = Ipv4Addr::new(10, 200, 30, last as u8);
+            let t = 20.0 + 40.0 * f64::from(round) + 0.04 * f64::from(last);
+            stories.push(tries(t, (GUEST, GUEST_IP), whom, (52_000 + last, 22), 1));
+        }
+    }
+    in_order(stories)
+}
+
+/// Somebody from outside tries closed ports of two guests, whose filter is silent as it should be.
+fn stranger() -> Vec<Shot> {
+    let stranger = Ipv4Addr::new(198, 51, 100, 77);
+    let knock = |t: f64, to: (Mac, Ipv4Addr), ports: (u16, u16)| {
+        let segment = Segment { seq: 9_000, syn: Some(1_460), ..Segment::default() };
+        let ip = frame().from(SERVER).to(to.0).tags(VLAN).ipv4(stranger, to.1).hops(51);
+        [0.0, 1.0, 3.0].map(|wait| at(t + wait, ip.tcp(ports, segment, &[])))
+    };
+    let first = knock(20.0, (GUEST, GUEST_IP), (40_001, 23));
+    let second = knock(30.0, (NEIGHBOUR, NEIGHBOUR_IP), (40_002, 3_389));
+    in_order(vec![life(), first.to_vec(), second.to_vec()])
+}
