@@ -191,12 +191,13 @@ impl Attempts {
         if known.is_some_and(|c| c.scans_until.is_some_and(|until| until > at)) {
             return;
         }
-        let answering = known.map_or(&[][..], |c| &c.answering).iter().map(|(p, _)| *p).filter(|p| *p != prefix);
-        let answering: Vec<Prefix> = answering.collect();
         let key = (domain, client, prefix);
         let group = self.groups.entry(&key, || Group::new(src, gateway, frame.at.vantage, at));
         group.asked(server, port, at, Glimpse::of(frame));
         if group.tells(at) {
+            let since = group.since;
+            let answering = known.map_or(&[][..], |c| &c.answering).iter().filter(|(_, last)| *last >= since);
+            let answering = answering.map(|(p, _)| *p).filter(|p| *p != prefix).collect();
             out.push(Derived::Unreached(Arc::new((domain, group.unreached(client, prefix, answering)))));
         }
     }

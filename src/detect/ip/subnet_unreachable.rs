@@ -147,13 +147,13 @@ fn told(claim: Claim, unreached: &Unreached) -> Claim {
         None => claim,
     };
     claim
-        .cause(format!("{prefix} is the wrong network: the deployment puts its machines where {client} has no way to (availability zone, subnet)"))
+        .cause(format!("{prefix} is the wrong network: machines were put where {client} has no way to (zone and subnet of the deployment)"))
         .cause(format!("the router has no interface in {prefix}, or the machines there have no way back"))
         .cause("a security group or firewall drops it without a word")
         .cause(format!("{client} sends through the wrong gateway"))
         .step("compare the networks of the deployment with those that exist", "bosh cloud-config; openstack subnet list")
         .step(format!("see which way {client} takes"), format!("ip route get {target}"))
         .step("see which networks the router joins", "openstack router show ROUTER")
-        .step("see whether the machines there have a way back", "ip route get CLIENT")
+        .step("see whether the machines there have a way back", format!("ip route get {client}"))
         .step("only when that is mended, free what waits: unlocking first repeats it", "bosh cancel-task; bosh locks")
 }
