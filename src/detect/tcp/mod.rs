@@ -6,5 +6,8 @@ mod syn_unanswered;
 use super::Family;
 
 /// The family.
-pub static FAMILY: Family =
-    Family { prefix: "TCP", title: "TCP connections", entries: &[&retransmission_storm::ENTRY, &syn_unanswered::ENTRY] };
+pub static FAMILY: Family = Family {
+    prefix: "TCP",
+    title: "TCP connections",
+    entries: &[&retransmission_storm::ENTRY, &syn_unanswered::ENTRY],
+};

@@ -35,7 +35,17 @@ pub(super) struct Port {
 
 impl Port {
     pub fn new(number: u16, attempt: (u16, u32), at: Timestamp) -> Self {
-        Self { number, attempt, last: at, since: at, sends: 0, attempts: 0, is_settled: false, told: None, cited: Vec::new() }
+        Self {
+            number,
+            attempt,
+            last: at,
+            since: at,
+            sends: 0,
+            attempts: 0,
+            is_settled: false,
+            told: None,
+            cited: Vec::new(),
+        }
     }
 
     /// A SYN; one that repeats an attempt which was answered asks nothing: the answer was lost, or is not believed.
