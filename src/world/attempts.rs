@@ -107,10 +107,12 @@ pub struct Refusal {
     pub server: IpAddr,
     /// At which port.
     pub port: u16,
+    /// Whether the server accepted anybody at this port before.
+    pub is_served: bool,
     /// The time to live of the refusal, and of the server's other answers.
     pub ttl: (u8, Option<u8>),
     /// The refusal.
-    pub cited: Cited,
+    pub glimpse: Glimpse,
 }
 
 impl Attempts {
@@ -131,8 +133,11 @@ impl Attempts {
         match (tcp.is_syn(), tcp.is_ack()) {
             (true, false) => self.opens(frame, tcp, (domain, src, dst), out),
             (true, true) => {
+                let (port, at) = (tcp.src_port(), frame.order);
                 let server = self.servers.entry(&(domain, src), Server::default);
-                server.accepts(tcp.src_port(), frame.order, ip.ttl());
+                if server.accepts(port, at, ip.ttl()) {
+                    out.push(Derived::Accepted { domain, server: src, port, at });
+                }
                 self.answered((domain, dst, src), tcp.src_port(), frame.order, out);
             }
             _ => self.resets(frame, tcp, ip, domain, out),
@@ -260,14 +265,17 @@ impl Attempts {
         let is_soon = at.since(entry.last) <= REFUSAL;
         let server = self.servers.entry(&(domain, from), Server::default);
         server.alive = Some(at);
-        let ttl = (ip.ttl(), server.ttl);
+        let (ttl, is_served) = ((ip.ttl(), server.ttl), server.open.contains(&port));
         self.answered(pair, port, at, out);
         let client = self.clients.peek(&(domain, to));
         let scans = client.is_some_and(|c| c.scans_until.is_some_and(|until| until > at));
         if is_soon && !scans && tcp.is_ack() {
             let client_mac = client.map(|c| c.mac).unwrap_or_default();
-            let cited = Cited::of(frame);
-            let refusal = Refusal { domain, client: to, client_mac, server: from, port, ttl, cited };
+            let glimpse = Glimpse::of(frame);
+            if let Some(server) = self.servers.get_mut(&(domain, from)) {
+                server.refuses(port);
+            }
+            let refusal = Refusal { domain, client: to, client_mac, server: from, port, is_served, ttl, glimpse };
             out.push(Derived::Refused(Arc::new(refusal)));
         }
     }

@@ -181,6 +181,17 @@ pub enum Derived {
         /// When.
         at: Timestamp,
     },
+    /// A port that had refused a connection accepted one.
+    Accepted {
+        /// In which network the client was seen.
+        domain: DomainId,
+        /// Whose.
+        server: IpAddr,
+        /// Which.
+        port: u16,
+        /// When.
+        at: Timestamp,
+    },
     /// An address is asked for by ARP and nobody answers; told again whenever there is more to tell.
     Wanted(Arc<Wanted>),
     /// An address of which that was told is there.

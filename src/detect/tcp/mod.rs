@@ -1,5 +1,6 @@
 //! TCP: connections that do not open, or do not get on.
 
+mod connection_refused;
 pub mod retransmission_storm;
 mod syn_unanswered;
 
@@ -9,5 +10,5 @@ use super::Family;
 pub static FAMILY: Family = Family {
     prefix: "TCP",
     title: "TCP connections",
-    entries: &[&retransmission_storm::ENTRY, &syn_unanswered::ENTRY],
+    entries: &[&retransmission_storm::ENTRY, &syn_unanswered::ENTRY, &connection_refused::ENTRY],
 };

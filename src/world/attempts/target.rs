@@ -39,15 +39,26 @@ pub(super) struct Server {
     pub ttl: Option<u8>,
     /// Ports on which it accepted a connection.
     pub open: Vec<u16>,
+    /// Ports on which it refused one since.
+    pub refusing: Vec<u16>,
     /// Clients that it owes an answer.
     pub failing: Vec<IpAddr>,
 }
 
 impl Server {
-    pub fn accepts(&mut self, port: u16, at: Timestamp, ttl: u8) {
+    /// It accepted a connection; whether it had refused one at this port before.
+    pub fn accepts(&mut self, port: u16, at: Timestamp, ttl: u8) -> bool {
         (self.alive, self.ttl) = (Some(at), Some(ttl));
         if !self.open.contains(&port) && self.open.len() < MOST_PORTS {
             self.open.push(port);
+        }
+        let known = self.refusing.iter().position(|refusing| *refusing == port);
+        known.map(|at| self.refusing.swap_remove(at)).is_some()
+    }
+
+    pub fn refuses(&mut self, port: u16) {
+        if !self.refusing.contains(&port) && self.refusing.len() < MOST_PORTS {
+            self.refusing.push(port);
         }
     }
 

@@ -29,6 +29,10 @@ pub fn cases() -> Vec<Case> {
         ),
         case("tcp/syn-unanswered-by-a-living-server", "bond0.pcap", pcap(lives())),
         case("tcp/syn-answered-after-seven-seconds", "bond0.pcap", pcap(answered_late())),
+        case("tcp/refused-until-the-database-runs", "bond0.pcap", pcap(refused_for_a_while())),
+        case("tcp/refused-to-four-clients", "bond0.pcap", pcap(refused_to_four())),
+        case("tcp/refused-by-a-firewall", "bond0.pcap", pcap(refused_on_the_way())),
+        case("healthy/reach-refused-now-and-then", "bond0.pcap", pcap(refused_now_and_then())),
         case("healthy/reach-one-dead-host", "bond0.pcap", pcap(one_dead_host())),
         case("healthy/reach-scan", "bond0.pcap", pcap(scan())),
         case("healthy/reach-stranger-knocks", "bond0.pcap", pcap(stranger())),
@@ -167,4 +171,69 @@ fn stranger() -> Vec<Shot> {
     let first = knock(20.0, (GUEST, GUEST_IP), (40_001, 23));
     let second = knock(30.0, (NEIGHBOUR, NEIGHBOUR_IP), (40_002, 3_389));
     in_order(vec![life(), first.to_vec(), second.to_vec()])
+}
+
+const DATABASE: u16 = 3_306;
+
+/// One attempt and its refusal, which comes from so many hops away.
+fn refused(t: f64, client: (Mac, Ipv4Addr), whom: Ipv4Addr, ports: (u16, u16), hops: u8) -> Vec<Shot> {
+    let seq = u32::from(ports.0) * 1_000;
+    let rst = Segment { ack: seq + 1, rst: true, ..Segment::default() };
+    let ip = frame().from(SERVER).to(client.0).tags(VLAN).ipv4(whom, client.1).hops(hops);
+    let answer = at(t + 0.001, ip.tcp((ports.1, ports.0), rst, &[]));
+    vec![out(t, client, whom, ports, Segment { seq, syn: Some(1_460), ..Segment::default() }), answer]
+}
+
+/// A database starts twelve seconds after its client.
+fn refused_for_a_while() -> Vec<Shot> {
+    let whom = Ipv4Addr::new(192, 0, 2, 7);
+    let tries = (0..12).flat_map(|i| refused(20.0 + f64::from(i), (GUEST, GUEST_IP), whom, (51_000 + i, DATABASE), 63));
+    in_order(vec![life(), tries.collect(), polled(32.0, whom, DATABASE, 51_100)])
+}
+
+/// Four clients of a database that does not run, each of which tries three times.
+fn refused_to_four() -> Vec<Shot> {
+    let whom = Ipv4Addr::new(192, 0, 2, 7);
+    let mut stories = vec![life()];
+    for i in 0..4 {
+        let client = (Mac([0xfa, 0x16, 0x3e, 0x55, 0x00, i]), Ipv4Addr::new(10, 20, 0, 50 + i));
+        let start = 20.0 + 0.3 * f64::from(i);
+        stories.push(vec![
+            at(start - 1.0, frame().from(client.0).tags(VLAN).arp_request(client.1, SERVER_IP)),
+            at(start - 0.9997, frame().from(SERVER).to(client.0).tags(VLAN).arp_reply(SERVER_IP, client.1)),
+        ]);
+        stories.extend((0..3).map(|n| refused(start + f64::from(n), client, whom, (51_000 + n, DATABASE), 63)));
+    }
+    in_order(stories)
+}
+
+/// A server four hops away answers at one port; a firewall one hop away refuses the other in its name.
+fn refused_on_the_way() -> Vec<Shot> {
+    let (guest, whom) = ((GUEST, GUEST_IP), Ipv4Addr::new(192, 0, 2, 7));
+    let accepted = Segment { seq: 7_000, ack: 42_000_001, syn: Some(1_460), ..Segment::default() };
+    let far = frame().from(SERVER).to(GUEST).tags(VLAN).ipv4(whom, GUEST_IP).hops(60);
+    let opened = vec![
+        out(18.0, guest, whom, (42_000, 22), Segment { seq: 42_000_000, syn: Some(1_460), ..Segment::default() }),
+        at(18.004, far.tcp((22, 42_000), accepted, &[])),
+        out(18.005, guest, whom, (42_000, 22), Segment { seq: 42_000_001, ack: 7_001, ..Segment::default() }),
+    ];
+    let tries = (0..4).flat_map(|i| refused(20.0 + f64::from(i), guest, whom, (51_000 + i, DATABASE), 63));
+    in_order(vec![life(), opened, tries.collect()])
+}
+
+/// Refusals that a network lives with: a mail server that asks for ident, a client that sends a refused SYN again, a stranger.
+fn refused_now_and_then() -> Vec<Shot> {
+    let (guest, whom, stranger) = ((GUEST, GUEST_IP), Ipv4Addr::new(192, 0, 2, 7), Ipv4Addr::new(198, 51, 100, 77));
+    let ident = [20.0, 60.0].into_iter().zip(43_000..).flat_map(|(t, own)| refused(t, guest, whom, (own, 113), 63));
+    let again = [30.0, 30.5, 31.0].into_iter().flat_map(|t| refused(t, guest, whom, (44_000, 8_080), 63));
+    let knocks = (0..10).flat_map(|i| {
+        let (t, own, seq) = (40.0 + f64::from(i), 45_000 + i, 9_000);
+        let from = frame().from(SERVER).to(GUEST).tags(VLAN).ipv4(stranger, GUEST_IP).hops(51);
+        let refusal = Segment { ack: seq + 1, rst: true, ..Segment::default() };
+        [
+            at(t, from.tcp((own, 23), Segment { seq, syn: Some(1_460), ..Segment::default() }, &[])),
+            out(t + 0.0002, guest, stranger, (23, own), refusal),
+        ]
+    });
+    in_order(vec![life(), ident.collect(), again.collect(), knocks.collect()])
 }

@@ -1,0 +1,183 @@
+//! A server refuses connections to one of its ports: a RST answers the SYN (RFC 9293 section 3.10.7.1). The end of a connection that was
+//! open is no refusal; scans, strangers and the odd single attempt are nobody's outage.
+
+use std::net::IpAddr;
+
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::event::VantageId;
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::settings::Settings;
+use crate::value::{BoundedMap, Span, Timestamp};
+use crate::world::{Derived, DomainId, Glimpse, Observation, Refusal};
+
+/// The rule and its detector.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "TCP003",
+        name: "connection-refused",
+        levels: &[(Confidence::Confirmed, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
+        page: include_str!("connection_refused.md"),
+    },
+    // What it needs comes as conclusions, which everybody hears.
+    hears: &[],
+    needs: Needs::Frames,
+    make: |settings| Box::new(ConnectionRefused::new(settings)),
+};
+
+/// Attempts that must be refused, and over how long: a service that is restarted refuses one or two.
+const ATTEMPTS: u64 = 3;
+const LASTING: Span = Span::secs(2);
+/// Clients that are told apart.
+const MOST_CLIENTS: usize = 16;
+/// Frames that are cited: the first, and the latest in the last place.
+const MOST_CITED: usize = 5;
+/// At most one word about a port in this time, unless another client is refused.
+const TELL_EVERY: Span = Span::secs(10);
+/// Hops between a server's answers and its refusals from which somebody else refuses.
+const ELSEWHERE: u8 = 2;
+/// Times to live with which systems send.
+const FIRST_HOPS: [u8; 4] = [32, 64, 128, 255];
+
+struct ConnectionRefused {
+    ports: BoundedMap<(DomainId, IpAddr, u16), Port>,
+}
+
+/// One port of one server, since it refused first.
+struct Port {
+    since: Timestamp,
+    last: Timestamp,
+    vantage: VantageId,
+    attempts: u64,
+    clients: Vec<IpAddr>,
+    /// How many hops farther or nearer than the server the refusals come from.
+    apart: u8,
+    glimpses: Vec<Glimpse>,
+    told: Option<(Timestamp, usize)>,
+}
+
+impl ConnectionRefused {
+    fn new(settings: &Settings) -> Self {
+        Self { ports: BoundedMap::new(settings.tables.attempts) }
+    }
+
+    fn refused(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
+        let Refusal { domain, client, client_mac, server, port, .. } = *refusal;
+        let (stations, domains) = (&cx.world.stations, &cx.world.domains);
+        if !refusal.is_served && !stations.is_own_word(client, client_mac, domain, domains) {
+            return;
+        }
+        let entry = self.ports.entry(&(domain, server, port), || Port::new(refusal, cx.now));
+        entry.note(refusal, cx.now);
+        if entry.tells(cx.now) {
+            let claim = entry.claim(server, port);
+            cx.raise(claim);
+        }
+    }
+}
+
+impl Detector for ConnectionRefused {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        match seen {
+            Observation::Derived(Derived::Refused(refusal)) => self.refused(refusal, cx),
+            Observation::Derived(Derived::Accepted { domain, server, port, at }) => {
+                if let Some(entry) = self.ports.remove(&(*domain, *server, *port)).filter(|entry| entry.told.is_some())
+                {
+                    cx.raise(entry.claim(*server, *port));
+                    cx.resolve(key(*server, *port), format!("it accepted a connection at {}", at.clock()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let told = self.ports.by_age().filter(|(_, entry)| entry.told.is_some_and(|(at, _)| at < entry.last));
+        told.for_each(|((_, server, port), entry)| cx.raise(entry.claim(*server, *port)));
+    }
+}
+
+impl Port {
+    fn new(refusal: &Refusal, at: Timestamp) -> Self {
+        let (clients, glimpses, vantage) = (Vec::new(), Vec::new(), refusal.glimpse.at.vantage);
+        Self { since: at, last: at, vantage, attempts: 0, clients, apart: 0, glimpses, told: None }
+    }
+
+    fn note(&mut self, refusal: &Refusal, at: Timestamp) {
+        self.last = at;
+        self.attempts = self.attempts.saturating_add(1);
+        if !self.clients.contains(&refusal.client) && self.clients.len() < MOST_CLIENTS {
+            self.clients.push(refusal.client);
+        }
+        if let (own, Some(others)) = refusal.ttl {
+            self.apart = hops(own).abs_diff(hops(others));
+        }
+        if self.glimpses.len() >= MOST_CITED {
+            self.glimpses.pop();
+        }
+        self.glimpses.push(refusal.glimpse.clone());
+    }
+
+    /// Whether there is enough to tell at `now`, and more than last time; notes that it was told.
+    fn tells(&mut self, now: Timestamp) -> bool {
+        let clients = self.clients.len();
+        let is_enough = self.attempts >= ATTEMPTS && now.since(self.since) >= LASTING;
+        let is_news = self.told.is_none_or(|(at, told)| clients > told || now.since(at) >= TELL_EVERY);
+        if is_enough && is_news {
+            self.told = Some((now, clients));
+        }
+        is_enough && is_news
+    }
+
+    fn claim(&self, server: IpAddr, port: u16) -> Claim {
+        let who = match self.clients.as_slice() {
+            [one] => one.to_string(),
+            many => format!("{} clients", many.len()),
+        };
+        let is_elsewhere = self.apart >= ELSEWHERE;
+        let reading = if is_elsewhere {
+            format!("who refuses stands {} hops away from it", self.apart)
+        } else {
+            "the host is up and nothing accepts there".to_owned()
+        };
+        let severity = if self.clients.len() > 1 { Severity::Error } else { Severity::Warning };
+        let headline = format!(
+            "{server} refuses TCP {port} since {}: {} attempts by {who}; {reading}.",
+            self.since.clock(),
+            self.attempts
+        );
+        let claim = Claim::new(key(server, port), Confidence::Confirmed, severity, headline)
+            .seen(self.since, self.attempts)
+            .until(self.last)
+            .at(self.vantage)
+            .number("attempts", self.attempts)
+            .number("clients", self.clients.len())
+            .number("hops_apart", u16::from(self.apart))
+            .proved_by(self.glimpses.iter().map(Glimpse::cited).collect::<Vec<_>>())
+            .filter(format!(
+                "ip.addr == {server} && tcp.port == {port} && (tcp.flags.reset == 1 || tcp.flags.syn == 1)"
+            ));
+        let claim = if is_elsewhere {
+            claim
+                .cause("a firewall on the way refuses in the server's name")
+                .step("see how far the question gets", format!("traceroute -Tnp {port} {server}"))
+        } else {
+            claim
+                .cause("the service does not run: it stopped, or did not start with the machine")
+                .cause("it listens at another address, mostly 127.0.0.1 alone")
+                .cause("a packet filter of the host refuses (REJECT with tcp-reset)")
+        };
+        claim
+            .step("on the server, see who listens there and at which address", format!("ss -ltnp sport = :{port}"))
+            .step("see whether the service failed, then start it", "systemctl --failed")
+            .step("see whether a filter refuses", "nft list ruleset | grep -i reject")
+    }
+}
+
+fn key(server: IpAddr, port: u16) -> Key {
+    Key::new().with("server", server).with("port", port)
+}
+
+/// How many routers a packet with this time to live has passed, if it began as most do.
+fn hops(ttl: u8) -> u8 {
+    FIRST_HOPS.into_iter().find(|first| *first >= ttl).unwrap_or(u8::MAX).saturating_sub(ttl)
+}
