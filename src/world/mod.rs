@@ -14,6 +14,7 @@ mod arp;
 mod arrivals;
 mod attempts;
 mod clock;
+mod derived;
 mod dhcp;
 mod domain;
 mod echo;
@@ -39,6 +40,7 @@ pub use arp::{Addresses, Asker, Wanted};
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use attempts::{Attempt, Attempts, Prefix, Refusal, Unreached};
 pub use clock::{Clocks, Jump};
+pub use derived::{Derived, Passed, Revived};
 pub use dhcp::{AddressUse, Asked, Asking, DhcpStep, DhcpTalks, Lease, Over, Pair, Server, TalkId, Terms, Times};
 pub use domain::{DomainId, Domains};
 pub use echo::{Echo, Echoes};
@@ -58,13 +60,10 @@ pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unansw
 pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
 pub use trees::{Instance, Region, Speaker, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
-
-use crate::event::{Direction, Drops, Event, Fact, Frame, FrameRef, Offload, Place, Stamped, Vantage, VantageId};
-use crate::finding::{Cited, Exchange, KnownNeighbour, KnownTree, Tally};
+use crate::event::{Direction, Drops, Event, Fact, Frame, Offload, Place, Stamped, Vantage, VantageId};
+use crate::finding::{Exchange, KnownNeighbour, KnownTree, Tally};
 use crate::settings::{Settings, Stp};
-use crate::value::{Fingerprint, Mac, TagStack, Timestamp};
+use crate::value::{Fingerprint, Mac, Timestamp};
 use crate::wire::Kinds;
 
 /// The largest packet of layer 3 of an ordinary network (IEEE 802.3-2018 clause 3.2.7).
@@ -96,139 +95,6 @@ pub enum Observation<'a> {
     Lost(&'a Drops),
     /// Something a tracker concluded.
     Derived(&'a Derived),
-}
-
-/// What trackers conclude from several frames.
-#[derive(Clone, Debug)]
-pub enum Derived {
-    /// The stamps of a vantage jumped back, or far ahead.
-    ClockJumped(Jump),
-    /// A frame that no wire carries as it stands: the card was to cut it, or the kernel has put it together.
-    SuperFrame(Cited),
-    /// A vantage shows many segments and nothing of the other direction: of one connection, or of all.
-    OneDirection(OneSided),
-    /// An echo request was answered, or not within a second.
-    Echo(Arc<Echo>),
-    /// A segment is sent again and again, and not acknowledged.
-    SegmentStuck(Arc<Stuck>),
-    /// A segment that was stuck arrived.
-    SegmentFreed(Arc<Freed>),
-    /// A router says that a packet was too large for the path.
-    TooBig(Arc<TooBig>),
-    /// A sender that was told so goes on as before.
-    StillTooBig(Arc<StillTooBig>),
-    /// Pieces of a packet did not come.
-    Torn(Arc<Torn>),
-    /// A connection opens in two tags or in a tunnel, and says how large its segments may be.
-    Announced(Arc<Announced>),
-    /// Much is sent again between two hosts.
-    Storm(Arc<Storm>),
-    /// Data was acknowledged that the capture does not hold.
-    DataUnseen(Unseen),
-    /// A packet in two tags or more reached its receiver: it was acknowledged, or answered.
-    Delivered(Passed),
-    /// An echo request in two tags or more was not answered.
-    EchoLost(Passed),
-    /// A message of a DHCP conversation.
-    Dhcp(Arc<DhcpStep>),
-    /// A frame to everybody came again and again.
-    Copied(Box<Copied>),
-    /// A second with many broadcasts.
-    Burst(Box<Burst>),
-    /// An address came in at another port.
-    Moved(Box<Moved>),
-    /// The first packet from an address whose lease has ended, or that was given back.
-    AddressUsed(Arc<AddressUse>),
-    /// Something happened in a spanning tree.
-    Tree(Box<TreeStep>),
-    /// Nothing arrives at an uplink; told again when it has lasted.
-    Silent(Box<Silence>),
-    /// Frames arrive at an uplink again, which was silent since then.
-    Restored(VantageId, Timestamp),
-    /// A station does not answer any more; told again whenever there is more to tell.
-    Lapsed(Arc<Lapse>),
-    /// A station of which that was told proves that it hears.
-    Revived(Revived),
-    /// A connection does not open; told again whenever there is more to tell.
-    Unopened(Arc<Attempt>),
-    /// A connection of which that was told opened, or was refused.
-    Connected {
-        /// In which network the client was seen.
-        domain: DomainId,
-        /// The client.
-        client: IpAddr,
-        /// The server.
-        server: IpAddr,
-        /// Its port.
-        port: u16,
-        /// When the server answered.
-        at: Timestamp,
-    },
-    /// A connection was refused.
-    Refused(Arc<Refusal>),
-    /// A client tries a network behind its gateway in vain; told again whenever there is more to tell.
-    Unreached(Arc<(DomainId, Unreached)>),
-    /// Somebody of such a network answered.
-    Reached {
-        /// In which network the client was seen.
-        domain: DomainId,
-        /// The client.
-        client: IpAddr,
-        /// The network that answers.
-        prefix: Prefix,
-        /// Who answered.
-        server: IpAddr,
-        /// When.
-        at: Timestamp,
-    },
-    /// A port that had refused a connection accepted one.
-    Accepted {
-        /// In which network the client was seen.
-        domain: DomainId,
-        /// Whose.
-        server: IpAddr,
-        /// Which.
-        port: u16,
-        /// When.
-        at: Timestamp,
-    },
-    /// An address is asked for by ARP and nobody answers; told again whenever there is more to tell.
-    Wanted(Arc<Wanted>),
-    /// An address of which that was told is there.
-    Found {
-        /// In which network.
-        domain: DomainId,
-        /// The address.
-        ip: Ipv4Addr,
-        /// Who has it.
-        mac: Mac,
-        /// When it spoke.
-        at: Timestamp,
-    },
-}
-
-/// A station that hears again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Revived {
-    /// Who.
-    pub mac: Mac,
-    /// Where.
-    pub domain: DomainId,
-    /// The frame that proves it.
-    pub proof: Proof,
-}
-
-/// A packet that passed a vantage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// The frame that tells.
-    pub at: FrameRef,
-    /// Which way the packet went.
-    pub direction: Direction,
-    /// Its tags.
-    pub tags: TagStack,
-    /// Its bytes of layer 3.
-    pub packet_len: u32,
 }
 
 /// One kind of memory.
