@@ -80,6 +80,9 @@ fn relations() -> Vec<Relation> {
         // R23: a network that is not reached is reached at no port.
         by_key("IP002", "TCP002", &[("source", "client"), ("prefix", "prefix")]),
         by_key("ARP003", "ARP002", &[("domain", "domain"), ("ip", "ip")]),
+        // Whoever gets its answers in another tag hears nothing, and asks again.
+        by_key("VLAN002", "HOST001", &[("mac", "mac")]),
+        by_key("VLAN002", "ARP002", &[("answerer", "ip")]),
         by_key("STP001", "STP008", &[("mac", "mac")]),
         // What a guest's bridge does beside speaking at all.
         by_key("STP001", "STP003", &[("mac", "mac")]),

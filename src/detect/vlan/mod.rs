@@ -1,10 +1,11 @@
-//! VLAN tags: stacks, priorities, invalid tags.
+//! VLAN tags: stacks, tags left on, priorities, invalid tags.
 
 pub mod invalid_vlan_tag;
 pub mod priority_tag;
 pub mod provider_bridging;
 pub mod stacked_vlan;
 pub mod vlan_stack_too_deep;
+pub mod vlan_tag_left_on;
 
 use super::Family;
 
@@ -14,6 +15,7 @@ pub static FAMILY: Family = Family {
     title: "VLAN tags",
     entries: &[
         &stacked_vlan::ENTRY,
+        &vlan_tag_left_on::ENTRY,
         &priority_tag::ENTRY,
         &invalid_vlan_tag::ENTRY,
         &provider_bridging::ENTRY,

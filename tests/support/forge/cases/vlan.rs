@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SERVER, SERVER_IP, Shot, at, frame, pcap};
-use super::{Case, c_tags, case, echo};
+use super::{Case, c_tags, case, echo, echo_reply, echo_request};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -18,6 +18,12 @@ pub fn cases() -> Vec<Case> {
         case("vlan/provider-bridging", "bond0.pcap", pcap(provider())),
         case("vlan/three-tags", "bond0.pcap", pcap(three_tags())),
         case("vlan/stacked-then-put-right", "bond0.pcap", pcap(put_right())),
+        case("vlan/answers-leave-tagged", "bond0.pcap", pcap(uneven(0.0, &[], &[(0x8100, 20)], 5))),
+        case("vlan/answers-tagged-then-put-right", "bond0.pcap", pcap(uneven_then_even())),
+        case("healthy/answers-with-a-priority", "bond0.pcap", pcap(uneven(0.0, &[], &[(0x8100, 5 << 13)], 5))),
+        case("healthy/private-vlan-on-a-trunk", "bond0.pcap", pcap(private())),
+        case("healthy/mirror-loses-tags-one-way", "mirror.pcap", pcap(mirror())),
+        case("healthy/answered-by-the-other-way", "eth0.pcap", pcap(multi_homed())),
     ]
 }
 
@@ -102,4 +108,41 @@ fn three_tags() -> Vec<Shot> {
 fn put_right() -> Vec<Shot> {
     let after = (0..40).flat_map(|i| echo(2.0 + 2.0 * f64::from(i), &c_tags(&[100]), i + 100, 100));
     stacked_pings(0.0, 5).into_iter().chain(after).collect()
+}
+
+/// `pairs` echo pairs, one a second: the guest is asked with the tags `there` and answers with the tags `back`.
+fn uneven(start: f64, there: &[(u16, u16)], back: &[(u16, u16)], pairs: u16) -> Vec<Shot> {
+    let pair = |i: u16| {
+        let t = start + f64::from(i);
+        [echo_request(t, there, i + 1, 100), echo_reply(t + 0.001, back, i + 1, 100)]
+    };
+    (0..pairs).flat_map(pair).collect()
+}
+
+/// Answers wear VLAN 20 for five seconds, and nothing for the 80 s after.
+fn uneven_then_even() -> Vec<Shot> {
+    [uneven(0.0, &[], &c_tags(&[20]), 5), uneven(5.0, &[], &[], 80)].concat()
+}
+
+/// A private VLAN: the hosts of isolated VLAN 101 ask, the router answers in the primary VLAN 100, ARP and all.
+fn private() -> Vec<Shot> {
+    let ask = |t| at(t, frame().from(GUEST).tag(101).arp_request(GUEST_IP, SERVER_IP));
+    let answer = |t| at(t, frame().from(SERVER).to(GUEST).tag(100).arp_reply(SERVER_IP, GUEST_IP));
+    let arp = (0..3).flat_map(|i| [ask(20.0 + 30.0 * f64::from(i)), answer(20.001 + 30.0 * f64::from(i))]);
+    uneven(0.0, &c_tags(&[100]), &c_tags(&[101]), 5).into_iter().chain(arp).collect()
+}
+
+/// A mirror shows what comes in at a port as it is and what goes out with its tag: the guest asks by ARP twice a minute, as one does who is
+/// answered, and pings.
+fn mirror() -> Vec<Shot> {
+    let ask = |t| at(t, frame().from(GUEST).arp_request(GUEST_IP, SERVER_IP));
+    let answer = |t| at(t, frame().from(SERVER).to(GUEST).tag(20).arp_reply(SERVER_IP, GUEST_IP));
+    let arp = (0..4).flat_map(|i| [ask(10.0 + 30.0 * f64::from(i)), answer(10.001 + 30.0 * f64::from(i))]);
+    uneven(0.0, &[], &c_tags(&[20]), 5).into_iter().chain(arp).collect()
+}
+
+/// A server with an address in the untagged network and one in VLAN 30: it is asked in the one and answers by the other, where its way back lies.
+fn multi_homed() -> Vec<Shot> {
+    let own = (0..2).flat_map(|i| echo(0.2 + f64::from(i), &c_tags(&[30]), 100 + i, 100));
+    own.chain(uneven(3.0, &[], &c_tags(&[30]), 5)).collect()
 }
