@@ -131,6 +131,16 @@ pub struct Dhcp {
     pub request_wait_s: i64,
     /// Seconds since the first REQUEST after which silence is certain: four tries (RFC 2131 section 3.1, step 5).
     pub request_final_s: i64,
+    /// Milliseconds that an offer may take: as long as a client waits before it asks again (RFC 2131 section 4.1).
+    pub slow_offer_ms: i64,
+    /// Milliseconds that a grant may take: servers grant from memory.
+    pub slow_ack_ms: i64,
+    /// Answers that are needed to say how long 95 of 100 take.
+    pub slow_answers: usize,
+    /// Seconds that no single answer should take: a client has asked twice by then.
+    pub slow_single_s: i64,
+    /// Such answers that are enough to call a server slow.
+    pub slow_singles: usize,
     /// Clients of one server that renew in vain within a minute and make it the server's trouble.
     pub renew_clients: usize,
 }
@@ -251,6 +261,11 @@ impl Default for Dhcp {
             request_tries: 2,
             request_wait_s: 6,
             request_final_s: 60,
+            slow_offer_ms: 4_000,
+            slow_ack_ms: 1_000,
+            slow_answers: 20,
+            slow_single_s: 10,
+            slow_singles: 3,
             renew_clients: 3,
         }
     }

@@ -2,6 +2,7 @@
 
 mod conflicting_answers;
 mod decline;
+mod dhcp_server_slow;
 mod discover_unanswered;
 mod inconsistent_offers;
 mod lease_expired_in_use;
@@ -42,6 +43,7 @@ pub static FAMILY: Family = Family {
         &conflicting_answers::ENTRY,
         &decline::ENTRY,
         &release_anomaly::ENTRY,
+        &dhcp_server_slow::ENTRY,
         &rogue_dhcp_server::ENTRY,
         &pool_exhausted::ENTRY,
         &inconsistent_offers::ENTRY,

@@ -5,6 +5,7 @@ use super::{GUEST, GUEST_IP, Link, SERVER, SERVER_IP, Shot, at, frame};
 mod arp;
 mod cap;
 mod dhcp;
+mod dhcp_answers;
 mod dhcp_lease;
 mod dhcp_servers;
 mod fragments;
@@ -44,6 +45,7 @@ pub fn cases() -> Vec<Case> {
         dhcp::cases(),
         dhcp_lease::cases(),
         dhcp_servers::cases(),
+        dhcp_answers::cases(),
         stp::cases(),
         guard::cases(),
         tree::cases(),
