@@ -34,6 +34,12 @@ const DHCP: &[(&str, &str, Shared)] = &[
     // A client asks everybody because its own server did not answer, or because it did not hear the answer.
     ("DHCP004", "DHCP006", &[("client", "client")]),
     ("DHCP005", "DHCP006", &[("client", "client")]),
+    // Who cannot renew asks anew, and is not answered either.
+    ("DHCP004", "DHCP001", &[("client", "client")]),
+    // R10: no server runs.
+    ("DHCP022", "DHCP004", &[("server", "server")]),
+    ("DHCP022", "DHCP023", &[("domain", "domain")]),
+    ("DHCP022", "DHCP001", &[("domain", "domain")]),
     // R12: the second server contradicts, refuses, and tells other things.
     ("DHCP015", "DHCP009", &[("server", "server")]),
     ("DHCP015", "DHCP008", &[("server", "server")]),

@@ -2,6 +2,7 @@
 
 mod conflicting_answers;
 mod decline;
+mod dhcp_server_not_listening;
 mod dhcp_server_slow;
 mod discover_unanswered;
 mod inconsistent_offers;
@@ -47,6 +48,7 @@ pub static FAMILY: Family = Family {
         &rogue_dhcp_server::ENTRY,
         &pool_exhausted::ENTRY,
         &inconsistent_offers::ENTRY,
+        &dhcp_server_not_listening::ENTRY,
     ],
 };
 

@@ -220,6 +220,15 @@ impl Ip {
         self.echo(Icmpv4Type::EchoReply(IcmpEchoHeader { id: 0x4e44, seq }), length)
     }
 
+    /// A host's word that nothing listens at the port that the packet in `frame` was sent to. It quotes the header and eight bytes.
+    pub fn nobody_there(&self, frame: &[u8]) -> Vec<u8> {
+        let packet = &frame[frame.windows(2).position(|w| w == [0x08, 0x00]).unwrap() + 2..];
+        let quoted = &packet[..28];
+        let kind = Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Port);
+        let ip = self.header(IpNumber::ICMP, 8 + quoted.len());
+        self.finish(&ip, &[&Icmpv4Header::with_checksum(kind, quoted).to_bytes()[..], quoted].concat())
+    }
+
     /// A router's word that the packet in `frame`, which is as long as that, is too large for a hop that takes `mtu` bytes. It quotes the header
     /// and eight bytes.
     pub fn too_big(&self, mtu: u16, frame: &[u8]) -> Vec<u8> {

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use netdiag::value::Mac;
 
-use super::super::dhcp::{ack, discover, offer, select};
-use super::super::{SERVER, SERVER_IP, Shot, at, pcap};
+use super::super::dhcp::{ack, discover, offer, renew, select};
+use super::super::{GUEST, GUEST_IP, SERVER, SERVER_IP, Shot, at, frame, pcap};
 use super::dhcp::in_order;
 use super::{Case, case};
 
@@ -16,6 +16,27 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("dhcp/server-takes-five-seconds", "bond0.pcap", pcap(clients(4.7, None))),
         case("healthy/dhcp-first-try-lost", "bond0.pcap", pcap(clients(0.02, Some(4.2)))),
+        case("healthy/dhcp-server-behind-its-systems-back", "bond0.pcap", pcap(behind_the_back())),
+    ]
+}
+
+/// A server that reads frames from the card: its system refuses what it grants a millisecond later. And two refusals that are not about
+/// servers: of a late answer by a client's system, and of a name query.
+fn behind_the_back() -> Vec<Shot> {
+    let to_guest = || frame().from(SERVER).to(GUEST).tags(VLAN).ipv4(SERVER_IP, GUEST_IP);
+    let to_server = || frame().from(GUEST).to(SERVER).tags(VLAN).ipv4(GUEST_IP, SERVER_IP);
+    let renewal = renew(XID, GUEST, GUEST_IP).asked_of(VLAN, SERVER, SERVER_IP);
+    let granted = ack(XID, GUEST, SERVER_IP, GUEST_IP).told(VLAN, SERVER, SERVER_IP);
+    let query = to_server().udp(40_000, 53).bytes(&[0; 24]);
+    vec![
+        at(0.0, renewal.clone()),
+        at(0.0005, to_guest().nobody_there(&renewal)),
+        at(0.001, granted.clone()),
+        at(0.5, to_server().nobody_there(&granted)),
+        at(1.0, query.clone()),
+        at(1.001, to_guest().nobody_there(&query)),
+        at(20.0, to_server().ping(1, 84)),
+        at(20.001, to_guest().pong(1, 84)),
     ]
 }
 
