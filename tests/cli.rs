@@ -140,6 +140,20 @@ fn an_inventory_names_addresses_and_a_strange_line_is_refused_by_number() {
 }
 
 #[test]
+fn a_list_of_leases_is_read_and_a_strange_line_refused_by_number() {
+    let list = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dnsmasq.leases");
+    std::fs::write(&list, "1793614200 fa:16:3e:12:34:56 10.20.0.15 * *\n600 fa:16:3e:22:00:02 10.20.0.16 * *\n")
+        .unwrap();
+    let capture = case("dhcp/listed-lease-ended-unanswered/bond0.pcap");
+    let without = netdiag(&["review", &capture]);
+    assert!(!stdout(&without).contains("its lease ended at 10:10:00"), "{}", stdout(&without));
+    let output = netdiag(&["review", "--leases", &list.to_string_lossy(), &capture]);
+    assert!(stdout(&output).contains("its lease ended at 10:10:00"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("dnsmasq.leases: line 2: its end lies before 2001"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn a_declared_appliance_may_speak_spanning_tree_with_a_warning() {
     let settings = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("appliance.toml");
     std::fs::write(&settings, "[stp]\nappliances = [\"fa:16:3e:12:34:56\"]\n").unwrap();

@@ -52,6 +52,9 @@ pub struct Review {
     /// Names of addresses: `openstack port list -f json --long`, `virsh domiflist`, or lines of `mac,name`
     #[arg(long, value_name = "FILE")]
     pub inventory: Vec<PathBuf>,
+    /// Leases from before the capture: a DHCP server's list, dnsmasq's or ISC dhcpd's, as it stood when the capture began or later
+    #[arg(long, value_name = "FILE")]
+    pub leases: Vec<PathBuf>,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -115,6 +118,9 @@ pub struct Live {
     /// Names of addresses: `openstack port list -f json --long`, `virsh domiflist`, or lines of `mac,name`
     #[arg(long, value_name = "FILE")]
     pub inventory: Vec<PathBuf>,
+    /// Leases from before the capture: a DHCP server's list, dnsmasq's or ISC dhcpd's; it is read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    pub leases: Vec<PathBuf>,
     /// Stop after this many frames
     #[arg(short = 'c', long, value_name = "N")]
     pub count: Option<u64>,

@@ -44,6 +44,9 @@ pub fn run(args: &Review) -> anyhow::Result<Exit> {
         for inventory in &args.inventory {
             case.add_inventory(inventory)?;
         }
+        for list in &args.leases {
+            case.add_leases(list)?;
+        }
         for note in &case.notes {
             anstream::eprintln!("netdiag: {note}");
         }

@@ -1,6 +1,6 @@
 //! What a host says about itself: links, bridge ports, forwarding entries, guests; and what it could not say. One fact is one line of `host.jsonl`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,8 @@ pub enum Fact {
     Guest(Guest),
     /// Whoever has an address has a name; whether he lives here is not said.
     Name(Name),
+    /// A DHCP server keeps a lease of an address.
+    Lease(LeaseEnd),
     /// A device has an address.
     Address {
         /// The device.
@@ -184,6 +186,26 @@ pub struct Name {
     pub name: Outside,
     /// Who says so: `libvirt`, `Open vSwitch`, the name of a file.
     pub source: Outside,
+}
+
+/// Until when an address is lent, as the server's own list has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseEnd {
+    /// Who has it.
+    pub mac: Mac,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// When the lease ends, or has ended; without it, it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Whether it would have been told, too, had the lease been prolonged before its end.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub followed: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::{Chain, parts};
 use super::live::Filter;
-use super::{HostLog, Lane, SourceError, Survey, align, inventory, open, survey};
+use super::{HostLog, Lane, SourceError, Survey, align, inventory, leases, open, survey};
 use crate::event::{Fact, Place, Stamped};
 use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
@@ -34,6 +34,9 @@ pub struct CaseFile {
     /// When the recording ended; it was not finished where only its beginning is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+    /// The DHCP server's list of leases in the folder, as it stood when the capture began or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<String>,
     /// The vantages; without any, every capture in the folder is one.
     #[serde(default, rename = "vantage", skip_serializing_if = "Vec::is_empty")]
     pub vantages: Vec<CaseVantage>,
@@ -118,9 +121,10 @@ impl Case {
         let mut case = Self::default();
         let (is_recorded, is_unfinished) = (said.began.is_some(), said.began.is_some() && said.ended.is_none());
         let vantages = if said.vantages.is_empty() { captures_in(folder)? } else { said.vantages };
-        // A case may come from anybody: it speaks of its own captures and opens no other file.
-        if let Some(vantage) = vantages.iter().find(|vantage| !is_of_its_folder(&vantage.file)) {
-            let file = Outside::from(vantage.file.as_str());
+        // A case may come from anybody: it speaks of its own files and opens no other.
+        let mut named = vantages.iter().map(|vantage| &vantage.file).chain(&said.leases);
+        if let Some(file) = named.find(|file| !is_of_its_folder(file)) {
+            let file = Outside::from(file.as_str());
             return Err(SourceError::nonsense(&name, &format!("{file} is no file of this folder")));
         }
         let files: Vec<&str> = vantages.iter().map(|vantage| vantage.file.as_str()).collect();
@@ -143,6 +147,9 @@ impl Case {
                 "{}: the recording was not finished, or goes on still; what was written is judged up to its last whole frame",
                 Outside::from(folder.to_string_lossy().as_ref())
             ));
+        }
+        if let Some(list) = &said.leases {
+            case.add_leases(&folder.join(list))?;
         }
         let host = folder.join(HOST_FILE);
         if host.exists() {
@@ -178,6 +185,17 @@ impl Case {
         let log = inventory(path)?;
         self.facts.extend(log.facts);
         self.refused.extend(log.refused);
+        Ok(())
+    }
+
+    /// Adds the leases of the DHCP server's list at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn add_leases(&mut self, path: &Path) -> Result<(), SourceError> {
+        let log = leases(path, false)?;
+        self.facts.extend(log.facts);
+        self.refused.extend(log.refused.into_iter().chain(log.torn));
         Ok(())
     }
 

@@ -26,6 +26,7 @@ pub fn run(args: &Live) -> anyhow::Result<Exit> {
     for inventory in &args.inventory {
         case.add_inventory(inventory)?;
     }
+    session.follow_leases(&args.leases, &mut case)?;
     for refused in &case.refused {
         session.is_troubled = true;
         anstream::eprintln!("netdiag: {refused}");

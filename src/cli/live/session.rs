@@ -1,6 +1,7 @@
 //! A capture while it runs, whatever becomes of its frames: whom it listens to, and when it ends.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +13,7 @@ use signal_hook::flag;
 use super::wanted::Wanted;
 use crate::cli::{Progress, args};
 use crate::event::{Fact, LinkKind, Stamped};
-use crate::source::live::{Guests, HostFacts, now, wait};
+use crate::source::live::{Guests, HostFacts, Leases, now, wait};
 use crate::source::{Case, Lane, Merge};
 use crate::value::{Outside, Span, Timestamp};
 
@@ -36,6 +37,7 @@ pub struct Session {
     wanted: Wanted,
     host: Option<HostFacts>,
     guests: Guests,
+    leases: Leases,
     stop: Arc<AtomicBool>,
     started: Timestamp,
     duration: Option<Span>,
@@ -57,8 +59,21 @@ impl Session {
         let (host, facts) = ask_host(&mut guests);
         let (lanes, is_troubled) = open(&mut wanted, host.as_ref())?;
         let (started, duration) = (now(), args.duration);
-        let session = Self { wanted, host, guests, stop, started, duration, count, is_troubled };
+        let leases = Leases::default();
+        let session = Self { wanted, host, guests, leases, stop, started, duration, count, is_troubled };
         Ok((session, Case { lanes, facts, ..Case::default() }))
+    }
+
+    /// Follows the DHCP servers' lists of leases at `paths`; what they hold now goes into `case`.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn follow_leases(&mut self, paths: &[PathBuf], case: &mut Case) -> anyhow::Result<()> {
+        let (leases, log) = Leases::open(paths, self.started)?;
+        self.leases = leases;
+        case.facts.extend(log.facts);
+        case.refused.extend(log.refused);
+        Ok(())
     }
 
     /// When it began.
@@ -103,6 +118,9 @@ impl Session {
 
     /// Hears what the host has to say, and takes up links that it has now.
     fn listen(&mut self, now: Timestamp, merge: &mut Merge) {
+        let (leases, lost) = self.leases.news(now);
+        leases.into_iter().for_each(|what| merge.tell(Stamped { time: Some(now), what }));
+        lost.iter().for_each(|why| anstream::eprintln!("netdiag: {why}"));
         let Some(facts) = &mut self.host else { return };
         match facts.poll() {
             Ok(news) if news.is_empty() => {}

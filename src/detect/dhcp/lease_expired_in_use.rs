@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::network;
+use super::{LISTED, network};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -53,8 +53,10 @@ impl LeaseExpiredInUse {
         // Renewals may pass elsewhere: of such a client nothing is known. One that was seen renewing, or asking in vain, or that
         // was given its address in unicast by the server itself, has no other way.
         let was_renewed = about.lease.is_some_and(|lease| lease.renewals > 0);
-        let is_direct = about.told.is_unicast && !about.told.is_relayed;
-        if !was_renewed && !is_direct && !dhcp.has_open_request(about.client, about.talk) {
+        let is_direct = about.told.as_ref().is_some_and(|told| told.is_unicast && !told.is_relayed);
+        let asks = about.talk.is_some_and(|talk| dhcp.has_open_request(about.client, talk));
+        // Where a list tells the end, it would have told a renewal.
+        if !was_renewed && !is_direct && !asks && !about.is_listed() {
             return;
         }
         let key = (about.client, about.address);
@@ -64,7 +66,7 @@ impl LeaseExpiredInUse {
         {
             self.due.clear(&oldest);
         }
-        let fresh = vec![about.told.cited.clone(), about.first.clone()];
+        let fresh = about.told.iter().map(|told| told.cited.clone()).chain([about.first.clone()]).collect();
         let used = self.used.entry(key).or_insert(Used { about: Arc::clone(about), fresh, given_to: None });
         used.claim(cx);
         self.due.set(key, about.time.after(UNUSED));
@@ -153,7 +155,7 @@ impl Used {
             network(about.domain, cx),
             about.since.clock(),
         );
-        let claim = Claim::new(self.key(), level.0, level.1, headline)
+        let mut claim = Claim::new(self.key(), level.0, level.1, headline)
             .seen(about.first.time, packets)
             .at(about.first.at.vantage)
             .number("packets", packets)
@@ -170,6 +172,9 @@ impl Used {
             )
             .step("see to whom the server gives the address", format!("grep {address} /var/lib/misc/dnsmasq.leases"))
             .step("let the client ask anew", "dhclient -r && dhclient");
+        if about.is_listed() {
+            claim = claim.assuming(LISTED);
+        }
         cx.raise(claim);
     }
 }

@@ -100,6 +100,9 @@ fn answers_pass(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     }
 }
 
+/// What is assumed where the grant of a lease was not seen.
+const LISTED: &str = "the lease ends when the server's list of leases says so (--leases)";
+
 /// The server that a renewal asks: the one it is sent to, else the one that gave the lease.
 fn server_of(step: &DhcpStep) -> Option<Ipv4Addr> {
     step.to.filter(|_| step.is_unicast).or_else(|| step.lease.and_then(|lease| lease.server))

@@ -163,7 +163,9 @@ impl Run {
             .number("broadcasts", self.broadcasts)
             .number("secs_field", u64::from(step.secs));
         if let Some(lease) = step.lease.filter(|_| !self.is_deaf) {
-            claim = claim.number("since_t1_s", step.time.since(lease.t1).as_secs());
+            if !lease.is_listed {
+                claim = claim.number("since_t1_s", step.time.since(lease.t1).as_secs());
+            }
             claim = claim.number("remaining_s", lease.end.since(step.time).as_secs());
         }
         let renewed = self.renewed.as_deref();

@@ -10,7 +10,7 @@ use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::Mac;
 use crate::wire::DhcpKind;
-use crate::world::{AddressUse, Derived, Observation, Over};
+use crate::world::{AddressUse, Derived, DhcpStep, Observation, Over};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -28,7 +28,8 @@ pub static ENTRY: Entry = Entry {
 
 struct ReleaseAnomaly {
     limit: usize,
-    used: BTreeMap<(Mac, Ipv4Addr), Arc<AddressUse>>,
+    /// Addresses by who uses them, with the message that gave each back.
+    used: BTreeMap<(Mac, Ipv4Addr), (Arc<AddressUse>, Arc<DhcpStep>)>,
 }
 
 impl ReleaseAnomaly {
@@ -44,8 +45,10 @@ impl Detector for ReleaseAnomaly {
                 if self.used.len() >= self.limit {
                     self.used.pop_first();
                 }
-                self.used.insert((used.client, used.address), Arc::clone(used));
-                claim(used, cx);
+                if let Some(told) = &used.told {
+                    self.used.insert((used.client, used.address), (Arc::clone(used), Arc::clone(told)));
+                    claim(used, told, cx);
+                }
             }
             Observation::Derived(Derived::Dhcp(step)) if step.kind == DhcpKind::Ack && !step.is_inform_answer() => {
                 let own: Vec<_> = self.used.keys().copied().filter(|(client, _)| *client == step.client).collect();
@@ -59,8 +62,8 @@ impl Detector for ReleaseAnomaly {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        for used in self.used.values() {
-            claim(used, cx);
+        for (used, told) in self.used.values() {
+            claim(used, told, cx);
         }
     }
 }
@@ -69,11 +72,11 @@ fn key_of((client, address): (Mac, Ipv4Addr)) -> Key {
     Key::new().with("client", client).with("address", address)
 }
 
-fn claim(used: &AddressUse, cx: &mut Context<'_>) {
+fn claim(used: &AddressUse, told: &DhcpStep, cx: &mut Context<'_>) {
     let (client, address) = (used.client, used.address);
     let (last, packets) = cx.world.dhcp.used(client, address).unwrap_or((used.time, 1));
     let over = last.since(used.since);
-    let other = used.told.sender.filter(|sender| *sender != client && !used.told.is_relayed);
+    let other = told.sender.filter(|sender| *sender != client && !told.is_relayed);
     let by = match other {
         Some(sender) => format!("{sender} gave {address} back in the name of {client}"),
         None => format!("{client} gave {address} back"),
@@ -81,14 +84,14 @@ fn claim(used: &AddressUse, cx: &mut Context<'_>) {
     let headline = format!(
         "{by} ({}) at {}, and {client} still uses it {over} later.",
         network(used.domain, cx),
-        used.told.cited.time.clock(),
+        told.cited.time.clock(),
     );
     let claim = Claim::new(key_of((client, address)), Confidence::Confirmed, Severity::Warning, headline)
-        .seen(used.told.cited.time, packets)
+        .seen(told.cited.time, packets)
         .at(used.first.at.vantage)
         .number("packets", packets)
         .number("overrun_s", over.as_secs())
-        .proved_by([used.told.cited.clone(), used.first.clone()])
+        .proved_by([told.cited.clone(), used.first.clone()])
         .filter(format!(
             "(dhcp.option.dhcp == 7 && dhcp.hw.mac_addr == {client}) || (ip.src == {address} && eth.src == {client})"
         ));

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::wait::Waits;
-use super::{answers_pass, network, server_of};
+use super::{LISTED, answers_pass, network, server_of};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -153,7 +153,9 @@ impl RenewalUnanswered {
             .number("waited_s", wait.waited(cx.now).as_secs())
             .number("secs_field", u64::from(asked.secs));
         if let Some(lease) = asked.lease {
-            claim = claim.number("lease_s", lease.end.since(lease.from).as_secs());
+            if !lease.is_listed {
+                claim = claim.number("lease_s", lease.end.since(lease.from).as_secs());
+            }
             claim = claim.number("remaining_s", lease.end.since(cx.now).as_secs());
         }
         if cx.world.stations.is_only_end(asked.cited.at.vantage, client) {
@@ -162,6 +164,9 @@ impl RenewalUnanswered {
             );
         }
         let filter = format!("dhcp.hw.mac_addr == {client} && dhcp.option.dhcp == 3 && dhcp.ip.client != 0.0.0.0");
+        if asked.lease.is_some_and(|lease| lease.is_listed) {
+            claim = claim.assuming(LISTED);
+        }
         cx.raise(told(claim.proved_by(evidence).filter(filter).assuming(why), &server));
     }
 

@@ -9,6 +9,7 @@ mod elsewhere;
 mod guests;
 #[cfg(target_os = "linux")]
 mod kept;
+mod leases;
 mod libpcap;
 #[cfg(target_os = "linux")]
 mod netlink;
@@ -19,6 +20,7 @@ pub use device::Device;
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::HostFacts;
 pub use guests::Guests;
+pub use leases::Leases;
 pub use libpcap::Filter;
 #[cfg(target_os = "linux")]
 pub use netlink::HostFacts;

@@ -1,7 +1,7 @@
 //! What the host was when memory begins: facts that have left memory, as far as they still held then.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::event::{Fact, Stamped};
 use crate::value::{Mac, Outside, Timestamp};
@@ -26,6 +26,7 @@ enum About {
     Entry(Mac, Option<u16>, Outside),
     Guest(Option<Outside>, Mac),
     Name(Mac),
+    Lease(Mac, Ipv4Addr),
     Address(Outside, IpAddr),
     Missing(Outside),
 }
@@ -39,6 +40,7 @@ impl About {
             Fact::Fdb { mac, port, vlan } | Fact::FdbGone { mac, port, vlan } => Self::Entry(*mac, *vlan, port.clone()),
             Fact::Guest(guest) => Self::Guest(guest.tap.clone(), guest.mac),
             Fact::Name(name) => Self::Name(name.mac),
+            Fact::Lease(lease) => Self::Lease(lease.mac, lease.address),
             Fact::Address { link, address } | Fact::AddressGone { link, address } => {
                 Self::Address(link.clone(), *address)
             }
@@ -50,7 +52,7 @@ impl About {
     fn hangs_on(&self, name: &Outside) -> bool {
         match self {
             Self::Link(link) | Self::Port(link) | Self::Entry(_, _, link) | Self::Address(link, _) => link == name,
-            Self::Guest(..) | Self::Name(_) | Self::Missing(_) => false,
+            Self::Guest(..) | Self::Name(_) | Self::Lease(..) | Self::Missing(_) => false,
         }
     }
 }

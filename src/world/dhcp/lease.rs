@@ -50,6 +50,8 @@ pub struct Lease {
     pub end: Timestamp,
     /// How often it was prolonged since it was given.
     pub renewals: u32,
+    /// Whether a server's list tells it and no grant was seen: then only the end is known, and the other moments stand there, too.
+    pub is_listed: bool,
 }
 
 impl Terms {
@@ -85,7 +87,7 @@ impl Terms {
         let end = after(self.lease?);
         let t2 = self.t2.map_or(end, after).min(end);
         let t1 = self.t1.map_or(t2, after).min(t2);
-        Some(Lease { address, server, from, t1, t2, end, renewals: 0 })
+        Some(Lease { address, server, from, t1, t2, end, renewals: 0, is_listed: false })
     }
 }
 

@@ -5,6 +5,7 @@
 mod exchange;
 mod latency;
 mod lease;
+mod lists;
 mod servers;
 mod step;
 mod talk;
@@ -18,6 +19,7 @@ use exchange::Exchanges;
 use latency::Latencies;
 pub use latency::Times;
 pub use lease::{Lease, Terms};
+use lists::Lists;
 pub use servers::Server;
 use servers::Servers;
 pub use step::{Asked, Asking, DhcpStep, Pair, TalkId};
@@ -26,7 +28,7 @@ use watch::Watches;
 pub use watch::{AddressUse, Over};
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::VantageId;
+use crate::event::{Fact, LeaseEnd, VantageId};
 use crate::finding::{Exchange, ExchangeKind, Latency, LeaseClock, Outcome};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Timestamp};
@@ -42,6 +44,7 @@ pub struct DhcpTalks {
     table: BoundedMap<Mac, Vec<Talk>>,
     unicast: Vec<VantageId>,
     watches: Watches,
+    lists: Lists,
     servers: Servers,
     exchanges: Exchanges,
     latencies: Latencies,
@@ -56,6 +59,7 @@ impl DhcpTalks {
             table: BoundedMap::new(limit),
             unicast: Vec::new(),
             watches: Watches::new(limit),
+            lists: Lists::new(limit),
             servers: Servers::default(),
             exchanges: Exchanges::new(settings),
             latencies: Latencies::default(),
@@ -146,6 +150,22 @@ impl DhcpTalks {
         self.table.peek(&client)?.iter().find(|t| t.id == talk)
     }
 
+    /// What a server's list tells.
+    fn learn(&mut self, fact: &Fact) {
+        if let Fact::Lease(told) = fact {
+            self.lists.learn(*told);
+            self.watches.listed(*told);
+        }
+    }
+
+    /// What a server or a client says of a lease that was only listed so far.
+    fn settle(&mut self, step: &DhcpStep) {
+        if let Some(address) = lists::settled(step) {
+            self.lists.forget(step.client, address);
+            self.watches.forget_listed(step.client, address);
+        }
+    }
+
     fn note(&mut self, seen: &Seen<'_>, domains: &Domains, is_first: bool) -> Option<Arc<DhcpStep>> {
         let frame = seen.frame;
         let dhcp = frame.layers.dhcp().filter(|d| d.htype() == 1 && d.hlen() == 6 && d.chaddr().is_station())?;
@@ -173,14 +193,20 @@ impl DhcpTalks {
             }
             enter(&mut talk.answered_at, vantage);
         }
-        is_first.then(|| {
-            let step = Arc::new(talk.step(seen, &dhcp, kind));
-            talk.follow(&step, &mut self.watches);
-            self.servers.note(&step, domains);
-            self.exchanges.note(&step, talk.lease.as_ref());
-            self.latencies.note(&step);
-            step
-        })
+        if !is_first {
+            return None;
+        }
+        let mut step = talk.step(seen, &dhcp, kind);
+        if step.is_renewal() {
+            step.lease = self.lists.newer(step.lease, &step);
+        }
+        let step = Arc::new(step);
+        talk.follow(&step, &mut self.watches);
+        self.servers.note(&step, domains);
+        self.exchanges.note(&step, talk.lease.as_ref());
+        self.latencies.note(&step);
+        self.settle(&step);
+        Some(step)
     }
 }
 
@@ -194,10 +220,14 @@ impl Tracker for DhcpTalks {
         let (seen, is_first) = match seen {
             Observation::Packet(seen) => (seen, true),
             Observation::Sighting(seen) => (seen, false),
+            Observation::Host(fact) => return self.learn(&fact.what),
             _ => return,
         };
         if is_first && self.watches.is_on() {
-            out.extend(self.watches.note(seen.frame).map(|used| Derived::AddressUsed(Arc::new(used))));
+            let table = &self.table;
+            let asks =
+                |told: &LeaseEnd| table.peek(&told.mac).is_some_and(|talks| talks.iter().any(|t| t.asks_for(told)));
+            out.extend(self.watches.note(seen, asks).map(|used| Derived::AddressUsed(Arc::new(used))));
         }
         out.extend(self.note(seen, domains, is_first).map(Derived::Dhcp));
     }

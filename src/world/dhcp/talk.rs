@@ -7,7 +7,7 @@ use super::super::{DomainId, Seen};
 use super::lease::{Lease, Terms};
 use super::step::{Asked, Asking, DhcpStep, TalkId};
 use super::watch::Watches;
-use crate::event::{Frame, VantageId};
+use crate::event::{Frame, LeaseEnd, VantageId};
 use crate::finding::Cited;
 use crate::value::{Mac, Span, Timestamp};
 use crate::wire::{Dhcp, DhcpKind, Ip};
@@ -201,6 +201,15 @@ impl Talk {
     /// Whether a REQUEST still waits for its answer.
     pub fn has_open_request(&self) -> bool {
         self.questions.iter().any(|q| !q.is_answered && q.asked.kind == DhcpKind::Request)
+    }
+
+    /// Whether the client asks, without an answer so far, to keep what a server's list tells.
+    pub fn asks_for(&self, told: &LeaseEnd) -> bool {
+        let keeps = |q: &Question| {
+            let is_keeping = q.asked.asking.is_some_and(Asking::is_keeping);
+            is_keeping && !q.is_answered && told.covers(q.asked.first)
+        };
+        self.wanted == Some(told.address) && self.questions.iter().any(keeps)
     }
 
     /// What a message changes about the lease.

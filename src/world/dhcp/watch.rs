@@ -4,16 +4,18 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::super::DomainId;
+use super::super::{DomainId, Seen};
 use super::lease::Lease;
 use super::step::{DhcpStep, TalkId};
-use crate::event::Frame;
+use crate::event::LeaseEnd;
 use crate::finding::Cited;
 use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
 use crate::wire::{Ip, Kind};
 
 /// A client whose clock is slow may overstay by so much: the drift of a bad quartz over a lease of a day.
 const AFTER_END: Span = Span::secs(5);
+/// The same where a server's list tells the end: its clock may be another than that of the capture.
+const AFTER_LISTED_END: Span = Span::secs(60);
 /// What a client sends so soon after it gave its address back was on its way.
 const AFTER_RELEASE: Span = Span::secs(2);
 /// So long an address is watched; a client that comes back later asks for it anew.
@@ -31,26 +33,33 @@ pub enum Over {
 /// An address that is used although it is over.
 #[derive(Clone, Debug)]
 pub struct AddressUse {
-    /// The conversation in which it was given or given back.
-    pub talk: TalkId,
+    /// The conversation in which it was given or given back, where that was seen.
+    pub talk: Option<TalkId>,
     /// Who uses it.
     pub client: Mac,
     /// The address.
     pub address: Ipv4Addr,
-    /// The network in which the conversation began.
+    /// The network in which the conversation began, or in which the address is used.
     pub domain: DomainId,
     /// Why it is over.
     pub over: Over,
     /// Since when it is over.
     pub since: Timestamp,
-    /// The lease, where its grant was seen.
+    /// The lease, where its grant was seen or a server's list tells it.
     pub lease: Option<Lease>,
-    /// The grant, or the message that gave it back.
-    pub told: Arc<DhcpStep>,
+    /// The grant, or the message that gave it back, where that was seen.
+    pub told: Option<Arc<DhcpStep>>,
     /// The first frame from it.
     pub first: Cited,
     /// When that came.
     pub time: Timestamp,
+}
+
+impl AddressUse {
+    /// Whether a server's list tells of the lease, and no message that was seen.
+    pub fn is_listed(&self) -> bool {
+        self.lease.is_some_and(|lease| lease.is_listed)
+    }
 }
 
 /// Addresses by who held them.
@@ -66,11 +75,19 @@ pub(super) struct Watches {
 struct Watch {
     over: Over,
     since: Timestamp,
-    told: Arc<DhcpStep>,
+    by: By,
     lease: Option<Lease>,
     is_over: bool,
     /// When it was used last, and how often.
     used: Option<(Timestamp, u64)>,
+}
+
+/// Who tells that an address is over.
+enum By {
+    /// A message that was seen.
+    Step(Arc<DhcpStep>),
+    /// A server's list.
+    List(LeaseEnd),
 }
 
 impl Watches {
@@ -81,14 +98,32 @@ impl Watches {
 
     /// A lease was granted: its end is waited for.
     pub fn granted(&mut self, lease: Lease, step: &Arc<DhcpStep>) {
-        self.enter(step, lease.address, Watch::new(Over::Ended, lease.end, step, Some(lease)), lease.end, AFTER_END);
+        let watch = Watch::new(Over::Ended, lease.end, By::Step(Arc::clone(step)), Some(lease));
+        self.enter((step.client, lease.address), watch, AFTER_END);
+    }
+
+    /// A server's list tells a lease: its end is waited for, unless what was seen says as much.
+    pub fn listed(&mut self, told: LeaseEnd) {
+        let (key, lease) = ((told.mac, told.address), told.lease());
+        let is_seen =
+            |watch: &Watch| matches!(watch.by, By::Step(_)) && lease.end <= watch.since.after(AFTER_LISTED_END);
+        if !self.table.peek(&key).is_some_and(is_seen) {
+            self.enter(key, Watch::new(Over::Ended, lease.end, By::List(told), Some(lease)), AFTER_LISTED_END);
+        }
+    }
+
+    /// The client does not have any more what a list tells.
+    pub fn forget_listed(&mut self, client: Mac, address: Ipv4Addr) {
+        if self.table.peek(&(client, address)).is_some_and(|watch| matches!(watch.by, By::List(_))) {
+            self.forget(client, address);
+        }
     }
 
     /// A client gave its address back.
     pub fn released(&mut self, step: &Arc<DhcpStep>) {
         if !step.ciaddr.is_unspecified() {
-            let watch = Watch::new(Over::Released, step.time, step, step.lease);
-            self.enter(step, step.ciaddr, watch, step.time, AFTER_RELEASE);
+            let watch = Watch::new(Over::Released, step.time, By::Step(Arc::clone(step)), step.lease);
+            self.enter((step.client, step.ciaddr), watch, AFTER_RELEASE);
         }
     }
 
@@ -110,8 +145,10 @@ impl Watches {
         self.table.peek(&(client, address))?.used
     }
 
-    /// Looks at a frame; the first one from a watched address is told.
-    pub fn note(&mut self, frame: &Frame<'_>) -> Option<AddressUse> {
+    /// Looks at a frame; the first one from a watched address is told. Of a lease whose renewals nobody would have told it is only where
+    /// `asks` knows, of its client and its end, that the client asks in vain to keep it.
+    pub fn note(&mut self, seen: &Seen<'_>, asks: impl Fn(&LeaseEnd) -> bool) -> Option<AddressUse> {
+        let frame = seen.frame;
         let layers = &frame.layers;
         let (Some(client), Some(Ip::V4(ip)), false) = (layers.inner_src(), layers.inner_ip(), layers.has(Kind::Dhcp))
         else {
@@ -119,17 +156,24 @@ impl Watches {
         };
         let address = ip.src();
         let watch = self.table.get_mut(&(client, address)).filter(|watch| watch.is_over)?;
+        if matches!(&watch.by, By::List(told) if !told.followed && !asks(told)) {
+            return None;
+        }
         let is_first = watch.used.is_none();
         watch.used = Some((frame.order, watch.used.map_or(1, |(_, n)| n.saturating_add(1))));
+        let told = match &watch.by {
+            By::Step(step) => Some(Arc::clone(step)),
+            By::List(_) => None,
+        };
         is_first.then(|| AddressUse {
-            talk: watch.told.talk,
+            talk: told.as_ref().map(|step| step.talk),
             client,
             address,
-            domain: watch.told.domain,
+            domain: told.as_ref().map_or(seen.domain, |step| step.domain),
             over: watch.over,
             since: watch.since,
             lease: watch.lease,
-            told: Arc::clone(&watch.told),
+            told,
             first: super::cite(frame),
             time: frame.order,
         })
@@ -154,18 +198,17 @@ impl Watches {
         }
     }
 
-    fn enter(&mut self, step: &DhcpStep, address: Ipv4Addr, watch: Watch, over: Timestamp, grace: Span) {
-        self.forget(step.client, address);
-        if over < Timestamp::MAX && self.ends.len() < self.limit {
-            let key = (step.client, address);
-            self.ends.set(key, over.after(grace));
+    fn enter(&mut self, key: (Mac, Ipv4Addr), watch: Watch, grace: Span) {
+        self.forget(key.0, key.1);
+        if watch.since < Timestamp::MAX && self.ends.len() < self.limit {
+            self.ends.set(key, watch.since.after(grace));
             self.table.insert(key, watch);
         }
     }
 }
 
 impl Watch {
-    fn new(over: Over, since: Timestamp, told: &Arc<DhcpStep>, lease: Option<Lease>) -> Self {
-        Self { over, since, told: Arc::clone(told), lease, is_over: false, used: None }
+    const fn new(over: Over, since: Timestamp, by: By, lease: Option<Lease>) -> Self {
+        Self { over, since, by, lease, is_over: false, used: None }
     }
 }

@@ -35,6 +35,10 @@ pub fn cases() -> Vec<Case> {
         case("dhcp/lease-expired-and-given-away", "bond0.pcap", pcap(given_away())),
         case("dhcp/released-and-still-used", "bond0.pcap", pcap(released(GUEST, &[9.5, 12.0, 22.0]))),
         case("dhcp/released-by-the-cloud-and-still-used", "bond0.pcap", pcap(released(NODE, &[12.0, 22.0]))),
+        case("dhcp/listed-lease-ended-unanswered", "bond0.pcap", pcap(listed_and_unanswered())),
+        case("dhcp/listed-lease-expired-in-use", "bond0.pcap", pcap(listed(&[590.0, 655.0, 671.0]))),
+        case("healthy/dhcp-listed-lease-renewed-unseen", "bond0.pcap", pcap(listed(&[590.0, 655.0, 671.0]))),
+        case("healthy/dhcp-listed-lease-renewed", "bond0.pcap", pcap(listed_and_renewed())),
         case("healthy/dhcp-release-at-shutdown", "bond0.pcap", pcap(released(GUEST, &[10.4, 11.9]))),
         case("healthy/dhcp-release-of-a-deleted-instance", "bond0.pcap", pcap(released(NODE, &[9.0]))),
         case("healthy/dhcp-lease-ended-and-left", "bond0.pcap", pcap(expired(&[590.0]))),
@@ -177,6 +181,24 @@ fn ping(t: f64) -> Vec<Shot> {
 fn expired(pings: &[f64]) -> Vec<Shot> {
     let pings = pings.iter().flat_map(|t| ping(*t)).collect();
     in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), pings, others(650.0)])
+}
+
+/// Pings of a guest whose lease was granted before the capture.
+fn listed(pings: &[f64]) -> Vec<Shot> {
+    in_order(vec![pings.iter().flat_map(|t| ping(*t)).collect(), others(700.0)])
+}
+
+/// Such a guest asks for half of its lease to keep its address, and goes on using it.
+fn listed_and_unanswered() -> Vec<Shot> {
+    let tries = [300.0, 304.0, 412.0].map(|t| renewing(t, t - 300.0)).into_iter();
+    let tries = tries.chain([525.0, 529.0].map(|t| rebinding(t, t - 300.0))).collect();
+    in_order(vec![tries, listed(&[120.0, 590.0, 603.0, 655.0, 671.0])])
+}
+
+/// Such a guest is granted what it asks for.
+fn listed_and_renewed() -> Vec<Shot> {
+    let renewal = vec![renewing(300.0, 0.0), granted(300.002, XID, GUEST, GUEST_IP)];
+    in_order(vec![renewal, listed(&[120.0, 590.0, 655.0, 671.0])])
 }
 
 fn given_away() -> Vec<Shot> {
