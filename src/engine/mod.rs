@@ -26,6 +26,8 @@ pub struct Engine {
     hears: Kinds,
     ledger: Ledger,
     now: Timestamp,
+    /// Whether anything has a time so far.
+    has_begun: bool,
     /// The earliest deadline of all; `MAX` if there is none.
     due: Timestamp,
     derived: Vec<Derived>,
@@ -60,6 +62,7 @@ impl Engine {
             settings,
             ledger: Ledger::default(),
             now: Timestamp::MIN,
+            has_begun: false,
             due: Timestamp::MAX,
             derived: Vec::new(),
             said: Vec::new(),
@@ -190,8 +193,9 @@ impl Engine {
         if self.due < time {
             self.advance_to(time);
         }
-        if self.now == Timestamp::MIN {
+        if !self.has_begun {
             self.ledger.begin(time);
+            self.has_begun = time > Timestamp::MIN;
         }
         self.now = self.now.max(time);
         let Some(heard) = self.world.apply(event, &mut self.derived) else { return };
