@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::Span;
+use crate::value::{Mac, MacPrefix, Span};
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -150,9 +150,9 @@ pub struct Dhcp {
 #[serde(default, deny_unknown_fields)]
 pub struct Stp {
     /// Address prefixes that hypervisors give to guests.
-    pub guest_prefixes: Vec<String>,
+    pub guest_prefixes: Vec<MacPrefix>,
     /// Guests that are declared appliances: they speak spanning tree on purpose, which is a warning only.
-    pub appliances: Vec<crate::value::Mac>,
+    pub appliances: Vec<Mac>,
     /// Seconds without a BPDU after which a guest has stopped.
     pub resolve_s: i64,
     /// Seconds for which a root must have been named to count as the network's.
@@ -279,7 +279,7 @@ impl Default for Stp {
             "00:1a:4a", "56:6f",
         ];
         Self {
-            guest_prefixes: prefixes.map(str::to_owned).to_vec(),
+            guest_prefixes: prefixes.iter().filter_map(|prefix| prefix.parse().ok()).collect(),
             appliances: Vec::new(),
             resolve_s: 60,
             established_s: 10,
@@ -321,18 +321,13 @@ impl Sightings {
 
 impl Stp {
     /// Whether `mac` is that of a tap by libvirt's habit: fe, then the last five bytes of an address with a guest's prefix.
-    pub fn is_tap_of_guest(&self, mac: crate::value::Mac) -> bool {
-        let text = mac.to_string();
-        let is_of = |prefix: &String| {
-            prefix.get(2..).is_some_and(|rest| rest.len() > 3 && text.get(2..).is_some_and(|t| t.starts_with(rest)))
-        };
-        text.starts_with("fe:") && self.guest_prefixes.iter().any(is_of)
+    pub fn is_tap_of_guest(&self, mac: Mac) -> bool {
+        self.guest_prefixes.iter().any(|prefix| prefix.matches_tap(mac))
     }
 
     /// Whether `mac` has a prefix that hypervisors give to guests.
-    pub fn is_guest_prefix(&self, mac: crate::value::Mac) -> bool {
-        let text = mac.to_string();
-        self.guest_prefixes.iter().any(|prefix| text.starts_with(prefix.as_str()))
+    pub fn is_guest_prefix(&self, mac: Mac) -> bool {
+        self.guest_prefixes.iter().any(|prefix| prefix.matches(mac))
     }
 }
 

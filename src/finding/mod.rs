@@ -18,7 +18,7 @@ pub use relate::relate;
 pub use report::{Clock, Input, Lost, NotChecked, Pending, Report};
 pub use rule::Rule;
 pub use tally::{StackTally, Tally};
-pub use topology::{KnownNeighbour, KnownPort, KnownRoot, KnownTree};
+pub use topology::{KnownNeighbour, KnownPort, KnownRoot, KnownTeller, KnownTree};
 
 use std::fmt;
 

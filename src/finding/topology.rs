@@ -19,10 +19,19 @@ pub struct KnownTree {
     pub ports: Vec<KnownPort>,
     /// How often its topology changed.
     pub topology_changes: u64,
-    /// When a change was told last.
-    pub last_change: Option<Timestamp>,
-    /// By whom.
-    pub last_change_by: Option<Mac>,
+    /// By whom that was told, the latest first.
+    pub changes_told_by: Vec<KnownTeller>,
+}
+
+/// A station that told of changes.
+#[derive(Clone, Debug, Serialize)]
+pub struct KnownTeller {
+    /// The source of its frames.
+    pub source: Mac,
+    /// Changes that it told of.
+    pub changes: u64,
+    /// When it did so last.
+    pub last: Timestamp,
 }
 
 /// A root, and since when it was named.

@@ -214,13 +214,15 @@ fn not_checked(report: &Report) -> Vec<(&str, Vec<&str>)> {
 /// Trees and neighbours, one a line; of many the first.
 fn topology(out: &mut String, report: &Report, width: usize) {
     for tree in report.trees.iter().take(LISTED) {
-        let root = tree.roots.last().map(|r| r.bridge.as_str()).unwrap_or_default();
-        let before = match tree.roots.len() {
-            0 | 1 => String::new(),
-            n => format!(", the last of {n}"),
+        let root = match tree.roots.as_slice() {
+            [] => "no root is named".to_owned(),
+            [only] => format!("root {}", only.bridge),
+            [.., last] => format!("root {}, the last of {}", last.bridge, tree.roots.len()),
         };
+        let tellers: Vec<String> = tree.changes_told_by.iter().map(|teller| teller.source.to_string()).collect();
+        let by = if tellers.is_empty() { String::new() } else { format!(" (told by {})", tellers.join(", ")) };
         let line = format!(
-            "{}, {}, {}: root {root}{before}; {} port{} spoke, {} topology change{}",
+            "{}, {}, {}: {root}; {} port{} spoke, {} topology change{}{by}",
             tree.interface,
             tree.domain,
             tree.instance,

@@ -1,4 +1,4 @@
-//! The 48-bit MAC address (IEEE 802-2014 clause 8). Prefix lists live in the settings, not here.
+//! The 48-bit MAC address and its prefixes (IEEE 802-2014 clause 8). Lists of them live in the settings, not here.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -38,6 +38,26 @@ impl Mac {
     }
 }
 
+/// The first bytes of addresses that one maker or program gives out, one to six.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MacPrefix {
+    bytes: Mac,
+    len: usize,
+}
+
+impl MacPrefix {
+    /// Whether `mac` begins so.
+    pub fn matches(self, mac: Mac) -> bool {
+        mac.0.iter().zip(self.bytes.0).take(self.len).all(|(a, b)| *a == b)
+    }
+
+    /// Whether `mac` is what libvirt makes of an address that begins so for the guest's tap: a prefix of one byte tells nothing then.
+    pub fn matches_tap(self, mac: Mac) -> bool {
+        let tap = Self { bytes: self.bytes.of_tap(), ..self };
+        self.len > 1 && tap.matches(mac)
+    }
+}
+
 impl Hash for Mac {
     /// As one number, which a hasher takes in one step.
     fn hash<H: Hasher>(&self, to: &mut H) {
@@ -74,6 +94,38 @@ impl FromStr for Mac {
     }
 }
 
+impl FromStr for MacPrefix {
+    type Err = ();
+
+    /// Reads one to six pairs of hexadecimal digits with colons between.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let len = text.split(':').count();
+        let rest = "00:".repeat(Mac::ZERO.0.len().saturating_sub(len));
+        let bytes = format!("{text}:{rest}").trim_end_matches(':').parse()?;
+        Ok(Self { bytes, len })
+    }
+}
+
+impl fmt::Display for MacPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.bytes.to_string();
+        f.write_str(text.get(..self.len.saturating_mul(3).saturating_sub(1)).unwrap_or_default())
+    }
+}
+
+impl Serialize for MacPrefix {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for MacPrefix {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+        text.parse().map_err(|()| serde::de::Error::custom("not the beginning of a MAC address such as fa:16:3e"))
+    }
+}
+
 impl Serialize for Mac {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
@@ -95,10 +147,23 @@ mod tests {
     fn reads_and_writes_colons() {
         let mac: Mac = "fa:16:3e:24:e7:22".parse().unwrap();
         assert_eq!(mac.to_string(), "fa:16:3e:24:e7:22");
-        assert!(mac.starts_with(&[0xfa, 0x16, 0x3e]) && mac.is_station());
+        assert!(mac.is_station());
         assert_eq!(mac.of_tap().to_string(), "fe:16:3e:24:e7:22");
         assert!("fa:16:3e:24:e7".parse::<Mac>().is_err());
         assert!("fa:16:3e:24:e7:22:00".parse::<Mac>().is_err());
         assert!(!Mac::BROADCAST.is_station());
+    }
+
+    #[test]
+    fn a_prefix_is_one_byte_to_six() {
+        let mac: Mac = "fa:16:3e:24:e7:22".parse().unwrap();
+        let prefix: MacPrefix = "FA:16:3e".parse().unwrap();
+        assert_eq!(prefix.to_string(), "fa:16:3e");
+        assert!(prefix.matches(mac) && prefix.matches_tap(mac.of_tap()) && !prefix.matches_tap(mac));
+        let (short, whole) = ("fa".parse::<MacPrefix>().unwrap(), "fa:16:3e:24:e7:22".parse::<MacPrefix>().unwrap());
+        assert!(short.matches(mac) && !short.matches_tap(mac.of_tap()) && whole.matches(mac));
+        for wrong in ["", "fa:", "fa16", "fa:16:3e:24:e7:22:01", "zz"] {
+            assert!(wrong.parse::<MacPrefix>().is_err(), "{wrong}");
+        }
     }
 }

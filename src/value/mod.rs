@@ -24,7 +24,7 @@ pub use bounded::BoundedMap;
 pub use deadlines::Deadlines;
 pub use fingerprint::Fingerprint;
 pub use index::Index;
-pub use mac::Mac;
+pub use mac::{Mac, MacPrefix};
 pub use text::Outside;
 pub use time::{Span, Timestamp};
 pub use timed::TimedMap;

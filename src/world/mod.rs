@@ -58,7 +58,7 @@ pub use ports::{Moved, Ports};
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
 pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
-pub use trees::{Instance, Region, Speaker, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
+pub use trees::{Instance, Region, Speaker, Teller, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
 use crate::event::{Direction, Drops, Event, Fact, Frame, Offload, Place, Stamped, Vantage, VantageId};
 use crate::finding::{Exchange, KnownNeighbour, KnownTree, Tally};

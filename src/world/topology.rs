@@ -1,7 +1,7 @@
 //! What the network told of itself, as the report says it: trees and neighbours. Keeps nothing; reads what trackers hold.
 
 use super::World;
-use crate::finding::{KnownNeighbour, KnownPort, KnownRoot, KnownTree};
+use crate::finding::{KnownNeighbour, KnownPort, KnownRoot, KnownTeller, KnownTree};
 
 /// The trees, by interface, network and instance.
 pub(super) fn trees(world: &World) -> Vec<KnownTree> {
@@ -12,10 +12,9 @@ pub(super) fn trees(world: &World) -> Vec<KnownTree> {
         roots: tree.roots.iter().map(|(root, since)| KnownRoot { bridge: root.to_string(), since: *since }).collect(),
         ports: tree.speakers.iter().map(port).collect(),
         topology_changes: tree.changes,
-        last_change: tree.changed.map(|(at, _)| at),
-        last_change_by: tree.changed.map(|(_, by)| by),
+        changes_told_by: tree.tellers.iter().rev().map(teller).collect(),
     };
-    let mut trees: Vec<KnownTree> = world.trees.all().filter(|(_, tree)| !tree.speakers.is_empty()).map(one).collect();
+    let mut trees: Vec<KnownTree> = world.trees.all().map(one).collect();
     trees.sort_by(|a, b| (&a.interface, &a.domain, &a.instance).cmp(&(&b.interface, &b.domain, &b.instance)));
     trees
 }
@@ -38,6 +37,10 @@ pub(super) fn neighbours(world: &World) -> Vec<KnownNeighbour> {
     let mut neighbours: Vec<KnownNeighbour> = world.neighbours.all().map(one).collect();
     neighbours.sort_by(|a, b| (&a.interface, a.source, a.protocol).cmp(&(&b.interface, b.source, b.protocol)));
     neighbours
+}
+
+fn teller(teller: &super::Teller) -> KnownTeller {
+    KnownTeller { source: teller.mac, changes: teller.changes, last: teller.last }
 }
 
 fn port(speaker: &super::Speaker) -> KnownPort {

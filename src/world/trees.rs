@@ -12,6 +12,8 @@ use crate::wire::{BpduKind, BridgeId, Kind, Kinds, Stp, StpFamily};
 const MOST_SPEAKERS: usize = 32;
 /// Roots of one tree that are remembered.
 const MOST_ROOTS: usize = 8;
+/// Stations that told changes of one tree that are remembered; of more, those that did so last.
+const MOST_TELLERS: usize = 8;
 /// Signs of a change within this span are one change: every sender shows it within a hello, and a notification is repeated each hello until it is
 /// acknowledged (IEEE 802.1D-2004 clause 17.13).
 const ONE_CHANGE: Span = Span::secs(5);
@@ -46,8 +48,21 @@ pub struct Tree {
     pub roots: Vec<(BridgeId, Timestamp)>,
     /// How often the topology changed, as far as it was seen here.
     pub changes: u64,
-    /// The latest sign of a change, and who gave it.
-    pub changed: Option<(Timestamp, Mac)>,
+    /// When a sign of a change was seen last.
+    pub changed: Option<Timestamp>,
+    /// Who gave signs of changes, the latest last.
+    pub tellers: Vec<Teller>,
+}
+
+/// A station that told of changes of the topology.
+#[derive(Clone, Copy, Debug)]
+pub struct Teller {
+    /// The source of its frames.
+    pub mac: Mac,
+    /// Changes that it told of.
+    pub changes: u64,
+    /// When it did so last.
+    pub last: Timestamp,
 }
 
 /// One port that sends BPDUs.
@@ -247,7 +262,7 @@ impl Heard<'_, '_> {
 
 impl Tree {
     const fn new(vantage: VantageId) -> Self {
-        Self { vantage, speakers: Vec::new(), roots: Vec::new(), changes: 0, changed: None }
+        Self { vantage, speakers: Vec::new(), roots: Vec::new(), changes: 0, changed: None, tellers: Vec::new() }
     }
 
     /// Speakers whose word still holds at `now`: heard within three hellos (IEEE 802.1D-2004 clause 17.17.6), or the age they name themselves.
@@ -270,10 +285,22 @@ impl Tree {
 
     fn is_new_change(&mut self, heard: &Heard<'_, '_>) -> bool {
         let now = heard.seen.frame.order;
-        let is_new = self.changed.is_none_or(|(last, _)| now.since(last) > ONE_CHANGE);
-        self.changed = Some((now, heard.mac));
+        let is_new = self.changed.is_none_or(|last| now.since(last) > ONE_CHANGE);
+        self.changed = Some(now);
         self.changes = self.changes.saturating_add(u64::from(is_new));
+        self.told(heard.mac, now);
         is_new
+    }
+
+    fn told(&mut self, mac: Mac, now: Timestamp) {
+        let known = self.tellers.iter().position(|teller| teller.mac == mac).map(|at| self.tellers.remove(at));
+        if known.is_none() && self.tellers.len() >= MOST_TELLERS {
+            self.tellers.remove(0);
+        }
+        let mut teller = known.unwrap_or(Teller { mac, changes: 0, last: Timestamp::MIN });
+        teller.changes = teller.changes.saturating_add(u64::from(now.since(teller.last) > ONE_CHANGE));
+        teller.last = now;
+        self.tellers.push(teller);
     }
 
     fn note_root(&mut self, now: Timestamp) {

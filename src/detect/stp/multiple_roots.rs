@@ -46,8 +46,11 @@ struct Split {
 impl Detector for MultipleRoots {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         let Observation::Derived(Derived::Tree(step)) = seen else { return };
-        if matches!(step.what, TreeEvent::Claimed { .. }) && self.splits.len() < MOST {
+        // One look, and then one every few seconds, however many roots a flood of BPDUs names.
+        let is_new = self.deadlines.of(&step.tree).is_none() && self.splits.len() < MOST;
+        if matches!(step.what, TreeEvent::Claimed { .. }) && is_new {
             self.look(step.tree, cx);
+            self.deadlines.set(step.tree, cx.now.after(LOOK_EVERY));
         }
     }
 
