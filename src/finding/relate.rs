@@ -40,6 +40,13 @@ const DHCP: &[(&str, &str, Shared)] = &[
     ("DHCP022", "DHCP004", &[("server", "server")]),
     ("DHCP022", "DHCP023", &[("domain", "domain")]),
     ("DHCP022", "DHCP001", &[("domain", "domain")]),
+    // R11: what is wrong with the answers is why they are not heard.
+    ("DHCP019", "DHCP002", &[("server", "server"), ("client", "client")]),
+    ("DHCP018", "DHCP002", &[("server", "server"), ("client", "client")]),
+    ("DHCP019", "DHCP003", &[("server", "server"), ("client", "client")]),
+    ("DHCP018", "DHCP003", &[("server", "server"), ("client", "client")]),
+    ("DHCP019", "DHCP005", &[("server", "server"), ("client", "client")]),
+    ("DHCP018", "DHCP005", &[("server", "server"), ("client", "client")]),
     // R12: the second server contradicts, refuses, and tells other things.
     ("DHCP015", "DHCP009", &[("server", "server")]),
     ("DHCP015", "DHCP008", &[("server", "server")]),

@@ -5,6 +5,7 @@ mod decline;
 mod dhcp_server_not_listening;
 mod dhcp_server_slow;
 mod discover_unanswered;
+mod heed;
 mod inconsistent_offers;
 mod lease_expired_in_use;
 mod nak;
@@ -14,6 +15,8 @@ mod rebinding_reached;
 mod release_anomaly;
 mod renewal_answer_ignored;
 mod renewal_unanswered;
+mod reply_bad_checksum;
+mod reply_unacceptable;
 mod request_unanswered;
 mod rogue_dhcp_server;
 #[cfg(test)]
@@ -47,6 +50,8 @@ pub static FAMILY: Family = Family {
         &dhcp_server_slow::ENTRY,
         &rogue_dhcp_server::ENTRY,
         &pool_exhausted::ENTRY,
+        &reply_unacceptable::ENTRY,
+        &reply_bad_checksum::ENTRY,
         &inconsistent_offers::ENTRY,
         &dhcp_server_not_listening::ENTRY,
     ],

@@ -19,6 +19,7 @@ pub static ENTRY: Entry = Entry {
         code: "DHCP002",
         name: "offer-unanswered",
         levels: &[
+            (Confidence::Likely, Severity::Info),
             (Confidence::Likely, Severity::Warning),
             (Confidence::Likely, Severity::Error),
             (Confidence::Confirmed, Severity::Error),
@@ -241,6 +242,7 @@ impl Offers {
         let level = match reading {
             Reading::AsksAnew if self.unheard >= 2 => (Confidence::Confirmed, Severity::Error),
             Reading::AsksAnew | Reading::SendsOther => (Confidence::Likely, Severity::Error),
+            Reading::Silent if holds_lease(&step, cx) => (Confidence::Likely, Severity::Info),
             Reading::Silent => (Confidence::Likely, Severity::Warning),
         };
         let does = match reading {
@@ -250,9 +252,10 @@ impl Offers {
         };
         let times = if self.count == 1 { "once".to_owned() } else { format!("{} times", self.count) };
         let headline = format!(
-            "Server {server} offered {yiaddr} {times} to {client} ({}) since {}, and the client {does}.",
+            "Server {server} offered {yiaddr} {times} to {client} ({}) since {}, and the client {does}.{}",
             network(step.domain, cx),
             self.first.clock(),
+            defective(&step, cx),
         );
         let key = self.claimed.get_or_insert_with(|| Key::new().with("client", client).with("server", server)).clone();
         let claim = Claim::new(key, level.0, level.1, headline)
@@ -265,6 +268,24 @@ impl Offers {
             .proved_by(std::mem::take(&mut self.fresh))
             .filter(format!("dhcp.hw.mac_addr == {client} && (dhcp.option.dhcp == 1 || dhcp.option.dhcp == 2)"));
         cx.raise(told(claim, reading, &step, cx));
+    }
+}
+
+/// Whether the client has a lease that has not ended: then it can do without the offer.
+fn holds_lease(step: &DhcpStep, cx: &Context<'_>) -> bool {
+    cx.world.dhcp.lease(step.client, step.talk).is_some_and(|lease| lease.end > step.time)
+}
+
+/// What is wrong with the offer, as a sentence; a checksum only where nothing on the way will fill it in any more.
+fn defective(step: &DhcpStep, cx: &Context<'_>) -> String {
+    let place = cx.world.vantage(step.cited.at.vantage).map_or(Place::Unknown, |v| v.place);
+    let is_last = matches!(place, Place::Tap | Place::Guest);
+    match (step.defects.first(), step.checksum.fault().filter(|_| is_last)) {
+        (Some(defect), _) => format!(" The offer is defective: {}.", defect.spoken(step.terms.as_ref(), step.sent_to)),
+        (None, Some((have, want))) => {
+            format!(" The offer is defective: its UDP checksum is 0x{have:04x}, and should be 0x{want:04x}.")
+        }
+        (None, None) => String::new(),
     }
 }
 

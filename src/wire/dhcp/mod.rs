@@ -110,6 +110,19 @@ impl<'a> Dhcp<'a> {
         self.wire
     }
 
+    /// The sum of all its 16-bit words with carries added in (RFC 1071), for UDP's checksum; `None` where it is not here whole.
+    pub fn sum(&self) -> Option<u16> {
+        let bytes = || self.head.iter().chain(self.behind);
+        let high = bytes().step_by(2).map(|byte| u32::from(*byte) << 8);
+        let low = bytes().skip(1).step_by(2).map(|byte| u32::from(*byte));
+        let add = |sum: u32, word: u32| {
+            let sum = sum.saturating_add(word);
+            (sum & 0xffff).saturating_add(sum >> 16)
+        };
+        let sum = add(high.chain(low).fold(0, add), 0);
+        u16::try_from(sum).ok().filter(|_| !self.is_cut())
+    }
+
     /// Whether only the beginning of the message is here: cut by the capture, or the first of several fragments.
     pub fn is_cut(&self) -> bool {
         self.behind.len().saturating_add(HEAD) < self.wire as usize

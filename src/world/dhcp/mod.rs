@@ -2,6 +2,8 @@
 //! an answer answers, and the lease that the client holds. At most `tables.clients` hardware addresses; BOOTP and messages cut before
 //! option 53 are not heard.
 
+mod checksum;
+mod defect;
 mod exchange;
 mod latency;
 mod lease;
@@ -15,6 +17,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+pub use checksum::Checksum;
+pub use defect::Defect;
 use exchange::Exchanges;
 use latency::Latencies;
 pub use latency::Times;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::super::DomainId;
+use super::checksum::Checksum;
+use super::defect::Defect;
 use super::lease::{Lease, Terms};
 use crate::finding::Cited;
 use crate::value::{Mac, Outside, Span, Timestamp};
@@ -126,6 +128,12 @@ pub struct DhcpStep {
     pub terms: Option<Terms>,
     /// The lease that the client held before this message, as far as its grant was seen.
     pub lease: Option<Lease>,
+    /// Whether the UDP checksum is right.
+    pub checksum: Checksum,
+    /// What is wrong with an offer or a grant.
+    pub defects: Vec<Defect>,
+    /// The station that the frame was sent to.
+    pub sent_to: Option<Mac>,
     /// Who sent the frame.
     pub sender: Option<Mac>,
     /// The frame.

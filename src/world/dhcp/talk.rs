@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::super::{DomainId, Seen};
+use super::checksum::Checksum;
+use super::defect::{Defect, Wish};
 use super::lease::{Lease, Terms};
 use super::step::{Asked, Asking, DhcpStep, TalkId};
 use super::watch::Watches;
@@ -45,6 +47,7 @@ pub(super) struct Talk {
     questions: Vec<Question>,
     pub lease: Option<Lease>,
     pub granted: Option<Arc<DhcpStep>>,
+    wish: Option<Wish>,
 }
 
 /// A question by its transaction.
@@ -76,6 +79,7 @@ impl Talk {
             questions: Vec::new(),
             lease: None,
             granted: None,
+            wish: None,
         }
     }
 
@@ -108,6 +112,16 @@ impl Talk {
         let (asked, took) = if is_answer { self.answer(kind, dhcp.xid(), server, frame.order) } else { (None, None) };
         let attempt =
             if is_answer { asked.map_or(0, |a| a.tries) } else { self.ask(kind, dhcp.xid(), frame.order, is_copy) };
+        let is_inform = asked.is_some_and(|asked| asked.kind == DhcpKind::Inform);
+        let defects = match kind {
+            DhcpKind::Offer | DhcpKind::Ack if !is_copy => {
+                Defect::all(frame, dhcp, kind, self.wish.as_ref().filter(|_| asked.is_some()), is_inform)
+            }
+            _ => Vec::new(),
+        };
+        if !is_answer {
+            self.wish = Some(Wish::of(dhcp));
+        }
         DhcpStep {
             talk: self.id,
             kind,
@@ -141,6 +155,9 @@ impl Talk {
             words: dhcp.message(),
             terms: is_answer.then(|| Terms::of(dhcp)),
             lease: self.lease,
+            checksum: Checksum::of(frame),
+            defects,
+            sent_to: frame.layers.inner_dst(),
             sender: frame.layers.inner_src(),
             cited: cite(frame),
         }
