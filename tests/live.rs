@@ -40,6 +40,9 @@ const IN_NAMESPACE: &[Test] = &[
     ("a_recording_is_whole_after_a_kill", a_recording_is_whole_after_a_kill),
     ("a_finding_leaves_its_case", a_finding_leaves_its_case),
     ("a_full_disk_stops_evidence_and_not_the_capture", a_full_disk_stops_evidence_and_not_the_capture),
+    ("what_was_open_is_known_after_a_kill", what_was_open_is_known_after_a_kill),
+    ("what_an_earlier_run_left_open_is_seen_to_end", what_an_earlier_run_left_open_is_seen_to_end),
+    ("a_list_of_leases_is_followed", a_list_of_leases_is_followed),
 ];
 
 /// Those that need a kernel with VLANs and bonds.
@@ -400,6 +403,84 @@ fn a_full_disk_stops_evidence_and_not_the_capture() {
     let kept = fs::read_dir(&folder).unwrap().count();
     run(&format!("umount {shown}"));
     assert_eq!((status.code(), kept, warned.contains("evidence")), (Some(1), 0, false), "{warned}");
+}
+
+fn what_was_open_is_known_after_a_kill() {
+    let (bond, folder) = (Pair::new("bond0"), scratch("state"));
+    let _ = fs::remove_dir_all(&folder);
+    let (shown, file) = (folder.to_str().unwrap(), folder.join("state.json"));
+    let start = || Running::start(&["live", "bond0", "--format", "ndjson", "--state", shown]);
+    let mut netdiag = start();
+    bond.send(&frames_of("stp/guest-bpdu-on-bond0/bond0.pcap"));
+    let opened = json(&netdiag.line(|line| line.contains("STP001")));
+    run(&format!("timeout 30 sh -c 'until grep -q STP001 {}; do sleep 0.02; done' 2>&1", file.display()));
+    netdiag.signal("KILL");
+    netdiag.end();
+    let mut netdiag = start();
+    let told = netdiag.warned("known from an earlier run");
+    assert!(told.contains("open findings 1, leases 0"), "{told}");
+    let known = json(&netdiag.line(|line| line.contains("STP001")));
+    assert_eq!(known["change"], "recalled");
+    for part in ["first", "key", "severity", "confidence", "headline"] {
+        assert_eq!(known["finding"][part], opened["finding"][part], "{part}");
+    }
+    // It is the same finding when it is seen again, and when the run after that begins.
+    bond.send(&frames_of("stp/guest-bpdu-on-bond0/bond0.pcap"));
+    let (status, said, _) = netdiag.interrupt();
+    assert!(status.code() == Some(1) && !said.contains("\"opened\""), "{said}");
+    let state = json(&fs::read_to_string(&file).unwrap());
+    assert_eq!((&state["schema"], state["facts"].as_array().unwrap().len()), (&"netdiag.state/1".into(), 1));
+    assert_eq!(state["facts"][0]["first"], opened["finding"]["first"]);
+    fs::write(&file, "nonsense").unwrap();
+    let mut netdiag = start();
+    let told = netdiag.warned("what an earlier run knew is not used");
+    assert!(told.contains("state.json: expected"), "{told}");
+    bond.send(&frames_of("stp/guest-bpdu-on-bond0/bond0.pcap"));
+    assert_eq!(json(&netdiag.line(|line| line.contains("STP001")))["change"], "opened");
+    // Killed at any moment, what is there is whole.
+    for frames in 0..8 {
+        bond.send(&numbered(0..frames * 100));
+        netdiag.signal("KILL");
+        netdiag.end();
+        assert_eq!(
+            json(&fs::read_to_string(&file).unwrap_or("{}".to_owned()).replace("nonsense", "{}")).is_object(),
+            true
+        );
+        netdiag = start();
+    }
+    netdiag.interrupt();
+}
+
+fn what_an_earlier_run_left_open_is_seen_to_end() {
+    let (bond, folder) = (Pair::new("bond0"), scratch("left"));
+    fs::create_dir_all(&folder).unwrap();
+    let left = r#"{"schema":"netdiag.state/1","written":"2026-11-02T10:00:10Z","facts":[{"fact":"finding","code":"DHCP001",
+        "key":[["client","fa:16:3e:12:34:56"],["domain","100"]],"severity":"error","confidence":"confirmed","headline":"It asks.",
+        "first":"2026-11-02T10:00:00Z","last":"2026-11-02T10:00:09Z","count":3,"episodes":1}]}"#;
+    fs::write(folder.join("state.json"), left).unwrap();
+    let mut netdiag = Running::start(&["live", "bond0", "--format", "ndjson", "--state", folder.to_str().unwrap()]);
+    netdiag.line(|line| line.contains("recalled"));
+    bond.receive(&frames_of("healthy/dhcp-renewals/bond0.pcap")[..4]);
+    let over = json(&netdiag.line(|line| line.contains("DHCP001")));
+    assert_eq!(
+        (&over["change"], &over["finding"]["first"]),
+        (&"resolved".into(), &"2026-11-02T10:00:00.000000000Z".into())
+    );
+    let (status, ..) = netdiag.interrupt();
+    let state = json(&fs::read_to_string(folder.join("state.json")).unwrap());
+    assert!(status.code() == Some(1) && state["facts"][0]["fact"] == "lease", "{state}");
+    assert_eq!(state["facts"][0]["address"], "10.20.0.15");
+}
+
+fn a_list_of_leases_is_followed() {
+    let (_bond, list) = (Pair::new("bond0"), scratch("followed.leases"));
+    fs::write(&list, "4000000000 fa:16:3e:12:34:56 10.20.0.15 web-01 *\n").unwrap();
+    let mut netdiag = Running::start(&["live", "bond0", "--leases", list.to_str().unwrap()]);
+    fs::remove_file(&list).unwrap();
+    let told = netdiag.warned("what becomes of its leases is not known until it can be read again");
+    assert!(told.contains("followed.leases: there is no such file"), "{told}");
+    let (status, ..) = netdiag.interrupt();
+    assert_eq!(status.code(), Some(0));
 }
 
 fn a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen() {

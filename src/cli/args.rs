@@ -135,6 +135,9 @@ pub struct Live {
     pub write: Option<PathBuf>,
     #[command(flatten)]
     pub evidence: Evidence,
+    /// Keep in DIR what a later run should know, and begin with what an earlier one knew: DHCP leases, and findings that are open
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// The least severity that makes the exit code 1
     #[arg(long, value_enum, default_value_t = Level::Error, value_name = "SEVERITY")]
     pub fail_on: Level,

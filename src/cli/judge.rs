@@ -1,7 +1,7 @@
 //! From a case to a report: the merge feeds the engine until every lane has ended, or whoever asks has heard enough.
 
 use crate::engine::Engine;
-use crate::event::VantageId;
+use crate::event::{Fact, VantageId};
 use crate::finding::{Change, Clock, Exchange, Finding, Input, Report};
 use crate::settings::Settings;
 use crate::source::{Case, Item, Merge, Outcome};
@@ -122,6 +122,11 @@ impl Judgement {
             self.engine.exchanges().iter().for_each(|exchange| watch.exchange(exchange));
         }
         progress
+    }
+
+    /// What a later run should know, as facts of its beginning.
+    pub fn left(&self) -> Vec<Fact> {
+        self.engine.left()
     }
 
     /// The report. With `is_final` the captures are complete, and what still waits has waited in vain.

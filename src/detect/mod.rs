@@ -20,12 +20,14 @@ pub mod l2;
 pub mod lacp;
 pub mod lldp;
 pub mod mtu;
+mod recalled;
 mod stacking;
 pub mod stp;
 pub mod tcp;
 pub mod vlan;
 
 use followed::{Due, Followed};
+use recalled::Recalled;
 use stacking::{Mended, Piles, devices, key_of, unstack, vlans};
 
 use crate::finding::{Claim, Key, Rule};

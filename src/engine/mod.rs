@@ -120,6 +120,19 @@ impl Engine {
     /// Hears a fact about the host.
     pub fn fact(&mut self, fact: &Stamped<Fact>) {
         self.hear(&Event::Host(fact), fact.time.unwrap_or(self.now));
+        if let Fact::Finding(left) = &fact.what
+            && let Some(entry) = detect::entries().find(|entry| entry.rule.code == left.code.raw())
+        {
+            let change = self.ledger.recall(&entry.rule, left, self.now);
+            self.note(change);
+            self.due = self.due.min(self.ledger.next_deadline().unwrap_or(Timestamp::MAX));
+        }
+    }
+
+    /// What a later run should know: facts that it is told at its beginning.
+    pub fn left(&self) -> Vec<Fact> {
+        let leases = self.world.dhcp.left().into_iter().map(Fact::Lease);
+        leases.chain(self.ledger.left().map(Fact::Finding)).collect()
     }
 
     /// Hears that a vantage lost frames.
@@ -242,7 +255,8 @@ impl Engine {
         loop {
             let world = self.world.next_deadline().unwrap_or(Timestamp::MAX);
             let detectors = self.slots.iter().filter_map(|slot| slot.detector.next_deadline()).min();
-            let due = world.min(detectors.unwrap_or(Timestamp::MAX));
+            let books = self.ledger.next_deadline().unwrap_or(Timestamp::MAX);
+            let due = world.min(detectors.unwrap_or(Timestamp::MAX)).min(books);
             self.due = due;
             if due >= time {
                 return;
@@ -270,6 +284,9 @@ impl Engine {
                     );
                 }
             }
+            for change in self.ledger.expire(due) {
+                self.note(Some(change));
+            }
         }
     }
 
@@ -296,9 +313,14 @@ impl Engine {
                     None
                 }
             };
-            if let (true, Some((at, change))) = (self.keeps_changes, change) {
-                self.changes.extend(self.ledger.finding(at).map(|finding| (change, finding.clone())));
-            }
+            self.note(change);
+        }
+    }
+
+    /// Keeps a change of a finding for those who ask.
+    fn note(&mut self, change: Option<(usize, Change)>) {
+        if let (true, Some((at, change))) = (self.keeps_changes, change) {
+            self.changes.extend(self.ledger.finding(at).map(|finding| (change, finding.clone())));
         }
     }
 

@@ -71,6 +71,8 @@ pub enum Fact {
     Name(Name),
     /// A DHCP server keeps a lease of an address.
     Lease(LeaseEnd),
+    /// An earlier run found something, and it was not over when that run ended.
+    Finding(LeftOpen),
     /// A device has an address.
     Address {
         /// The device.
@@ -201,6 +203,32 @@ pub struct LeaseEnd {
     /// Whether it would have been told, too, had the lease been prolonged before its end.
     #[serde(default, skip_serializing_if = "is_false")]
     pub followed: bool,
+    /// From when on the client may prolong it, where that would be seen here: until then nothing can have been missed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<Timestamp>,
+}
+
+/// A finding that was open when an earlier run ended, in words of its own: rules may have changed since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOpen {
+    /// The code of its rule.
+    pub code: Outside,
+    /// What makes it one: names and values, in order.
+    pub key: Vec<(Outside, Outside)>,
+    /// How bad.
+    pub severity: Outside,
+    /// How sure.
+    pub confidence: Outside,
+    /// What it says.
+    pub headline: Outside,
+    /// First evidence.
+    pub first: Timestamp,
+    /// Last evidence.
+    pub last: Timestamp,
+    /// How often the evidence was seen.
+    pub count: u64,
+    /// How often it opened.
+    pub episodes: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

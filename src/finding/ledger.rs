@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Claim, Confidence, Finding, Key, Rule, State};
-use crate::event::VantageId;
-use crate::value::{Span, Timestamp};
+use super::{Claim, Confidence, Finding, Key, Rule, Severity, State};
+use crate::event::{LeftOpen, VantageId};
+use crate::value::{Outside, Span, Timestamp};
 
 /// Open findings of one code, past which further keys are only counted (findings.md 1.2).
 const MOST_OPEN: usize = 50;
@@ -19,6 +19,10 @@ const REOPEN_WITHIN: Span = Span::secs(600);
 const MOST_DOUBTS: usize = 256;
 /// What is assumed of a finding that overlaps such a stretch.
 const IN_DOUBT: &str = "held at likely, since this capture itself is incomplete";
+/// So long what an earlier run left open is taken to be so, unless it is seen again or seen to be over.
+const RECALLED_FOR: Span = Span::secs(600);
+/// What is assumed of it.
+const EARLIER: &str = "it was found by an earlier run of netdiag, and is taken to last";
 /// Frames that are kept as evidence from the beginning; one more is kept from the end.
 const FIRST_FRAMES: usize = 4;
 
@@ -33,6 +37,8 @@ pub struct Ledger {
     doubts: Vec<(VantageId, Timestamp, Timestamp)>,
     /// Findings that another one tells now, by index.
     absorbed: BTreeSet<usize>,
+    /// Findings of an earlier run that nobody has claimed since, and until when that is waited for.
+    recalled: BTreeMap<usize, Timestamp>,
 }
 
 /// Something about a finding changed.
@@ -48,6 +54,8 @@ pub enum Change {
     Resolved,
     /// It opened again.
     Reopened,
+    /// It was open when an earlier run ended, and is taken to be so still.
+    Recalled,
 }
 
 impl Ledger {
@@ -82,9 +90,62 @@ impl Ledger {
         }
     }
 
+    /// Takes up what an earlier run left open, at `now`; a rule that does not exist any more, or would not say so, has nothing left open.
+    pub fn recall(&mut self, rule: &'static Rule, left: &LeftOpen, now: Timestamp) -> Option<(usize, Change)> {
+        let severity = Severity::ALL.into_iter().find(|severity| severity.to_string() == left.severity.raw())?;
+        let confidence = Confidence::ALL.into_iter().find(|sure| sure.to_string() == left.confidence.raw())?;
+        let (key, first) = (Key::recalled(left), left.first.min(now));
+        if !rule.permits(confidence, severity) || self.by_key.contains_key(&(rule.code, key.clone())) {
+            return None;
+        }
+        let claim = Claim::new(key.clone(), confidence, severity, left.headline.to_string())
+            .seen(first, left.count)
+            .until(left.last.max(first).min(now))
+            .assuming(EARLIER);
+        let (at, _) = self.open(rule, (rule.code, key), claim, now)?;
+        if let Some(finding) = self.findings.get_mut(at) {
+            finding.episodes = left.episodes.max(1);
+        }
+        self.recalled.insert(at, now.after(RECALLED_FOR));
+        Some((at, Change::Recalled))
+    }
+
+    /// When the next finding of an earlier run has not been claimed again for too long.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.recalled.values().min().copied()
+    }
+
+    /// Ends findings of an earlier run that were not claimed again until `now`.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<(usize, Change)> {
+        let due: Vec<usize> = self.recalled.iter().filter(|(_, until)| **until <= now).map(|(at, _)| *at).collect();
+        let why = format!("it was not seen again in the {RECALLED_FOR} after netdiag was started anew");
+        due.into_iter().filter_map(|at| self.end(at, &why, now)).collect()
+    }
+
+    /// What is open, for a later run.
+    pub fn left(&self) -> impl Iterator<Item = LeftOpen> {
+        let open = (0..).zip(&self.findings).filter(|(at, f)| f.state == State::Open && !self.absorbed.contains(at));
+        open.map(|(_, finding)| LeftOpen {
+            code: Outside::from(finding.rule.code),
+            key: finding.key.parts().map(|(name, value)| (Outside::from(name), value.clone())).collect(),
+            severity: Outside::from(finding.severity.to_string().as_str()),
+            confidence: Outside::from(finding.confidence.to_string().as_str()),
+            headline: Outside::whole(finding.headline.clone()),
+            first: finding.first,
+            last: finding.last,
+            count: finding.count,
+            episodes: finding.episodes,
+        })
+    }
+
     /// Says that the finding of `rule` and `key` is over, for the reason `why`.
     pub fn resolve(&mut self, rule: &'static Rule, key: &Key, why: &str, now: Timestamp) -> Option<(usize, Change)> {
         let at = *self.by_key.get(&(rule.code, key.clone()))?;
+        self.end(at, why, now)
+    }
+
+    fn end(&mut self, at: usize, why: &str, now: Timestamp) -> Option<(usize, Change)> {
+        self.recalled.remove(&at);
         let finding = self.findings.get_mut(at).filter(|f| f.state == State::Open)?;
         finding.state = State::Resolved;
         finding.resolved = Some(now);
@@ -132,6 +193,7 @@ impl Ledger {
     }
 
     fn update(&mut self, at: usize, claim: Claim, now: Timestamp) -> Option<(usize, Change)> {
+        self.recalled.remove(&at);
         let finding = self.findings.get_mut(at)?;
         let reopened = finding.state == State::Resolved;
         let climbed = claim.confidence > finding.confidence
@@ -327,6 +389,50 @@ mod tests {
         let levels: Vec<Confidence> = ledger.into_findings().0.iter().map(|f| f.confidence).collect();
         let (likely, confirmed) = (Confidence::Likely, Confidence::Confirmed);
         assert_eq!(levels, [confirmed, likely, confirmed, likely, confirmed]);
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_open_keeps_its_beginning_and_ends() {
+        let mut earlier = Ledger::default();
+        for key in 1..4 {
+            earlier.raise(&RULE, claim(key, Confidence::Likely, Severity::Warning), at(5));
+        }
+        earlier.resolve(&RULE, &claim(3, Confidence::Likely, Severity::Warning).key, "it stopped", at(6));
+        let left: Vec<LeftOpen> = earlier.left().collect();
+        assert_eq!(left.len(), 2);
+        let mut ledger = Ledger::default();
+        let told: Vec<_> = left.iter().map(|left| ledger.recall(&RULE, left, at(100))).collect();
+        assert_eq!(told, [Some((0, Change::Recalled)), Some((1, Change::Recalled))]);
+        assert_eq!(ledger.recall(&RULE, &left[0], at(100)), None, "once");
+        // One is seen again, and then seen to be over; the other is never heard of again.
+        assert_eq!(
+            ledger.raise(&RULE, claim(1, Confidence::Confirmed, Severity::Error), at(130)),
+            Some((0, Change::Climbed))
+        );
+        assert_eq!(ledger.next_deadline(), Some(at(700)));
+        assert_eq!(ledger.expire(at(700)), [(1, Change::Resolved)]);
+        let key = claim(1, Confidence::Confirmed, Severity::Error).key;
+        assert_eq!(ledger.resolve(&RULE, &key, "it stopped", at(800)), Some((0, Change::Resolved)));
+        let finding = ledger.finding(0).unwrap();
+        assert_eq!((finding.first, &finding.assumptions[..]), (at(5), &[][..]));
+        assert!(finding.headline.ends_with("Resolved after 13 min 15 s: it stopped."), "{}", finding.headline);
+    }
+
+    #[test]
+    fn what_no_rule_would_say_is_not_recalled() {
+        let mut earlier = Ledger::default();
+        earlier.raise(&RULE, claim(1, Confidence::Likely, Severity::Warning), at(5));
+        let left = earlier.left().next().unwrap();
+        let strange = [
+            LeftOpen { severity: Outside::from("critical"), ..left.clone() },
+            LeftOpen { confidence: Outside::from("sure"), ..left.clone() },
+        ];
+        let mut ledger = Ledger::default();
+        assert!(strange.iter().all(|left| ledger.recall(&RULE, left, at(9)).is_none()));
+        // A clock that was set back since: nothing begins after now.
+        ledger.recall(&RULE, &LeftOpen { first: at(50), last: at(60), ..left }, at(9));
+        let finding = ledger.finding(0).unwrap();
+        assert_eq!((finding.first, finding.last), (at(9), at(9)));
     }
 
     #[test]

@@ -20,11 +20,12 @@ pub use rule::Rule;
 pub use tally::{StackTally, Tally};
 pub use topology::{KnownNeighbour, KnownPort, KnownRoot, KnownTeller, KnownTree};
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
-use crate::event::{Name, VantageId};
+use crate::event::{LeftOpen, Name, VantageId};
 use crate::value::{Mac, Outside, Timestamp};
 
 /// How bad it is if it is true.
@@ -65,7 +66,7 @@ pub enum State {
 
 /// What makes a finding one: equal rule and equal key are the same finding. Ordered as the rule gives it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Key(Vec<(&'static str, Outside)>);
+pub struct Key(Vec<(Cow<'static, str>, Outside)>);
 
 /// One finding of the report.
 #[derive(Clone, Debug)]
@@ -118,6 +119,8 @@ pub struct Finding {
     pub explained_by: Option<u32>,
 }
 
+/// Parts of a key that are taken from an earlier run: more than any rule gives.
+const MOST_PARTS: usize = 8;
 /// Characters of an address as it is printed.
 const MAC_LEN: usize = 17;
 
@@ -163,8 +166,14 @@ impl Key {
     /// The key with one part more.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        self.0.push((name, Outside::from(value.to_string().as_str())));
+        self.0.push((Cow::Borrowed(name), Outside::from(value.to_string().as_str())));
         self
+    }
+
+    /// The key of what an earlier run left open.
+    pub fn recalled(left: &LeftOpen) -> Self {
+        let parts = left.key.iter().take(MOST_PARTS);
+        Self(parts.map(|(name, value)| (Cow::Owned(name.to_string()), value.clone())).collect())
     }
 
     /// The part called `name`, as it is printed.
@@ -173,8 +182,8 @@ impl Key {
     }
 
     /// The parts in order.
-    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Outside)> {
-        self.0.iter().map(|(name, value)| (*name, value))
+    pub fn parts(&self) -> impl Iterator<Item = (&str, &Outside)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 }
 
@@ -186,6 +195,16 @@ impl Serialize for Key {
         }
         map.end()
     }
+}
+
+impl Severity {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
+}
+
+impl Confidence {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Risk, Self::Likely, Self::Confirmed];
 }
 
 impl fmt::Display for Severity {

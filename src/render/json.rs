@@ -126,6 +126,7 @@ pub fn change_line(
         Change::Updated => "updated",
         Change::Resolved => "resolved",
         Change::Reopened => "reopened",
+        Change::Recalled => "recalled",
     };
     serde_json::to_string(&ChangeView {
         schema: "netdiag.change/1",

@@ -39,6 +39,7 @@ pub fn change_text(change: Change, finding: &Finding) -> String {
         Change::Updated => "still",
         Change::Resolved => "over",
         Change::Reopened => "again",
+        Change::Recalled => "known",
     };
     let style = severity_style(finding.severity);
     let Finding { severity, rule, headline, .. } = finding;

@@ -84,7 +84,7 @@ fn line_of(end: &str, mac: &str, address: &str) -> Result<Option<LeaseEnd>, &'st
         LEAST_TIME.. => Some(Timestamp::from_parts(end, 0)),
         _ => return Err("its end lies before 2001: this server has no clock, and tells how long leases last"),
     };
-    Ok(Some(LeaseEnd { mac, address, until, followed: false }))
+    Ok(Some(LeaseEnd { mac, address, until, followed: false, renews: None }))
 }
 
 fn told(lease: LeaseEnd) -> Stamped<Fact> {
@@ -103,7 +103,7 @@ mod tests {
     pub(super) fn shown(text: &str) -> (Vec<String>, Vec<String>) {
         let log = read(&Outside::from("list"), text, false);
         let lease = |fact: Stamped<Fact>| match fact.what {
-            Fact::Lease(LeaseEnd { mac, address, until, followed }) => {
+            Fact::Lease(LeaseEnd { mac, address, until, followed, .. }) => {
                 let until = until.map_or_else(|| "for ever".to_owned(), |until| until.clock());
                 format!("{mac} {address} {until}{}", if followed { " followed" } else { "" })
             }

@@ -24,6 +24,7 @@ mod open;
 mod pcap;
 mod pcapng;
 mod record;
+mod state;
 mod survey;
 mod unpack;
 mod window;
@@ -37,6 +38,7 @@ pub use leases::leases;
 pub use merge::{Idle, Item, Lane, Merge, Outcome};
 pub use open::{open, open_reader};
 pub use record::{FlightRecorder, Keeping, Recorder, Rotation, Written};
+pub use state::State;
 pub use survey::{Survey, survey};
 pub use unpack::Packing;
 

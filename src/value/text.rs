@@ -29,6 +29,11 @@ impl Outside {
         Self::from(text.as_str())
     }
 
+    /// Takes text that was our own before it was written to a file, whole.
+    pub const fn whole(text: String) -> Self {
+        Self(text)
+    }
+
     /// As it came. For comparing and for opening files; never for output.
     pub fn raw(&self) -> &str {
         &self.0

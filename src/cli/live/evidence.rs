@@ -60,6 +60,8 @@ impl Evidence {
             // One that opens anew, long after the last time, is kept anew.
             Change::Opened => self.keep(finding, true),
             Change::Climbed | Change::Reopened => self.keep(finding, false),
+            // What was found earlier has its case already.
+            Change::Recalled => drop(self.kept.insert((finding.rule.code, finding.key.clone()))),
             Change::Updated | Change::Resolved => {}
         }
     }

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod session;
+mod state;
 mod wanted;
 
 pub use session::{Run, Session};
@@ -15,6 +16,10 @@ use crate::render;
 use crate::source::{Item, Merge};
 use crate::value::Outside;
 use evidence::Evidence;
+use state::Kept;
+
+/// Items between two looks at whether it is time to keep what is known, where nothing is ever idle.
+const LOOK_EVERY: u32 = 4_096;
 
 /// Runs the command.
 ///
@@ -32,12 +37,23 @@ pub fn run(args: &Live) -> anyhow::Result<Exit> {
         anstream::eprintln!("netdiag: {refused}");
     }
     let evidence = Evidence::begin(&args.evidence)?;
-    let watch =
-        Watcher { format: args.format, wants_exchanges: args.exchanges, names: Vec::new(), evidence, is_unread: false };
-    let mut judging = Judging { judgement: Judgement::new(case, &settings, &watch), watch };
+    let kept = args.state.as_deref().map(|folder| Kept::begin(folder, &mut case, session.started()));
+    let watch = Watcher {
+        format: args.format,
+        wants_exchanges: args.exchanges,
+        names: Vec::new(),
+        evidence,
+        kept,
+        is_unread: false,
+    };
+    let judgement = Judgement::new(case, &settings, &watch);
+    let mut judging = Judging { judgement, watch, until_look: LOOK_EVERY };
     session.drive(&mut judging);
-    let Judging { judgement, mut watch } = judging;
+    let Judging { judgement, mut watch, .. } = judging;
     let ended = judgement.merge.end();
+    if let Some(kept) = watch.kept.take() {
+        kept.finish(judgement.left());
+    }
     let report = judgement.finish(false, &mut watch);
     if let Some(evidence) = watch.evidence {
         evidence.finish(&report, ended)?;
@@ -49,11 +65,20 @@ pub fn run(args: &Live) -> anyhow::Result<Exit> {
 struct Judging {
     judgement: Judgement,
     watch: Watcher,
+    until_look: u32,
 }
 
 impl Run for Judging {
     fn go_on(&mut self) -> Progress {
-        self.judgement.go_on(&mut self.watch)
+        let progress = self.judgement.go_on(&mut self.watch);
+        self.until_look = self.until_look.saturating_sub(1);
+        if matches!(progress, Progress::Idle(_)) || self.until_look == 0 {
+            self.until_look = LOOK_EVERY;
+            if let Some(kept) = &mut self.watch.kept {
+                kept.look(&self.judgement);
+            }
+        }
+        progress
     }
 
     fn merge(&mut self) -> &mut Merge {
@@ -95,6 +120,7 @@ struct Watcher {
     wants_exchanges: bool,
     names: Vec<(VantageId, Outside)>,
     evidence: Option<Evidence>,
+    kept: Option<Kept>,
     /// Whether whoever read us has gone.
     is_unread: bool,
 }
@@ -143,6 +169,9 @@ impl Watch for Watcher {
     fn change(&mut self, change: Change, finding: &Finding) {
         if let Some(evidence) = &mut self.evidence {
             evidence.change(change, finding);
+        }
+        if let (Some(kept), true) = (&mut self.kept, change != Change::Updated) {
+            kept.changed();
         }
         let line = match self.format {
             Format::Text => Some(render::change_text(change, finding)),

@@ -58,7 +58,7 @@ pub(super) fn read(file: &Outside, text: &str) -> HostLog {
     for ((address, mac), kept) in last {
         let Kept::Lease { until, is_over } = kept else { continue };
         let followed = is_over || until.is_some_and(|until| until.after(GOES_ON) < latest);
-        log.facts.push(told(LeaseEnd { mac, address, until, followed }));
+        log.facts.push(told(LeaseEnd { mac, address, until, followed, renews: None }));
     }
     log
 }

@@ -27,6 +27,7 @@ enum About {
     Guest(Option<Outside>, Mac),
     Name(Mac),
     Lease(Mac, Ipv4Addr),
+    Finding(Outside, Vec<(Outside, Outside)>),
     Address(Outside, IpAddr),
     Missing(Outside),
 }
@@ -41,6 +42,7 @@ impl About {
             Fact::Guest(guest) => Self::Guest(guest.tap.clone(), guest.mac),
             Fact::Name(name) => Self::Name(name.mac),
             Fact::Lease(lease) => Self::Lease(lease.mac, lease.address),
+            Fact::Finding(left) => Self::Finding(left.code.clone(), left.key.clone()),
             Fact::Address { link, address } | Fact::AddressGone { link, address } => {
                 Self::Address(link.clone(), *address)
             }
@@ -52,7 +54,7 @@ impl About {
     fn hangs_on(&self, name: &Outside) -> bool {
         match self {
             Self::Link(link) | Self::Port(link) | Self::Entry(_, _, link) | Self::Address(link, _) => link == name,
-            Self::Guest(..) | Self::Name(_) | Self::Lease(..) | Self::Missing(_) => false,
+            Self::Guest(..) | Self::Name(_) | Self::Lease(..) | Self::Finding(..) | Self::Missing(_) => false,
         }
     }
 }

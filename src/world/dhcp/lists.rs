@@ -48,6 +48,12 @@ impl Lists {
         listed.filter(is_newer).or(seen)
     }
 
+    /// All of them, as nobody goes on telling them.
+    pub fn left(&self) -> impl Iterator<Item = LeaseEnd> {
+        let leases = self.table.by_age().flat_map(|(_, leases)| leases);
+        leases.map(|lease| LeaseEnd { followed: false, ..*lease })
+    }
+
     /// A message about the lease was seen: what it says is newer.
     pub fn forget(&mut self, client: Mac, address: Ipv4Addr) {
         if let Some(leases) = self.table.get_mut(&client) {

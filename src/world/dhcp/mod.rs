@@ -32,7 +32,7 @@ use watch::Watches;
 pub use watch::{AddressUse, Over};
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::{Fact, LeaseEnd, VantageId};
+use crate::event::{Fact, LeaseEnd, Stamped, VantageId};
 use crate::finding::{Exchange, ExchangeKind, Latency, LeaseClock, Outcome};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Timestamp};
@@ -150,15 +150,26 @@ impl DhcpTalks {
         leases
     }
 
+    /// The leases that have not ended, for a later run.
+    pub fn left(&self) -> Vec<LeaseEnd> {
+        let talks = self.table.by_age().flat_map(|(client, talks)| talks.iter().map(|talk| (*client, talk)));
+        let listed = self.lists.left();
+        // What was seen comes last, and is what holds.
+        listed.chain(talks.filter_map(|(client, talk)| talk.left(client))).collect()
+    }
+
     fn talk(&self, client: Mac, talk: TalkId) -> Option<&Talk> {
         self.table.peek(&client)?.iter().find(|t| t.id == talk)
     }
 
-    /// What a server's list tells.
-    fn learn(&mut self, fact: &Fact) {
-        if let Fact::Lease(told) = fact {
-            self.lists.learn(*told);
-            self.watches.listed(*told);
+    /// What a server's list tells, or an earlier run.
+    fn learn(&mut self, fact: &Stamped<Fact>) {
+        if let Fact::Lease(told) = &fact.what {
+            // What was not to be renewed before was not renewed unseen.
+            let followed = told.followed || told.renews.zip(fact.time).is_some_and(|(renews, now)| now < renews);
+            let told = LeaseEnd { followed, ..*told };
+            self.lists.learn(told);
+            self.watches.listed(told);
         }
     }
 
@@ -224,7 +235,7 @@ impl Tracker for DhcpTalks {
         let (seen, is_first) = match seen {
             Observation::Packet(seen) => (seen, true),
             Observation::Sighting(seen) => (seen, false),
-            Observation::Host(fact) => return self.learn(&fact.what),
+            Observation::Host(fact) => return self.learn(fact),
             _ => return,
         };
         if is_first && self.watches.is_on() {

@@ -220,6 +220,16 @@ impl Talk {
         self.questions.iter().any(|q| !q.is_answered && q.asked.kind == DhcpKind::Request)
     }
 
+    /// The lease that the client holds, for a later run: where its renewals were seen, or pass as its grant did, with the moment from which
+    /// on one may be missed.
+    pub fn left(&self, mac: Mac) -> Option<LeaseEnd> {
+        let lease = self.lease?;
+        let is_direct = self.granted.as_ref().is_some_and(|step| step.is_unicast && !step.is_relayed);
+        let renews = (lease.renewals > 0 || is_direct).then_some(lease.t1);
+        let until = Some(lease.end).filter(|end| *end < Timestamp::MAX);
+        Some(LeaseEnd { mac, address: lease.address, until, followed: false, renews })
+    }
+
     /// Whether the client asks, without an answer so far, to keep what a server's list tells.
     pub fn asks_for(&self, told: &LeaseEnd) -> bool {
         let keeps = |q: &Question| {
