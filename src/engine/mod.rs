@@ -314,6 +314,9 @@ impl Engine {
                 }
             };
             self.note(change);
+            for lowered in self.ledger.lowered() {
+                self.note(Some((lowered, Change::Lowered)));
+            }
         }
     }
 

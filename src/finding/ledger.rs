@@ -39,6 +39,8 @@ pub struct Ledger {
     absorbed: BTreeSet<usize>,
     /// Findings of an earlier run that nobody has claimed since, and until when that is waited for.
     recalled: BTreeMap<usize, Timestamp>,
+    /// Findings that doubt has lowered, and nobody was told so far.
+    lowered: Vec<usize>,
 }
 
 /// Something about a finding changed.
@@ -56,6 +58,8 @@ pub enum Change {
     Reopened,
     /// It was open when an earlier run ended, and is taken to be so still.
     Recalled,
+    /// It was held at a lower confidence, since its capture is found to be incomplete.
+    Lowered,
 }
 
 impl Ledger {
@@ -161,6 +165,11 @@ impl Ledger {
         Some(change)
     }
 
+    /// Findings that doubt has lowered since this was asked last.
+    pub fn lowered(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.lowered)
+    }
+
     /// The finding with index `at`.
     pub fn finding(&self, at: usize) -> Option<&Finding> {
         self.findings.get(at)
@@ -227,11 +236,12 @@ impl Ledger {
         } else if let Some((_, f, u)) = self.doubts.iter_mut().rfind(|(v, ..)| *v == vantage) {
             (*f, *u) = ((*f).min(from), (*u).max(until));
         }
-        let is_within = |f: &&mut Finding| f.vantage == Some(vantage) && f.first <= until && from <= f.last;
-        for finding in self.findings.iter_mut().filter(is_within) {
+        let is_within = |f: &Finding| f.vantage == Some(vantage) && f.first <= until && from <= f.last;
+        for (at, finding) in self.findings.iter_mut().enumerate().filter(|(_, finding)| is_within(finding)) {
             if let Some(severity) = finding.rule.severity_in_doubt(finding.confidence) {
                 (finding.confidence, finding.severity) = (Confidence::Likely, severity);
                 finding.assumptions.push(IN_DOUBT.to_owned());
+                self.lowered.push(at);
             }
         }
     }
@@ -384,6 +394,7 @@ mod tests {
         ledger.raise(&RULE, sure(2, 15), at(20));
         let doubt = Claim { vantage: here, ..claim(9, Confidence::Confirmed, Severity::Warning) };
         ledger.raise(&CAP, doubt.doubting(at(18), at(30)), at(30));
+        assert_eq!((ledger.lowered(), ledger.lowered()), (vec![1], vec![]));
         ledger.raise(&RULE, sure(3, 29), at(40));
         ledger.raise(&RULE, sure(4, 31), at(40));
         let levels: Vec<Confidence> = ledger.into_findings().0.iter().map(|f| f.confidence).collect();

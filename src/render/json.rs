@@ -127,6 +127,7 @@ pub fn change_line(
         Change::Resolved => "resolved",
         Change::Reopened => "reopened",
         Change::Recalled => "recalled",
+        Change::Lowered => "lowered",
     };
     serde_json::to_string(&ChangeView {
         schema: "netdiag.change/1",

@@ -40,6 +40,7 @@ pub fn change_text(change: Change, finding: &Finding) -> String {
         Change::Resolved => "over",
         Change::Reopened => "again",
         Change::Recalled => "known",
+        Change::Lowered => "unsure",
     };
     let style = severity_style(finding.severity);
     let Finding { severity, rule, headline, .. } = finding;
@@ -267,6 +268,7 @@ fn verdict(report: &Report) -> String {
     match (parts.is_empty(), explained) {
         (true, _) => "nothing found: no rule has anything to say about this capture".to_owned(),
         (false, 0) => format!("found: {}", parts.join(", ")),
+        (false, n) if roots.len() == 1 => format!("found: {}; it explains {n} more", parts.join(", ")),
         (false, n) => format!("found: {}; they explain {n} more", parts.join(", ")),
     }
 }

@@ -62,7 +62,7 @@ impl Evidence {
             Change::Climbed | Change::Reopened => self.keep(finding, false),
             // What was found earlier has its case already.
             Change::Recalled => drop(self.kept.insert((finding.rule.code, finding.key.clone()))),
-            Change::Updated | Change::Resolved => {}
+            Change::Updated | Change::Resolved | Change::Lowered => {}
         }
     }
 
