@@ -96,6 +96,13 @@ fn relations() -> Vec<Relation> {
         // Whoever gets its answers in another tag hears nothing, and asks again.
         by_key("VLAN002", "HOST001", &[("mac", "mac")]),
         by_key("VLAN002", "ARP002", &[("answerer", "ip")]),
+        // R13: an address that was given out again while somebody used it.
+        during("DHCP007", "ARP001", &[("address", "ip")]),
+        during("DHCP012", "ARP001", &[("address", "ip")]),
+        during("DHCP007", "DHCP010", &[("address", "address")]),
+        // R25: the other owner of the address refuses, and does not hear what is meant for the first.
+        during("ARP001", "TCP003", &[("ip", "server")]),
+        during("ARP001", "HOST001", &[("ip", "address")]),
         by_key("STP001", "STP008", &[("mac", "mac")]),
         // What a guest's bridge does beside speaking at all.
         by_key("STP001", "STP003", &[("mac", "mac")]),

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::{
-    AddressUse, Announced, Attempt, Burst, Copied, DhcpStep, DomainId, Echo, Freed, Jump, Lapse, Moved, OneSided,
-    Prefix, Proof, Refusal, Silence, StillTooBig, Storm, Stuck, TooBig, Torn, TreeStep, Unreached, Unseen, Wanted,
+    AddressUse, Announced, Attempt, Burst, Contested, Copied, DhcpStep, DomainId, Echo, Freed, Jump, Lapse, Moved,
+    OneSided, Prefix, Proof, Refusal, Silence, StillTooBig, Storm, Stuck, TooBig, Torn, TreeStep, Unreached, Unseen,
+    Wanted,
 };
 use crate::event::{Direction, FrameRef, VantageId};
 use crate::finding::Cited;
@@ -105,6 +106,8 @@ pub enum Derived {
         /// When.
         at: Timestamp,
     },
+    /// Two stations speak for one address.
+    Contested(Arc<Contested>),
     /// An address is asked for by ARP and nobody answers; told again whenever there is more to tell.
     Wanted(Arc<Wanted>),
     /// An address of which that was told is there.

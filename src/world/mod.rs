@@ -29,6 +29,7 @@ mod path_mtu;
 mod paths;
 mod pile;
 mod ports;
+mod rivals;
 mod sightings;
 mod stations;
 mod tally;
@@ -57,6 +58,7 @@ pub use path_mtu::{PathMtus, StillTooBig, Told, TooBig};
 pub use paths::Paths;
 pub use pile::Pile;
 pub use ports::{Moved, Ports};
+pub use rivals::{Conflict, Contested, Rivals};
 pub use sightings::{Sighting, Sightings};
 pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
 pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
@@ -149,6 +151,8 @@ pub struct World {
     pub dhcp: DhcpTalks,
     /// Who is asked for by ARP.
     pub addresses: Addresses,
+    /// Who speaks for an address that somebody else has.
+    pub rivals: Rivals,
     /// Who tries to reach whom in vain.
     pub attempts: Attempts,
     /// Spanning trees.
@@ -182,6 +186,7 @@ impl World {
             path_mtus: PathMtus::default(),
             dhcp: DhcpTalks::new(settings),
             addresses: Addresses::new(settings),
+            rivals: Rivals::new(settings),
             attempts: Attempts::new(settings),
             trees: Trees::new(settings),
             floods: Floods::new(),
@@ -377,6 +382,7 @@ impl World {
             ("clients", self.dhcp.forgotten()),
             ("exchanges", self.dhcp.forgotten_exchanges()),
             ("addresses", self.addresses.forgotten()),
+            ("rivals", self.rivals.forgotten()),
             ("attempts", self.attempts.forgotten()),
             ("stacks", self.domains.forgotten()),
             ("trees", self.trees.forgotten()),
@@ -414,6 +420,7 @@ impl World {
         tell(&mut self.path_mtus, observation, kinds, domains, out);
         tell(&mut self.dhcp, observation, kinds, domains, out);
         tell(&mut self.addresses, observation, kinds, domains, out);
+        tell(&mut self.rivals, observation, kinds, domains, out);
         tell(&mut self.attempts, observation, kinds, domains, out);
         tell(&mut self.trees, observation, kinds, domains, out);
         tell(&mut self.aggregation, observation, kinds, domains, out);

@@ -78,7 +78,7 @@ fn headline(wanted: &Wanted, askers: &[&Asker], cx: &Context<'_>) -> String {
         many => format!("{} stations ask", many.len()),
     };
     let count = requests(askers);
-    let (ip, since, network) = (wanted.ip, wanted.since.clock(), network(wanted, cx));
+    let (ip, since, network) = (wanted.ip, wanted.since.clock(), network(wanted.domain, cx));
     let before = match wanted.owner {
         Some((mac, spoke)) => {
             let station = cx.world.stations.station(mac, wanted.domain, &cx.world.domains);

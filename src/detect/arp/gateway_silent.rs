@@ -59,7 +59,7 @@ impl GatewaySilent {
         let headline = format!(
             "Gateway {}{named} answers nobody in {} since {}: {} stations asked {} times in {}; {heard}.",
             wanted.ip,
-            network(wanted, cx),
+            network(wanted.domain, cx),
             wanted.since.clock(),
             askers.len(),
             requests(&askers),

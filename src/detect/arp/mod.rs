@@ -1,15 +1,19 @@
-//! Address resolution: who is asked for and does not answer.
+//! Address resolution: who is asked for and does not answer, and who answers for whom.
 
 mod arp_unanswered;
+mod duplicate_ip;
 mod gateway_silent;
 
 use super::{Context, Family};
 use crate::value::Mac;
-use crate::world::{Asker, Wanted};
+use crate::world::{Asker, DomainId, Wanted};
 
 /// The family.
-pub static FAMILY: Family =
-    Family { prefix: "ARP", title: "Address resolution", entries: &[&arp_unanswered::ENTRY, &gateway_silent::ENTRY] };
+pub static FAMILY: Family = Family {
+    prefix: "ARP",
+    title: "Address resolution",
+    entries: &[&duplicate_ip::ENTRY, &arp_unanswered::ENTRY, &gateway_silent::ENTRY],
+};
 
 /// Requests of one address that must stay unanswered: as many as Linux sends (`mcast_solicit`).
 const REQUESTS: u64 = 3;
@@ -36,8 +40,8 @@ fn is_gateway(wanted: &Wanted, cx: &Context<'_>) -> bool {
 }
 
 /// A network as a sentence names it: `VLAN 100`, `the untagged network`.
-fn network(wanted: &Wanted, cx: &Context<'_>) -> String {
-    let name = cx.world.domains.name(wanted.domain);
+fn network(domain: DomainId, cx: &Context<'_>) -> String {
+    let name = cx.world.domains.name(domain);
     match name.as_str() {
         "untagged" => "the untagged network".to_owned(),
         name if name.starts_with(|c: char| c.is_ascii_digit()) => format!("VLAN {name}"),

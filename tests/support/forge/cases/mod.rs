@@ -20,6 +20,7 @@ mod mtu;
 mod odd_bpdus;
 mod path_mtu;
 mod reach;
+mod rivals;
 mod stp;
 mod tcp;
 mod tree;
@@ -57,6 +58,7 @@ pub fn cases() -> Vec<Case> {
         healthy_dhcp::cases(),
         arp::cases(),
         reach::cases(),
+        rivals::cases(),
         host::cases(),
         healthy_life::cases(),
     ]

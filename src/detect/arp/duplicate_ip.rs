@@ -1,0 +1,135 @@
+//! Two stations have one address (RFC 826; RFC 5227). An address that is handed over, a bond with several faces and a proxy are none.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::network;
+use crate::detect::followed::{Due, Followed};
+use crate::detect::{Context, Detector, Entry, Needs};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::settings::Settings;
+use crate::value::{Span, Timestamp};
+use crate::world::{Conflict, Contested, Derived, DomainId, Observation};
+
+/// The rule and its detector.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "ARP001",
+        name: "duplicate-ip",
+        levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
+        page: include_str!("duplicate_ip.md"),
+    },
+    // What it needs comes as conclusions, which everybody hears.
+    hears: &[],
+    needs: Needs::Ethernet,
+    make: |settings| Box::new(DuplicateIp::new(settings)),
+};
+
+/// How long one alone must have spoken for the address (findings.md, ARP001).
+const PATIENCE: Span = Span::secs(300);
+/// Conflicts of which the frames are cited.
+const CITED: u64 = 3;
+
+struct DuplicateIp {
+    contests: Followed<(DomainId, Ipv4Addr), Contest>,
+}
+
+/// What was seen of one address.
+struct Contest {
+    latest: Arc<Contested>,
+    /// The plainest sign so far.
+    how: Conflict,
+}
+
+impl DuplicateIp {
+    fn new(settings: &Settings) -> Self {
+        Self { contests: Followed::new(settings.tables.lapses, 1, CITED) }
+    }
+
+    fn contested(&mut self, contested: &Arc<Contested>, cx: &Context<'_>) {
+        let fresh = || Contest { latest: Arc::clone(contested), how: contested.how };
+        let place = (contested.domain, contested.ip);
+        let matter = self.contests.note(&place, contested.since, cx, fresh, || contested.cited.clone());
+        matter.what.latest = Arc::clone(contested);
+        matter.what.how = matter.what.how.max(contested.how);
+    }
+
+    fn claim(&mut self, place: &(DomainId, Ipv4Addr), cx: &mut Context<'_>) {
+        let Some(matter) = self.contests.get_mut(place) else { return };
+        let Contest { latest, how } = &matter.what;
+        let (confidence, severity) = match how {
+            Conflict::Returned => (Confidence::Likely, Severity::Warning),
+            _ => (Confidence::Confirmed, Severity::Error),
+        };
+        let [(one, _), (two, _)] = latest.rivals;
+        let headline = headline(latest, *how, (matter.count, matter.first), cx);
+        let claim = Claim::new(key(place, cx), confidence, severity, headline)
+            .number("mac", one.min(two).to_string())
+            .number("other_mac", one.max(two).to_string())
+            .number("conflicts", matter.count)
+            .filter(format!("arp.src.proto_ipv4 == {} || arp.duplicate-address-detected", latest.ip))
+            .cause("a lease was given out while somebody still used the address (DHCP007, DHCP010, DHCP012)")
+            .cause("an address was set by hand that DHCP or another host has")
+            .cause("an instance runs twice: it was evacuated from a node that was not dead")
+            .cause("two routers both believe that they are the active one (VRRP, HA routers)")
+            .cause("one host with two interfaces in this network answers on both (Linux arp_ignore)")
+            .step(
+                "see whose addresses these are",
+                format!("openstack port list --mac-address {one}; openstack port list --mac-address {two}"),
+            )
+            .step("on both nodes, see whether the same instance runs", "virsh list --all")
+            .step("take one of them off the network, and see who answers", format!("arping -D -I IFACE {}", latest.ip));
+        let claim = cx.world.domains.vantages(place.0).take(1).fold(claim, Claim::at);
+        let claim = matter.prove(claim);
+        cx.raise(claim);
+    }
+}
+
+impl Detector for DuplicateIp {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        if let Observation::Derived(Derived::Contested(contested)) = seen {
+            self.contested(contested, cx);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.contests.next_deadline()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(due) = self.contests.due(cx.now, PATIENCE) {
+            match due {
+                Due::Ripe(place) => self.claim(&place, cx),
+                Due::Over(place, _) => cx.resolve(key(&place, cx), "one alone spoke for it for five minutes"),
+            }
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        for place in self.contests.unsaid() {
+            self.claim(&place, cx);
+        }
+    }
+}
+
+fn key((domain, ip): &(DomainId, Ipv4Addr), cx: &Context<'_>) -> Key {
+    Key::new().with("domain", cx.world.domains.name(*domain)).with("ip", *ip)
+}
+
+fn headline(latest: &Contested, how: Conflict, (count, since): (u64, Timestamp), cx: &Context<'_>) -> String {
+    let [(one, _), (two, _)] = latest.rivals;
+    let (one, two) = (one.min(two), one.max(two));
+    let seen = match how {
+        Conflict::Returned => "one spoke for it again after the other had",
+        Conflict::InTurn => "they speak for it in turn",
+        Conflict::Defended => "one announced it, the other announced it at once too",
+        Conflict::BothAnswered => "both answered one question",
+    };
+    let times = if count == 1 { "one conflict".to_owned() } else { format!("{count} conflicts") };
+    format!(
+        "{} is claimed by {one} and {two} in {}: {seen} ({times} since {}).",
+        latest.ip,
+        network(latest.domain, cx),
+        since.clock()
+    )
+}

@@ -1,0 +1,243 @@
+//! Who speaks by ARP for an address that somebody else speaks for (RFC 826, RFC 5227): each network at each vantage by itself, since
+//! tenants may use the same addresses. At most `tables.lapses` addresses, four stations of each, forgotten after a minute of silence;
+//! IPv6 is not followed, nor what a cooked capture mixes.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
+use crate::finding::Cited;
+use crate::settings::Settings;
+use crate::value::{BoundedMap, Mac, Span, Timestamp};
+use crate::wire::{Arp, Kind, Kinds, LinkType};
+
+/// How long ago a station must have spoken to be one that has the address still (findings.md, ARP001).
+const ACTIVE: Span = Span::secs(60);
+/// How soon two answers to one station answer one question: it asks again after a second (Linux `retrans_time`).
+const ONE_QUESTION: Span = Span::millis(500);
+/// How soon an announcement against another defends an address: who takes over by plan waits until the other is silent.
+const DEFENCE: Span = Span::secs(1);
+/// How long whoever hands an address over may still answer for it.
+const HANDOVER: Span = Span::secs(1);
+/// Stations of one address that are told apart.
+const MOST_RIVALS: usize = 4;
+/// Stations that one was seen to answer.
+const MOST_TOLD: usize = 8;
+/// Addresses for which one station answers past which it answers in the name of others: proxy ARP (RFC 1027).
+const PROXY: usize = 5;
+/// Virtual forwarders of one gateway, of which several answer for one address in turn (Cisco GLBP, 0007.b4).
+const FORWARDERS: [u8; 3] = [0x00, 0x07, 0xb4];
+
+/// All addresses, and who speaks for them.
+pub struct Rivals {
+    contests: BoundedMap<(DomainId, Ipv4Addr), Contest>,
+    spoken: BoundedMap<(DomainId, Mac), Vec<Ipv4Addr>>,
+}
+
+/// One address.
+#[derive(Default)]
+struct Contest {
+    rivals: Vec<Rival>,
+    /// Who spoke last, and since when nobody else did.
+    speaker: Option<(Mac, Timestamp)>,
+}
+
+/// One station that speaks for it.
+struct Rival {
+    mac: Mac,
+    last: Timestamp,
+    /// How often it spoke, and how often after somebody else had.
+    count: u64,
+    runs: u64,
+    announced: Option<Timestamp>,
+    /// Whether it spoke to everybody, and whom it answered when.
+    is_broadcasting: bool,
+    told: Vec<(Mac, Timestamp)>,
+    glimpse: Glimpse,
+}
+
+/// What somebody says of an address.
+struct Speech {
+    mac: Mac,
+    at: Timestamp,
+    is_announcement: bool,
+    /// Whom it answers; `None` where it speaks to everybody.
+    asker: Option<Mac>,
+}
+
+/// Two stations speak for one address.
+#[derive(Clone, Debug)]
+pub struct Contested {
+    /// The address.
+    pub ip: Ipv4Addr,
+    /// In which network, as seen at one vantage.
+    pub domain: DomainId,
+    /// Who spoke before, and who speaks now; how often each did.
+    pub rivals: [(Mac, u64); 2],
+    /// By what it is known.
+    pub how: Conflict,
+    /// When the one who spoke before did so last.
+    pub since: Timestamp,
+    /// The two frames.
+    pub cited: Vec<Cited>,
+}
+
+/// By what it is known that two stations have one address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Conflict {
+    /// One speaks again after the other did.
+    Returned,
+    /// They speak in turn, each twice or more.
+    InTurn,
+    /// One announces the address, the other announces it at once too (RFC 5227 section 2.4).
+    Defended,
+    /// Both answer one question.
+    BothAnswered,
+}
+
+impl Rivals {
+    /// Nobody yet.
+    pub fn new(settings: &Settings) -> Self {
+        let limit = settings.tables.lapses;
+        Self { contests: BoundedMap::new(limit), spoken: BoundedMap::new(limit) }
+    }
+
+    fn note(&mut self, seen: &Seen<'_>, out: &mut Vec<Derived>) {
+        let (frame, domain) = (seen.frame, seen.domain);
+        let Some(arp) = frame.layers.arp().filter(Arp::is_ethernet_ipv4) else { return };
+        let (mac, ip) = (arp.sender_mac(), arp.sender_ip());
+        let is_told = arp.is_request() || arp.is_reply();
+        let is_other = ip.is_unspecified() || mac.0.starts_with(&FORWARDERS);
+        if frame.link != LinkType::Ethernet || !is_told || is_other || !mac.is_station() {
+            return;
+        }
+        let asker = frame.layers.inner_dst().filter(|dst| dst.is_station());
+        if self.speaks_for_many((domain, mac), ip) && asker.is_some() {
+            return;
+        }
+        let speech = Speech { mac, at: frame.order, is_announcement: arp.is_gratuitous(), asker };
+        let contest = self.contests.entry(&(domain, ip), Contest::default);
+        let Some((how, before)) = contest.hear(&speech, Glimpse::of(frame)) else { return };
+        let [Some(one), Some(two)] = [before, mac].map(|mac| contest.rival(mac)) else { return };
+        out.push(Derived::Contested(Arc::new(Contested {
+            ip,
+            domain,
+            rivals: [(one.mac, one.count), (two.mac, two.count)],
+            how,
+            since: one.last,
+            cited: vec![one.glimpse.cited(), two.glimpse.cited()],
+        })));
+    }
+
+    /// Notes that `who` speaks for an address; whether it does so for many.
+    fn speaks_for_many(&mut self, who: (DomainId, Mac), ip: Ipv4Addr) -> bool {
+        let spoken = self.spoken.entry(&who, Vec::new);
+        if spoken.len() < PROXY && !spoken.contains(&ip) {
+            spoken.push(ip);
+        }
+        spoken.len() >= PROXY
+    }
+}
+
+impl Tracker for Rivals {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[Kind::Arp])
+    }
+
+    fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, out: &mut Vec<Derived>) {
+        // Every vantage by itself: what is one network elsewhere may be two where tags are hidden.
+        if let Observation::Packet(seen) | Observation::Sighting(seen) = seen {
+            self.note(seen, out);
+        }
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.contests.forgotten()
+    }
+}
+
+impl Contest {
+    /// Somebody speaks for the address; whether that contradicts another, and whom.
+    fn hear(&mut self, speech: &Speech, glimpse: Glimpse) -> Option<(Conflict, Mac)> {
+        let Speech { mac, at, .. } = *speech;
+        self.rivals.retain(|rival| at.since(rival.last) <= ACTIVE);
+        let (before, since) = self.speaker.unwrap_or((mac, at));
+        let is_turn = before != mac;
+        if is_turn || self.speaker.is_none() {
+            self.speaker = Some((mac, at));
+        }
+        let is_full = self.rivals.len() >= MOST_RIVALS;
+        match self.rivals.iter_mut().find(|rival| rival.mac == mac) {
+            Some(rival) => rival.speaks(speech, is_turn, glimpse),
+            None if is_full => return None,
+            None => self.rivals.push(Rival::new(speech, glimpse)),
+        }
+        let (mine, other) = (self.rival(mac)?, self.rival(before).filter(|_| is_turn)?);
+        mine.contradicts(other, speech, at.since(since) >= HANDOVER).map(|how| (how, before))
+    }
+
+    fn rival(&self, mac: Mac) -> Option<&Rival> {
+        self.rivals.iter().find(|rival| rival.mac == mac)
+    }
+}
+
+impl Rival {
+    fn new(speech: &Speech, glimpse: Glimpse) -> Self {
+        let (mac, last) = (speech.mac, speech.at);
+        let mut rival = Self {
+            mac,
+            last,
+            count: 0,
+            runs: 1,
+            announced: None,
+            is_broadcasting: false,
+            told: Vec::new(),
+            glimpse: glimpse.clone(),
+        };
+        rival.speaks(speech, false, glimpse);
+        rival
+    }
+
+    fn speaks(&mut self, speech: &Speech, is_turn: bool, glimpse: Glimpse) {
+        (self.last, self.glimpse) = (speech.at, glimpse);
+        self.count = self.count.saturating_add(1);
+        self.runs = self.runs.saturating_add(u64::from(is_turn));
+        if speech.is_announcement {
+            self.announced = Some(speech.at);
+        }
+        let Some(asker) = speech.asker else {
+            self.is_broadcasting = true;
+            return;
+        };
+        let is_full = self.told.len() >= MOST_TOLD;
+        match self.told.iter_mut().find(|(mac, _)| *mac == asker) {
+            Some((_, at)) => *at = speech.at,
+            None if !is_full => self.told.push((asker, speech.at)),
+            None => {}
+        }
+    }
+
+    /// Whether what it says now contradicts what `other` said last.
+    fn contradicts(&self, other: &Self, speech: &Speech, is_settled: bool) -> Option<Conflict> {
+        let answered = |at: &Timestamp| speech.at.since(*at) <= ONE_QUESTION;
+        let is_answer = !speech.is_announcement;
+        if is_answer && other.told.iter().any(|(mac, at)| Some(*mac) == speech.asker && answered(at)) {
+            return Some(Conflict::BothAnswered);
+        }
+        let is_challenged = other.announced.is_some_and(|at| speech.at.since(at) <= DEFENCE);
+        if speech.is_announcement && is_challenged && self.count > 1 {
+            return Some(Conflict::Defended);
+        }
+        // A bond that balances what it receives answers each of its peers from another card, and each peer from one (balance-alb).
+        let is_shared = self.is_broadcasting && other.is_broadcasting
+            || self.told.iter().any(|(mac, _)| other.told.iter().any(|(to, _)| to == mac));
+        if !is_shared || self.runs < 2 {
+            None
+        } else if other.runs >= 2 {
+            Some(Conflict::InTurn)
+        } else {
+            // Who takes an address back by plan announces it first.
+            (is_answer && is_settled).then_some(Conflict::Returned)
+        }
+    }
+}
