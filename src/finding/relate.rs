@@ -87,6 +87,11 @@ fn relations() -> Vec<Relation> {
         later("HOST001", "DHCP007", &[("mac", "client")]),
         later("HOST001", "TCP001", &[("mac", "next_hop")]),
         later("HOST001", "ARP002", &[("mac", "mac"), ("domain", "domain")]),
+        // R8: who is gone answers nothing.
+        later("HOST002", "ARP002", &[("mac", "mac"), ("domain", "domain")]),
+        later("HOST002", "DHCP002", &[("mac", "client")]),
+        later("HOST002", "TCP001", &[("mac", "next_hop")]),
+        later("HOST002", "TCP002", &[("mac", "next_hop")]),
         // R16: what goes out goes through the gateway.
         later("ARP003", "IP002", &[("mac", "next_hop")]),
         later("ARP003", "TCP002", &[("mac", "next_hop")]),

@@ -175,6 +175,12 @@ impl Addresses {
                     self.table.entry(&(domain, router), Owner::default).is_router = true;
                 }
             }
+            Some(DhcpKind::Release) => {
+                // It was given back: nobody has it, and nobody owes an answer for it.
+                if let Some(owner) = self.table.get_mut(&(domain, dhcp.ciaddr())) {
+                    owner.spoke = None;
+                }
+            }
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 pub mod bond_slave_silent;
 pub mod carrier_lost;
 pub mod guest_deaf;
+pub mod guest_mute;
 pub mod link_silent;
 mod station;
 
@@ -12,5 +13,11 @@ use super::Family;
 pub static FAMILY: Family = Family {
     prefix: "HOST",
     title: "Hosts and links",
-    entries: &[&guest_deaf::ENTRY, &link_silent::ENTRY, &bond_slave_silent::ENTRY, &carrier_lost::ENTRY],
+    entries: &[
+        &guest_deaf::ENTRY,
+        &guest_mute::ENTRY,
+        &link_silent::ENTRY,
+        &bond_slave_silent::ENTRY,
+        &carrier_lost::ENTRY,
+    ],
 };

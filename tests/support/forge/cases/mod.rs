@@ -21,6 +21,7 @@ mod odd_bpdus;
 mod path_mtu;
 mod reach;
 mod rivals;
+mod silent;
 mod stp;
 mod tcp;
 mod tree;
@@ -59,6 +60,7 @@ pub fn cases() -> Vec<Case> {
         arp::cases(),
         reach::cases(),
         rivals::cases(),
+        silent::cases(),
         host::cases(),
         healthy_life::cases(),
     ]
