@@ -141,6 +141,14 @@ pub struct Dhcp {
     pub slow_single_s: i64,
     /// Such answers that are enough to call a server slow.
     pub slow_singles: usize,
+    /// Seconds of T1 below which a lease is short: an outage of as long, as of a server that is restarted, costs addresses.
+    pub short_t1_s: u32,
+    /// Seconds of T1 below which a lease is so short that the switch of a port outlasts it (30 s of spanning tree).
+    pub very_short_t1_s: u32,
+    /// Packets a second for renewals alone that are too many.
+    pub renewal_packets: u32,
+    /// Whole exchanges of one client in five minutes that are no start of a machine: a boot ROM and two systems make three.
+    pub churn_starts: usize,
     /// Clients of one server that renew in vain within a minute and make it the server's trouble.
     pub renew_clients: usize,
 }
@@ -266,6 +274,10 @@ impl Default for Dhcp {
             slow_answers: 20,
             slow_single_s: 10,
             slow_singles: 3,
+            short_t1_s: 120,
+            very_short_t1_s: 30,
+            renewal_packets: 50,
+            churn_starts: 5,
             renew_clients: 3,
         }
     }

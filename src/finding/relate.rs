@@ -40,6 +40,18 @@ const DHCP: &[(&str, &str, Shared)] = &[
     ("DHCP022", "DHCP004", &[("server", "server")]),
     ("DHCP022", "DHCP023", &[("domain", "domain")]),
     ("DHCP022", "DHCP001", &[("domain", "domain")]),
+    // Who is not answered at all is not answered in its first words either.
+    ("DHCP001", "DHCP023", &[("client", "client")]),
+    // R24: what it asked did not pass its port.
+    ("DHCP024", "DHCP001", &[("client", "client")]),
+    // What a relay keeps back, or hands round, no client hears.
+    ("DHCP017", "DHCP001", &[("client", "client")]),
+    ("DHCP017", "DHCP002", &[("client", "client")]),
+    ("DHCP017", "DHCP003", &[("client", "client")]),
+    // R10: where nobody answers anybody, nobody renews. Only the finding about a whole network says that it is unserved.
+    ("DHCP001", "DHCP004", &[("unserved", "domain")]),
+    ("DHCP001", "DHCP006", &[("unserved", "domain")]),
+    ("DHCP001", "DHCP023", &[("unserved", "domain")]),
     // R11: what is wrong with the answers is why they are not heard.
     ("DHCP019", "DHCP002", &[("server", "server"), ("client", "client")]),
     ("DHCP018", "DHCP002", &[("server", "server"), ("client", "client")]),

@@ -220,6 +220,7 @@ impl DiscoverUnanswered {
             .seen(first.cited.time, clients as u64)
             .at(asked.cited.at.vantage)
             .number("clients", clients)
+            .number("unserved", name.clone())
             .number("waited_s", cx.now.since(first.time).as_secs())
             .proved_by(evidence)
             .filter("dhcp.option.dhcp == 1")

@@ -2,16 +2,21 @@
 
 mod conflicting_answers;
 mod decline;
+mod dhcp_forwarding_delay;
 mod dhcp_server_not_listening;
 mod dhcp_server_slow;
 mod discover_unanswered;
 mod heed;
 mod inconsistent_offers;
+mod inform_unanswered;
+mod lease_churn;
 mod lease_expired_in_use;
 mod nak;
 mod offer_unanswered;
 mod pool_exhausted;
 mod rebinding_reached;
+mod reboot_verification_unanswered;
+mod relay_failure;
 mod release_anomaly;
 mod renewal_answer_ignored;
 mod renewal_unanswered;
@@ -21,6 +26,7 @@ mod request_unanswered;
 mod rogue_dhcp_server;
 #[cfg(test)]
 mod scene;
+mod short_lease;
 mod silent_server;
 mod verdict;
 mod wait;
@@ -46,14 +52,20 @@ pub static FAMILY: Family = Family {
         &nak::ENTRY,
         &conflicting_answers::ENTRY,
         &decline::ENTRY,
+        &inform_unanswered::ENTRY,
         &release_anomaly::ENTRY,
+        &short_lease::ENTRY,
         &dhcp_server_slow::ENTRY,
         &rogue_dhcp_server::ENTRY,
         &pool_exhausted::ENTRY,
+        &relay_failure::ENTRY,
         &reply_unacceptable::ENTRY,
         &reply_bad_checksum::ENTRY,
+        &lease_churn::ENTRY,
         &inconsistent_offers::ENTRY,
         &dhcp_server_not_listening::ENTRY,
+        &reboot_verification_unanswered::ENTRY,
+        &dhcp_forwarding_delay::ENTRY,
     ],
 };
 

@@ -161,6 +161,7 @@ impl Run {
             .seen(first.cited.time, self.broadcasts)
             .at(first.cited.at.vantage)
             .number("broadcasts", self.broadcasts)
+            .number("domain", cx.world.domains.name(first.domain))
             .number("secs_field", u64::from(step.secs));
         if let Some(lease) = step.lease.filter(|_| !self.is_deaf) {
             if !lease.is_listed {

@@ -152,6 +152,7 @@ impl RenewalUnanswered {
             .seen(asked.cited.time, wait.tries)
             .at(asked.cited.at.vantage)
             .number("requests", wait.tries)
+            .number("domain", cx.world.domains.name(asked.domain))
             .number("waited_s", wait.waited(cx.now).as_secs())
             .number("secs_field", u64::from(asked.secs));
         if let Some(lease) = asked.lease {

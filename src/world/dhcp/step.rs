@@ -116,6 +116,8 @@ pub struct DhcpStep {
     pub is_pxe: bool,
     /// Whether another station than the client asked last, and no relay: a program that looks for servers under a made-up address.
     pub is_probe: bool,
+    /// Whether the client asks for the address of a web proxy (option 252 in its list), as Windows does everywhere.
+    pub wants_proxy: bool,
     /// Whether the client asks for its answer by broadcast.
     pub is_broadcast: bool,
     /// Whether the frame went to one station, not to all.

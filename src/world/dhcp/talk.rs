@@ -146,6 +146,7 @@ impl Talk {
             is_relayed: !dhcp.giaddr().is_unspecified(),
             is_pxe: self.is_pxe,
             is_probe: self.is_probe,
+            wants_proxy: dhcp.parameter_list().contains(&252),
             is_broadcast: dhcp.is_broadcast(),
             is_unicast,
             to: match frame.layers.inner_ip() {

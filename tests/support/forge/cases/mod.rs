@@ -6,6 +6,7 @@ mod arp;
 mod cap;
 mod dhcp;
 mod dhcp_answers;
+mod dhcp_habits;
 mod dhcp_lease;
 mod dhcp_servers;
 mod fragments;
@@ -48,6 +49,7 @@ pub fn cases() -> Vec<Case> {
         dhcp_lease::cases(),
         dhcp_servers::cases(),
         dhcp_answers::cases(),
+        dhcp_habits::cases(),
         stp::cases(),
         guard::cases(),
         tree::cases(),
