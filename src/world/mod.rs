@@ -52,7 +52,7 @@ pub use fragments::{Fragments, Pieces, Torn};
 pub use glimpse::Glimpse;
 pub use host::{Host, Stacked};
 pub use lacp::{Aggregation, End, is_same_end};
-pub use neighbours::{Neighbour, Neighbours};
+pub use neighbours::{Neighbour, NeighbourKey, Neighbours};
 pub use origin::{Origin, Reach};
 pub use path_mtu::{PathMtus, StillTooBig, Told, TooBig};
 pub use paths::Paths;

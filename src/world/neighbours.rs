@@ -17,7 +17,7 @@ pub struct Neighbours {
 }
 
 /// Where, the source of its frames, and by which protocol.
-type NeighbourKey = (VantageId, Mac, &'static str);
+pub type NeighbourKey = (VantageId, Mac, &'static str);
 
 /// One neighbour.
 #[derive(Clone, Debug)]
@@ -64,6 +64,11 @@ impl Neighbours {
     /// All of them, the one silent for longest first.
     pub fn all(&self) -> impl Iterator<Item = &Neighbour> {
         self.table.by_age().map(|(_, neighbour)| neighbour)
+    }
+
+    /// The one called `key`.
+    pub fn neighbour(&self, key: &NeighbourKey) -> Option<&Neighbour> {
+        self.table.peek(key)
     }
 
     /// The one heard last at `vantage`.

@@ -1,12 +1,10 @@
 //! LLDP001: who is at the other end of an uplink, and what its port is set to: a fact, never a fault (IEEE 802.1AB-2016 clause 8; CDP as Cisco has it).
 
-use std::collections::BTreeMap;
-
-use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Span, Timestamp};
 use crate::wire::Kind;
-use crate::world::{Neighbour, Observation};
+use crate::world::{Neighbour, NeighbourKey, Observation};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -18,21 +16,14 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Lldp, Kind::Cdp],
     needs: Needs::Ethernet,
-    make: |_| Box::new(NeighbourFacts::default()),
+    make: |_| Box::new(NeighbourFacts { told: Followed::new(MOST, 1, 1) }),
 };
 
 /// Neighbours that are told.
 const MOST: usize = 256;
 
-#[derive(Default)]
 struct NeighbourFacts {
-    told: BTreeMap<Key, Told>,
-}
-
-struct Told {
-    first: Timestamp,
-    count: u64,
-    headline: String,
+    told: Followed<NeighbourKey>,
 }
 
 impl Detector for NeighbourFacts {
@@ -40,37 +31,51 @@ impl Detector for NeighbourFacts {
         let (Observation::Packet(seen) | Observation::Sighting(seen)) = seen else { return };
         let frame = seen.frame;
         let protocol = if frame.layers.has(Kind::Lldp) { "lldp" } else { "cdp" };
-        let mac = frame.layers.link_src();
-        let is_it = |n: &&Neighbour| {
-            n.vantage == frame.at.vantage && Some(n.mac) == mac && n.protocol == protocol && n.last == frame.order
-        };
-        let Some(neighbour) = cx.world.neighbours.all().find(is_it) else { return };
+        let Some(mac) = frame.layers.link_src() else { return };
+        let key = (frame.at.vantage, mac, protocol);
+        let is_it = cx.world.neighbours.neighbour(&key).is_some_and(|n| n.last == frame.order);
         // The host may speak too; what it says of itself is no neighbour.
-        if mac.is_some_and(|mac| cx.world.host.is_own(mac)) {
-            return;
+        if is_it && !cx.world.host.is_own(mac) {
+            self.told.see(&key, frame, cx, || ());
         }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.told.next_deadline()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        // A fact is never over.
+        while let Some(due) = self.told.due(cx.now, Span::MAX) {
+            if let Due::Ripe(key) = due {
+                self.claim(&key, cx);
+            }
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        for key in self.told.unsaid() {
+            self.claim(&key, cx);
+        }
+    }
+}
+
+impl NeighbourFacts {
+    fn claim(&mut self, key: &NeighbourKey, cx: &mut Context<'_>) {
+        let (vantage, mac, protocol) = *key;
+        let Some((neighbour, matter)) = cx.world.neighbours.neighbour(key).zip(self.told.get_mut(key)) else { return };
         // Where a bond shows what its member shows, the member is the one that has a cable.
-        let interface = cx.world.vantage(frame.at.vantage).map(|v| v.name.to_string()).unwrap_or_default();
-        let key = Key::new()
+        let interface = cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default();
+        let finding = Key::new()
             .with("interface", &interface)
             .with("chassis", &neighbour.chassis)
             .with("port", &neighbour.port)
             .with("protocol", protocol);
-        if self.told.len() >= MOST && !self.told.contains_key(&key) {
-            return;
-        }
-        let headline = sentence(&interface, neighbour);
-        let fresh = || Told { first: frame.time, count: 0, headline: String::new() };
-        let told = self.told.entry(key.clone()).or_insert_with(fresh);
-        told.count = told.count.saturating_add(1);
-        let has_changed = told.headline != headline;
-        told.headline.clone_from(&headline);
-        let mut claim = Claim::new(key, Confidence::Confirmed, Severity::Info, headline)
-            .at(frame.at.vantage)
-            .seen(told.first, told.count)
-            .number("source", neighbour.mac.to_string())
+        let mut claim = Claim::new(finding, Confidence::Confirmed, Severity::Info, sentence(&interface, neighbour))
+            .at(vantage)
+            .number("source", mac.to_string())
             .number("ttl_s", Span::secs(i64::from(neighbour.ttl)).as_secs())
-            .filter(format!("{protocol} && eth.src == {}", neighbour.mac))
+            .filter(format!("{protocol} && eth.src == {mac}"))
             .cause("a neighbour that tells who it is");
         if let Some(vlan) = neighbour.port_vlan {
             claim = claim.number("port_vlan", vlan);
@@ -78,10 +83,7 @@ impl Detector for NeighbourFacts {
         if let Some(bytes) = neighbour.max_frame {
             claim = claim.number("max_frame", bytes);
         }
-        if has_changed {
-            claim = claim.proved_by([Cited::of(frame)]);
-        }
-        cx.raise(claim);
+        cx.raise(matter.prove(claim));
     }
 }
 
