@@ -219,7 +219,7 @@ impl Pings {
         let count = if echo.is_answered { &mut size.answered } else { &mut size.lost };
         *count = count.saturating_add(1);
         if !echo.is_answered && size.cited.len() < 2 {
-            size.cited.push(echo.cited.clone());
+            size.cited.push(echo.glimpse.cited());
         }
     }
 

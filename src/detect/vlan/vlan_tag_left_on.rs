@@ -9,7 +9,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, TagStack, Timestamp, Vid};
 use crate::wire::Kind;
-use crate::world::{DomainId, Observation, Seen, Sighting};
+use crate::world::{DomainId, Glimpse, Observation, Seen, Sighting};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -60,7 +60,7 @@ struct Asked {
     tags: TagStack,
     domain: DomainId,
     packet: Option<Fingerprint>,
-    cited: Cited,
+    glimpse: Glimpse,
     /// Whether it passed with and without the tag.
     is_both: bool,
     /// When an answer came in other tags, and which line that is.
@@ -114,8 +114,9 @@ impl VlanTagLeftOn {
             before.is_both = true;
             return;
         }
-        let (at, cited) = (cx.now, Cited::of(frame));
-        let asked = Asked { at, tags, domain: seen.domain, packet: seen.packet, cited, is_both: false, answered: None };
+        let (at, glimpse) = (cx.now, Glimpse::of(frame));
+        let asked =
+            Asked { at, tags, domain: seen.domain, packet: seen.packet, glimpse, is_both: false, answered: None };
         let Some((answered, line)) = self.asked.insert(key, asked).and_then(|before| before.answered) else { return };
         // The same echo again says nothing: its numbers are free to come again.
         let is_again = matches!(question, Question::Arp { .. }) && cx.now.since(answered) <= REPEATED;
@@ -163,7 +164,7 @@ impl VlanTagLeftOn {
             again: 0,
             even: 0,
         };
-        let cite = || [asked.cited.clone(), Cited::of(frame)];
+        let cite = || [asked.glimpse.cited(), Cited::of(frame)];
         let followed = self.lines.note(&line, frame.time, cx, fresh, cite);
         followed.what.packets = asked.packet.zip(seen.packet).or(followed.what.packets);
         followed.what.has_arp |= matches!(question, Question::Arp { .. });
