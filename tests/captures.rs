@@ -30,6 +30,10 @@ fn check(folder: &Path) -> Result<(), Failed> {
     if report.lost.internal_errors > 0 {
         return Err("netdiag itself failed over a frame".into());
     }
+    let mut steps = report.findings.iter().flat_map(|finding| &finding.remedy);
+    if let Some(step) = steps.find(|step| step.what.starts_with(char::is_lowercase)) {
+        return Err(format!("a step is a sentence: {}", step.what).into());
+    }
     let truth: Truth = toml::from_str(&fs::read_to_string(folder.join("findings.toml"))?)?;
     let differences = differences(&truth, &report);
     if !differences.is_empty() {

@@ -13,6 +13,7 @@
 pub mod arp;
 pub mod cap;
 pub mod dhcp;
+mod filter;
 mod followed;
 pub mod host;
 pub mod ip;

@@ -103,17 +103,17 @@ fn told(claim: Claim, wanted: &Wanted, cx: &Context<'_>) -> Claim {
                 .cause("it is switched off, paused or dead, or its link is down")
                 .cause("it sends and does not hear (HOST001), or it was moved and its address with it")
                 .cause("a filter on its port drops ARP: port security, ebtables")
-                .step("see whether its port is up and drains what it is sent", format!("ip -s link show {port}"))
-                .step("see where the bridge believes it to be", format!("bridge fdb show | grep {mac}"))
-                .step("with libvirt, see whether it runs", "virsh list --all; virsh domstate --reason GUEST")
-                .step("ask it from another place of the same network", format!("arping -c 3 -I IFACE {ip}"))
+                .step("See whether its port is up and drains what it is sent", format!("ip -s link show {port}"))
+                .step("See where the bridge believes it to be", format!("bridge fdb show | grep {mac}"))
+                .step("With libvirt, see whether it runs", "virsh list --all; virsh domstate --reason GUEST")
+                .step("Ask it from another place of the same network", format!("arping -c 3 -I IFACE {ip}"))
         }
         None => claim
             .cause("the address is in nobody's use: a wrong setting in who asks, or a host that is not there yet")
             .cause("it is in another VLAN, or behind a router: the asker's subnet mask is wrong")
             .cause("the way to it is cut: its questions come through, its answers do not")
-            .step("see what the asker believes about that address", format!("ip route get {ip}; ip neigh show {ip}"))
-            .step("see whether anybody has it", format!("arping -c 3 -I IFACE {ip}"))
-            .step("with OpenStack, see whose it is", format!("openstack port list --fixed-ip ip-address={ip}")),
+            .step("See what the asker believes about that address", format!("ip route get {ip}; ip neigh show {ip}"))
+            .step("See whether anybody has it", format!("arping -c 3 -I IFACE {ip}"))
+            .step("With OpenStack, see whose it is", format!("openstack port list --fixed-ip ip-address={ip}")),
     }
 }

@@ -78,11 +78,11 @@ impl GatewaySilent {
                 .cause("the router is down, or what plays it: the Neutron L3 agent, nova-network, a VRRP pair without a master")
                 .cause("the VLAN is not carried to the router any more")
                 .cause("the switch port towards it does not forward: spanning tree, an error-disabled port")
-                .step("with Neutron, see whether the router has its address", "ip netns exec qrouter-ID ip address")
-                .step("see whether its agents are alive", "openstack network agent list --agent-type l3")
-                .step("with VRRP, see who is master", "journalctl -u keepalived; ip address show | grep vrrp")
-                .step("see whether the VLAN reaches it", "bridge vlan show; bridge fdb show | grep GATEWAY-MAC")
-                .step("start the agent again", "systemctl restart neutron-l3-agent"),
+                .step("With Neutron, see whether the router has its address", "ip netns exec qrouter-ID ip address")
+                .step("See whether its agents are alive", "openstack network agent list --agent-type l3")
+                .step("With VRRP, see who is master", "journalctl -u keepalived; ip address show | grep vrrp")
+                .step("See whether the VLAN reaches it", "bridge vlan show; bridge fdb show | grep GATEWAY-MAC")
+                .step("Start the agent again", "systemctl restart neutron-l3-agent"),
         );
     }
 

@@ -125,10 +125,10 @@ impl ConflictingAnswers {
             .filter(format!("dhcp.hw.mac_addr == {client} && (dhcp.option.dhcp == 5 || dhcp.option.dhcp == 6)"))
             .cause("two servers with lists of their own are both told that they are authoritative")
             .cause(format!("{server} should not be in this network at all"))
-            .step("see who answers here", "nmap --script broadcast-dhcp-discover -e IFACE")
-            .step("find the port that it lives behind", format!("ip neigh show {server}; bridge fdb show"))
+            .step("See who answers here", "nmap --script broadcast-dhcp-discover -e IFACE")
+            .step("Find the port that it lives behind", format!("ip neigh show {server}; bridge fdb show"))
             .step(
-                "leave one of them authoritative, or give both the same list of hosts",
+                "Leave one of them authoritative, or give both the same list of hosts",
                 "grep -rE 'authoritative|dhcp-hostsfile' /etc/dnsmasq.conf /etc/dnsmasq.d",
             );
         self.calm.set(key, step.time.after(CALM));

@@ -198,13 +198,13 @@ impl Declined {
         let claim = claim
             .cause("a machine has an address of the pool set by hand")
             .cause("a client kept its address after its lease had ended, and the server gave it away")
-            .step("find out who has the address", format!("arping -c 3 -I IFACE {address}; ip neigh show {address}"))
-            .step("find the port it lives behind", "bridge fdb show | grep MAC");
+            .step("Find out who has the address", format!("arping -c 3 -I IFACE {address}; ip neigh show {address}"))
+            .step("Find the port it lives behind", "bridge fdb show | grep MAC");
         let claim = if is_many {
-            claim.step("switch proxy ARP off where it answers for all", "sysctl -w net.ipv4.conf.IFACE.proxy_arp=0")
+            claim.step("Switch proxy ARP off where it answers for all", "sysctl -w net.ipv4.conf.IFACE.proxy_arp=0")
         } else {
             claim.step(
-                "take the address out of the pool, or off the machine",
+                "Take the address out of the pool, or off the machine",
                 "grep -r dhcp-range /etc/dnsmasq.conf /etc/dnsmasq.d",
             )
         };

@@ -167,9 +167,9 @@ impl Refuser {
         };
         cx.raise(
             claim
-                .step("see whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
-                .step("see what rejects", "iptables-save | grep REJECT; nft list ruleset | grep reject")
-                .step("start the server again", "systemctl restart neutron-dhcp-agent"),
+                .step("See whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
+                .step("See what rejects", "iptables-save | grep REJECT; nft list ruleset | grep reject")
+                .step("Start the server again", "systemctl restart neutron-dhcp-agent"),
         );
     }
 }

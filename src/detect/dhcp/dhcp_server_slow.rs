@@ -217,12 +217,12 @@ fn told(claim: Claim, pair: Pair, step: &DhcpStep) -> Claim {
         .cause("its host has no time for it: heavy load on processor, disk or network");
     let claim = if step.is_relayed { claim.cause("a relay on the way is slow") } else { claim };
     let claim = claim
-        .step("see what the server does meanwhile", "pidstat -u -d -p $(pgrep -d, dnsmasq) 1 5")
-        .step("see how long its disk takes", "iostat -x 1 3")
-        .step("read what the server says, with its own times", "journalctl -t dnsmasq-dhcp -o short-precise");
+        .step("See what the server does meanwhile", "pidstat -u -d -p $(pgrep -d, dnsmasq) 1 5")
+        .step("See how long its disk takes", "iostat -x 1 3")
+        .step("Read what the server says, with its own times", "journalctl -t dnsmasq-dhcp -o short-precise");
     if pair == Pair::DiscoverOffer {
         claim.step(
-            "with dnsmasq, leave out the look for free addresses where nobody takes addresses by hand",
+            "With dnsmasq, leave out the look for free addresses where nobody takes addresses by hand",
             "echo no-ping > /etc/dnsmasq.d/no-ping.conf",
         )
     } else {

@@ -102,7 +102,7 @@ impl InconsistentOffers {
             .cause("the two servers were set up at different times, and one was changed without the other")
             .cause("one of them should not be there")
             .step(
-                format!("compare the configuration of both for {}", spoken(&domain)),
+                format!("Compare the configuration of both for {}", spoken(&domain)),
                 "grep -rE 'dhcp-option|dhcp-range' /etc/dnsmasq.conf /etc/dnsmasq.d",
             );
         cx.raise(claim);

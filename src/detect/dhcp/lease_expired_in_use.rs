@@ -167,11 +167,11 @@ impl Used {
             .cause("the client took the address once and keeps it as if it were its own: a script, a static copy")
             .cause("the client's DHCP program has died and left its address behind")
             .step(
-                "see in the guest whether its DHCP client runs, and what it says of the lease",
+                "See in the guest whether its DHCP client runs, and what it says of the lease",
                 "journalctl -u NetworkManager -u systemd-networkd -t dhclient",
             )
-            .step("see to whom the server gives the address", format!("grep {address} /var/lib/misc/dnsmasq.leases"))
-            .step("let the client ask anew", "dhclient -r && dhclient");
+            .step("See to whom the server gives the address", format!("grep {address} /var/lib/misc/dnsmasq.leases"))
+            .step("Let the client ask anew", "dhclient -r && dhclient");
         if about.is_listed() {
             claim = claim.assuming(LISTED);
         }

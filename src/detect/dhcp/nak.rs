@@ -262,16 +262,16 @@ fn told(claim: Claim, asking: Option<Asking>, client: &str) -> Claim {
         _ => claim.cause(lost).cause(moved).cause("the client is in the wrong network"),
     };
     claim
-        .step("read why the server refuses", "journalctl -t dnsmasq-dhcp | grep -i nak")
+        .step("Read why the server refuses", "journalctl -t dnsmasq-dhcp | grep -i nak")
         .step(
-            "see how the server keeps its leases, and whether it is authoritative",
+            "See how the server keeps its leases, and whether it is authoritative",
             "pgrep -a dnsmasq | tr ' ' '\\n' | grep -E 'lease|authoritative'",
         )
         .step(
-            "compare the address with what the cloud has for this port",
+            "Compare the address with what the cloud has for this port",
             format!("openstack port list --mac-address {client}"),
         )
-        .step("let the client ask anew", "dhclient -r && dhclient")
+        .step("Let the client ask anew", "dhclient -r && dhclient")
 }
 
 fn given(step: &DhcpStep) -> String {

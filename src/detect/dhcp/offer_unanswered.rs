@@ -323,16 +323,16 @@ fn told(claim: Claim, reading: Reading, step: &DhcpStep, cx: &Context<'_>) -> Cl
     };
     claim
         .step(
-            "look whether the offer reaches the guest's tap, and with a good checksum",
+            "Look whether the offer reaches the guest's tap, and with a good checksum",
             "tcpdump -eni TAP -vv 'udp port 68'",
         )
         .step(
-            "fill in checksums on the server's host",
+            "Fill in checksums on the server's host",
             "iptables -t mangle -A POSTROUTING -p udp --dport 68 -j CHECKSUM --checksum-fill",
         )
-        .step("see what filters the guest's port", "ebtables -L; iptables-save | grep -i 'dport 68'")
+        .step("See what filters the guest's port", "ebtables -L; iptables-save | grep -i 'dport 68'")
         .step(
-            "take the guest's link down and up, then restart the guest",
+            "Take the guest's link down and up, then restart the guest",
             "virsh domif-setlink GUEST TAP down; virsh domif-setlink GUEST TAP up",
         )
 }

@@ -126,7 +126,7 @@ impl PoolExhausted {
             .filter(format!("dhcp.option.dhcp == 1 && eth.src == {sender}"))
             .cause("somebody tries to use up the addresses, to be the server himself afterwards")
             .cause("a test of the DHCP server's speed runs here")
-            .step("find the port that it lives behind", format!("bridge fdb show | grep {sender}"));
+            .step("Find the port that it lives behind", format!("bridge fdb show | grep {sender}"));
         cx.raise(claim);
     }
 
@@ -273,15 +273,15 @@ fn told(claim: Claim) -> Claim {
         .cause("many leases of machines that are gone have not ended yet")
         .cause("the server knows only hardware addresses that it was told of, and the new ones are not among them")
         .step(
-            "see how many addresses are left",
+            "See how many addresses are left",
             "openstack ip availability show NETWORK; wc -l /var/lib/misc/dnsmasq.leases",
         )
         .step(
-            "see how large the pool is, and how many leases dnsmasq gives at most (1000 unless told)",
+            "See how large the pool is, and how many leases dnsmasq gives at most (1000 unless told)",
             "pgrep -a dnsmasq | tr ' ' '\\n' | grep -E 'range|lease-max'",
         )
         .step(
-            "read what the server says about the new clients",
+            "Read what the server says about the new clients",
             "journalctl -t dnsmasq-dhcp | grep -iE 'no address|no leases'",
         )
 }

@@ -181,9 +181,9 @@ impl Run {
             .cause(format!("{server} does not answer, or what it answers does not reach the client"))
             .cause("the server's address has changed, and the client asks at the old one")
             .cause("a filter passes broadcasts only")
-            .step("see whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
+            .step("See whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
             .step(
-                "look on the server's side whether unicast renewals arrive and are answered",
+                "Look on the server's side whether unicast renewals arrive and are answered",
                 format!("tcpdump -eni any 'udp port 67 and ether host {client}'"),
             );
         cx.raise(claim);

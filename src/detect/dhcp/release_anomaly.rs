@@ -106,11 +106,11 @@ fn claim(used: &AddressUse, told: &DhcpStep, cx: &mut Context<'_>) {
     cx.raise(
         claim
             .step(
-                "see whether the instance should still be there",
+                "See whether the instance should still be there",
                 format!("openstack port list --mac-address {client}; virsh list --all"),
             )
             .step(
-                "see to whom the server gives the address now",
+                "See to whom the server gives the address now",
                 format!("grep {address} /var/lib/misc/dnsmasq.leases"),
             ),
     );

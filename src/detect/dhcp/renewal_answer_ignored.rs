@@ -280,18 +280,18 @@ fn told(claim: Claim, verdict: Verdict, asked: &DhcpStep, cx: &Context<'_>) -> C
         .cause("the UDP checksum of the answers was left for hardware to fill in, and an old client drops them")
         .cause("the guest's DHCP client is dead at heart: it sends by its timer and reads no more")
         .step(
-            "see whether the guest still takes anything from its tap (a growing TX dropped says no)",
+            "See whether the guest still takes anything from its tap (a growing TX dropped says no)",
             "ip -s link show TAP",
         )
         .step(
-            "look whether the answers reach the guest's tap, and with a good checksum",
+            "Look whether the answers reach the guest's tap, and with a good checksum",
             "tcpdump -eni TAP -vv 'udp port 68'",
         )
         .step(
-            "take the guest's link down and up, then restart the guest; a longer lease would only hide this",
+            "Take the guest's link down and up, then restart the guest; a longer lease would only hide this",
             "virsh domif-setlink GUEST TAP down; virsh domif-setlink GUEST TAP up",
         )
-        .step("see what filters the guest's port", "ebtables -L; iptables-save | grep -i 'dport 68'")
+        .step("See what filters the guest's port", "ebtables -L; iptables-save | grep -i 'dport 68'")
 }
 
 fn granted_address(step: &DhcpStep) -> std::net::Ipv4Addr {

@@ -322,10 +322,10 @@ fn told(claim: Claim, server: &str) -> Claim {
         .cause("the way to the server is broken: a link, a VLAN, a switch port")
         .cause("the server has moved to another address, and its clients still ask at the old one")
         .cause("a filter passes broadcasts only, so that DORA works and renewals do not")
-        .step("see whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
-        .step("see whether the server is reached at all", format!("ping -c 3 {server}"))
-        .step("look on the server's side whether the questions arrive", "tcpdump -eni any 'udp port 67'")
-        .step("start the server again; a longer lease would only hide this", "systemctl restart neutron-dhcp-agent")
+        .step("See whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
+        .step("See whether the server is reached at all", format!("ping -c 3 {server}"))
+        .step("Look on the server's side whether the questions arrive", "tcpdump -eni any 'udp port 67'")
+        .step("Start the server again; a longer lease would only hide this", "systemctl restart neutron-dhcp-agent")
 }
 
 #[cfg(test)]

@@ -180,15 +180,15 @@ impl Answers {
                 .cause("the server runs on this host: its system left the checksum for hardware, and none is on the way to the guest")
                 .cause("the client reads raw frames and checks them itself, as old versions of dhclient do (\"bad udp checksums\")")
                 .step(
-                    "fill in the checksums on the server's host",
+                    "Fill in the checksums on the server's host",
                     "iptables -t mangle -A POSTROUTING -p udp --dport 68 -j CHECKSUM --checksum-fill",
                 )
-                .step("or let the server's own interface do without offload", "ethtool -K IFACE tx off")
+                .step("Or let the server's own interface do without offload", "ethtool -K IFACE tx off")
         } else {
             claim
                 .cause("something on the way changes the answers and does not mend the checksum: a relay, a filter, a tunnel")
                 .cause("memory or a cable on the way is faulty")
-                .step("see where the checksum is still right", "tcpdump -eni any -vv 'udp port 68'")
+                .step("See where the checksum is still right", "tcpdump -eni any -vv 'udp port 68'")
         };
         cx.raise(claim);
     }

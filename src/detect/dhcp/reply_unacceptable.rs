@@ -172,19 +172,19 @@ fn told(claim: Claim, defect: Defect) -> Claim {
     match defect {
         Defect::RouterOutside | Defect::Clock => claim
             .cause("the subnet, its gateway or its times are configured wrongly at the server")
-            .step("see what the server is told to give", "openstack subnet show SUBNET; cat /etc/dnsmasq.d/*.conf"),
+            .step("See what the server is told to give", "openstack subnet show SUBNET; cat /etc/dnsmasq.d/*.conf"),
         Defect::NoClientId | Defect::OtherClientId => claim
             .cause("the server is older than RFC 6842, or gives a lease that it keeps under another identifier")
             .step(
-                "let the client be known by its hardware address (netplan: dhcp-identifier: mac)",
+                "Let the client be known by its hardware address (netplan: dhcp-identifier: mac)",
                 "grep -rn ClientIdentifier /etc/systemd/network",
             ),
         Defect::OtherStation | Defect::NotBroadcast => claim
             .cause("something between server and client rewrites addresses: a relay, an access point, a virtual switch")
             .cause("the server looks the client up by its address, and an old entry of another client answers")
-            .step("see whom the server believes to have the address", "ip neigh show; arp -n"),
+            .step("See whom the server believes to have the address", "ip neigh show; arp -n"),
         Defect::NoServer | Defect::NoLease | Defect::NoAddress | Defect::TooLong | Defect::Unreadable => claim
             .cause("the server, or something that changes its answers on the way, is faulty")
-            .step("see what the answer holds, option by option", "tcpdump -eni any -vvv 'udp port 68'"),
+            .step("See what the answer holds, option by option", "tcpdump -eni any -vvv 'udp port 68'"),
     }
 }

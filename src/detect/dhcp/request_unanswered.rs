@@ -115,9 +115,9 @@ impl RequestUnanswered {
                  and servers ignore requests for others"
             ))
             .cause("the request does not reach the server, though the DISCOVER did: a filter, or a path that broke in that moment")
-            .step("read what the server says about it", format!("journalctl -t dnsmasq-dhcp | grep {client}"))
-            .step("see whether the disk with its lease file is full", "df -h /var/lib; ls -l /var/lib/misc/dnsmasq.leases")
-            .step("look on the server's side whether the requests arrive", "tcpdump -eni any 'udp port 67'");
+            .step("Read what the server says about it", format!("journalctl -t dnsmasq-dhcp | grep {client}"))
+            .step("See whether the disk with its lease file is full", "df -h /var/lib; ls -l /var/lib/misc/dnsmasq.leases")
+            .step("Look on the server's side whether the requests arrive", "tcpdump -eni any 'udp port 67'");
         if !is_final {
             self.waits.judge_by(talk, asked.time.after(self.last_wait));
         }

@@ -120,15 +120,15 @@ impl RogueDhcpServer {
             .cause("a guest runs a DHCP server for a network of its own (dnsmasq, Internet sharing, libvirt) on the wrong interface")
             .cause("nothing keeps guests from answering DHCP: port security is off, or the rule is missing")
             .cause("two VLANs are joined, and this is the server of the other")
-            .step("find the port that it lives behind", format!("bridge fdb show | grep {}", rogue.sender))
+            .step("Find the port that it lives behind", format!("bridge fdb show | grep {}", rogue.sender))
             .step(
-                "drop what it answers at that port",
+                "Drop what it answers at that port",
                 format!(
                     "nft add table bridge netdiag; nft 'add chain bridge netdiag dhcp {{ type filter hook forward priority 0; }}'; \
                      nft add rule bridge netdiag dhcp iifname {tap} udp sport 67 drop"
                 ),
             )
-            .step("let those who took its address ask anew", "dhclient -r && dhclient");
+            .step("Let those who took its address ask anew", "dhclient -r && dhclient");
         self.gone.set(id, rogue.last.after(GONE));
         cx.raise(claim);
     }

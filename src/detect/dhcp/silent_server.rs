@@ -8,10 +8,10 @@ pub(super) fn nobody(claim: Claim) -> Claim {
         .cause("no DHCP server runs for this network: dnsmasq or the DHCP agent has died or was never started")
         .cause("the VLAN is not carried all the way to the server: a trunk or switch port lacks it")
         .cause("the host's link to the network is down or passes nothing")
-        .step("see whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
-        .step("with Neutron, see whether its agents are alive", "openstack network agent list --agent-type dhcp")
-        .step("look on the server's side whether the questions arrive", "tcpdump -eni any 'udp port 67'")
-        .step("start the server again", "systemctl restart neutron-dhcp-agent")
+        .step("See whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
+        .step("With Neutron, see whether its agents are alive", "openstack network agent list --agent-type dhcp")
+        .step("Look on the server's side whether the questions arrive", "tcpdump -eni any 'udp port 67'")
+        .step("Start the server again", "systemctl restart neutron-dhcp-agent")
 }
 
 /// With the causes and remedies of a server that answers others, but not `client`.
@@ -22,12 +22,12 @@ pub(super) fn only_this_client(claim: Claim, client: &str) -> Claim {
         .cause("a filter against spoofed addresses drops what this client sends")
         .cause("the client's switch port or bridge port does not forward yet (spanning tree)")
         .step(
-            "see whether the server knows the client",
+            "See whether the server knows the client",
             format!("grep -r {client} /var/lib/neutron/dhcp /var/lib/nova/networks"),
         )
-        .step("read what the server says about it", format!("journalctl -t dnsmasq-dhcp | grep {client}"))
+        .step("Read what the server says about it", format!("journalctl -t dnsmasq-dhcp | grep {client}"))
         .step(
-            "look whether the questions reach the server",
+            "Look whether the questions reach the server",
             format!("tcpdump -eni any 'udp port 67 and ether host {client}'"),
         )
 }

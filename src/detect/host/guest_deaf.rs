@@ -149,9 +149,9 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
             .cause("the receiving side of its network card or driver is stuck")
             .cause("frames reach it in a VLAN tag that it does not expect: a switch port leaves the tag on")
             .cause("frames to it take another way than its own: a switch or a bridge has learned its address elsewhere")
-            .step("see where the bridge or switch believes it to be", format!("bridge fdb show | grep {mac}"))
-            .step("on the station itself, see whether frames are counted and dropped", "ethtool -S IFACE; ip -s link")
-            .step("and whether what comes wears a tag", "tcpdump -eni IFACE vlan");
+            .step("See where the bridge or switch believes it to be", format!("bridge fdb show | grep {mac}"))
+            .step("On the station itself, see whether frames are counted and dropped", "ethtool -S IFACE; ip -s link")
+            .step("And whether what comes wears a tag", "tcpdump -eni IFACE vlan");
     }
     claim
         .cause(
@@ -161,20 +161,20 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
         .cause("the bridge sends frames for it to another port: its address was learned elsewhere")
         .cause("a filter on its port drops what goes in: ebtables, port security, a full connection table")
         .step(
-            "see whether the guest drains its tap: dropped frames that grow under TX say no",
+            "See whether the guest drains its tap: dropped frames that grow under TX say no",
             format!("ip -s link show {port}"),
         )
-        .step("see which port the bridge sends its frames to", format!("bridge fdb show | grep {mac}"))
+        .step("See which port the bridge sends its frames to", format!("bridge fdb show | grep {mac}"))
         .step(
-            "wake the card: take its link down and up",
+            "Wake the card: take its link down and up",
             format!("virsh domif-setlink GUEST {port} down; virsh domif-setlink GUEST {port} up"),
         )
-        .step("look at the card from qemu", "virsh qemu-monitor-command --hmp GUEST 'info network'")
+        .step("Look at the card from qemu", "virsh qemu-monitor-command --hmp GUEST 'info network'")
         .step(
-            "update qemu and the guest's kernel; as a test take vhost out of the way in the domain's interface",
+            "Update qemu and the guest's kernel; as a test take vhost out of the way in the domain's interface",
             "<driver name='qemu'/>",
         )
-        .step("make the load again that came before", "iperf3 -c GUEST-ADDRESS -t 60")
+        .step("Make the load again that came before", "iperf3 -c GUEST-ADDRESS -t 60")
 }
 
 /// The claim where the station's own port was captured, and what is sent to it never came there: nobody is deaf.
@@ -184,9 +184,9 @@ fn lost_on_this_host(claim: Claim, mac: Mac, port: &str) -> Claim {
         .cause(format!("frames for it are lost on this host: they come in, and are not sent out on its port {port}"))
         .cause("the bridge has learned its address at another port, or forgot the port")
         .cause("a filter of the host drops them before the port: ebtables, a security group, a full connection table")
-        .step("see which port the bridge sends its frames to", format!("bridge fdb show | grep {mac}"))
-        .step("see whether the port forwards, and in which bridge it is", format!("bridge -d link show dev {port}"))
-        .step("see what the host drops", "ebtables -L --Lc; nft list ruleset; conntrack -S")
+        .step("See which port the bridge sends its frames to", format!("bridge fdb show | grep {mac}"))
+        .step("See whether the port forwards, and in which bridge it is", format!("bridge -d link show dev {port}"))
+        .step("See what the host drops", "ebtables -L --Lc; nft list ruleset; conntrack -S")
 }
 
 /// Bits a second for a person.

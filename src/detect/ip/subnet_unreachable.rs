@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::BoundedMap;
@@ -64,7 +64,7 @@ impl SubnetUnreachable {
             .number("tried", tried(unreached))
             .number("next_hop", gateway.to_string())
             .proved_by(unreached.cited.clone())
-            .filter(format!("ip.addr == {client} && ip.addr == {prefix}"));
+            .filter(format!("{} && {}", filter::host(client), filter::network(client, prefix)));
         let claim = match unreached.refusal {
             Some((code, router)) => claim.number("refused_by", router.to_string()).number("icmp_code", u16::from(code)),
             None => claim,
@@ -151,9 +151,9 @@ fn told(claim: Claim, unreached: &Unreached) -> Claim {
         .cause(format!("the router has no interface in {prefix}, or the machines there have no way back"))
         .cause("a security group or firewall drops it without a word")
         .cause(format!("{client} sends through the wrong gateway"))
-        .step("compare the networks of the deployment with those that exist", "bosh cloud-config; openstack subnet list")
-        .step(format!("see which way {client} takes"), format!("ip route get {target}"))
-        .step("see which networks the router joins", "openstack router show ROUTER")
-        .step("see whether the machines there have a way back", format!("ip route get {client}"))
-        .step("only when that is mended, free what waits: unlocking first repeats it", "bosh cancel-task; bosh locks")
+        .step("Compare the networks of the deployment with those that exist", "bosh cloud-config; openstack subnet list")
+        .step(format!("See which way {client} takes"), format!("ip route get {target}"))
+        .step("See which networks the router joins", "openstack router show ROUTER")
+        .step("See whether the machines there have a way back", format!("ip route get {client}"))
+        .step("Only when that is mended, free what waits: unlocking first repeats it", "bosh cancel-task; bosh locks")
 }

@@ -251,7 +251,7 @@ fn advise(claim: Claim, dst: IpAddr, lost: u32, fits: u32) -> Claim {
         .cause("a bridge, bond or switch port on the way with a smaller MTU than the ends have")
         .cause("a router on the way would say so, and a firewall or security group drops the message")
         .step("Find the size that passes: this one vanishes", format!("ping -M do -c 3 -s {large} {dst}"))
-        .step("and this one should be answered", format!("ping -M do -c 3 -s {small} {dst}"))
+        .step("And this one should be answered", format!("ping -M do -c 3 -s {small} {dst}"))
         .step("Find the hop", format!("tracepath -n {dst}"))
         .step(
             "Look for drops at each device on the way through this host, and mend the MTU of the one that drops",
@@ -265,5 +265,5 @@ fn advise(claim: Claim, dst: IpAddr, lost: u32, fits: u32) -> Claim {
             "Until then, cut the segments at the router",
             "nft add rule inet mangle forward tcp flags syn tcp option maxseg size set rt mtu",
         )
-        .step("or let the sender find out by itself", "sysctl -w net.ipv4.tcp_mtu_probing=1")
+        .step("Or let the sender find out by itself", "sysctl -w net.ipv4.tcp_mtu_probing=1")
 }

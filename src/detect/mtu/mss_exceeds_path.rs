@@ -199,7 +199,7 @@ impl Network {
             .cause("a VLAN device on a VLAN device (MTU001), or a tunnel below networks whose MTU was not lowered (MTU007)")
             .cause("the guests were told an MTU of 1500, by DHCP option 26 or by nobody")
             .step("Tell the guests what fits", format!("dnsmasq --dhcp-option-force=26,{room}"))
-            .step("or cut the segments where they pass", format!("nft add rule inet mangle forward tcp flags syn tcp option maxseg size set {fits}"));
+            .step("Or cut the segments where they pass", format!("nft add rule inet mangle forward tcp flags syn tcp option maxseg size set {fits}"));
         let claim = match announced.path.tags.outer().filter(|_| announced.tunnel == 0) {
             Some((tpid, vid)) => claim.number("outer", format!("{tpid}:{vid}")),
             None => claim,

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::VantageId;
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -39,8 +39,11 @@ const ELSEWHERE: u8 = 2;
 const FIRST_HOPS: [u8; 4] = [32, 64, 128, 255];
 
 struct ConnectionRefused {
-    ports: BoundedMap<(DomainId, IpAddr, u16), Port>,
+    ports: BoundedMap<Place, Port>,
 }
+
+/// A network, a server in it or behind it, and its port.
+type Place = (DomainId, IpAddr, u16);
 
 /// One port of one server, since it refused first.
 struct Port {
@@ -69,7 +72,7 @@ impl ConnectionRefused {
         let entry = self.ports.entry(&(domain, server, port), || Port::new(refusal, cx.now));
         entry.note(refusal, cx.now);
         if entry.tells(cx.now) {
-            let claim = entry.claim(server, port);
+            let claim = entry.claim(key((domain, server, port), cx), server, port);
             cx.raise(claim);
         }
     }
@@ -80,10 +83,10 @@ impl Detector for ConnectionRefused {
         match seen {
             Observation::Derived(Derived::Refused(refusal)) => self.refused(refusal, cx),
             Observation::Derived(Derived::Accepted { domain, server, port, at }) => {
-                if let Some(entry) = self.ports.remove(&(*domain, *server, *port)).filter(|entry| entry.told.is_some())
-                {
-                    cx.raise(entry.claim(*server, *port));
-                    cx.resolve(key(*server, *port), format!("it accepted a connection at {}", at.clock()));
+                let place = (*domain, *server, *port);
+                if let Some(entry) = self.ports.remove(&place).filter(|entry| entry.told.is_some()) {
+                    cx.raise(entry.claim(key(place, cx), *server, *port));
+                    cx.resolve(key(place, cx), format!("it accepted a connection at {}", at.clock()));
                 }
             }
             _ => {}
@@ -92,7 +95,7 @@ impl Detector for ConnectionRefused {
 
     fn finish(&mut self, cx: &mut Context<'_>) {
         let told = self.ports.by_age().filter(|(_, entry)| entry.told.is_some_and(|(at, _)| at < entry.last));
-        told.for_each(|((_, server, port), entry)| cx.raise(entry.claim(*server, *port)));
+        told.for_each(|(place, entry)| cx.raise(entry.claim(key(*place, cx), place.1, place.2)));
     }
 }
 
@@ -128,7 +131,7 @@ impl Port {
         is_enough && is_news
     }
 
-    fn claim(&self, server: IpAddr, port: u16) -> Claim {
+    fn claim(&self, key: Key, server: IpAddr, port: u16) -> Claim {
         let who = match self.clients.as_slice() {
             [one] => one.to_string(),
             many => format!("{} clients", many.len()),
@@ -145,7 +148,7 @@ impl Port {
             self.since.clock(),
             self.attempts
         );
-        let claim = Claim::new(key(server, port), Confidence::Confirmed, severity, headline)
+        let claim = Claim::new(key, Confidence::Confirmed, severity, headline)
             .seen(self.since, self.attempts)
             .until(self.last)
             .at(self.vantage)
@@ -154,12 +157,13 @@ impl Port {
             .number("hops_apart", u16::from(self.apart))
             .proved_by(self.glimpses.iter().map(Glimpse::cited).collect::<Vec<_>>())
             .filter(format!(
-                "ip.addr == {server} && tcp.port == {port} && (tcp.flags.reset == 1 || tcp.flags.syn == 1)"
+                "{} && tcp.port == {port} && (tcp.flags.reset == 1 || tcp.flags.syn == 1)",
+                filter::host(server)
             ));
         let claim = if is_elsewhere {
             claim
                 .cause("a firewall on the way refuses in the server's name")
-                .step("see how far the question gets", format!("traceroute -Tnp {port} {server}"))
+                .step("See how far the question gets", format!("traceroute -Tnp {port} {server}"))
         } else {
             claim
                 .cause("the service does not run: it stopped, or did not start with the machine")
@@ -167,14 +171,14 @@ impl Port {
                 .cause("a packet filter of the host refuses (REJECT with tcp-reset)")
         };
         claim
-            .step("on the server, see who listens there and at which address", format!("ss -ltnp sport = :{port}"))
-            .step("see whether the service failed, then start it", "systemctl --failed")
-            .step("see whether a filter refuses", "nft list ruleset | grep -i reject")
+            .step("On the server, see who listens there and at which address", format!("ss -ltnp sport = :{port}"))
+            .step("See whether the service failed, then start it", "systemctl --failed")
+            .step("See whether a filter refuses", "nft list ruleset | grep -i reject")
     }
 }
 
-fn key(server: IpAddr, port: u16) -> Key {
-    Key::new().with("server", server).with("port", port)
+fn key((domain, server, port): Place, cx: &Context<'_>) -> Key {
+    Key::new().with("domain", cx.world.domains.name(domain)).with("server", server).with("port", port)
 }
 
 /// How many routers a packet with this time to live has passed, if it began as most do.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::VantageId;
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
@@ -194,21 +194,16 @@ impl Pair {
             .number("mac", self.macs.0.to_string())
             .number("next_hop", self.macs.1.to_string())
             .proved_by(self.fresh.drain(..))
-            .filter(filter(low, high))
+            .filter(format!("{} && {} && tcp.analysis.retransmission", filter::host(low), filter::host(high)))
             .cause("loss on the way: a bad cable or transceiver, a port at half duplex, a full queue")
             .cause("one member of a bond loses frames while the others do not: compare them one by one")
             .cause("the other end is gone, or its path back is")
             .step("Look for errors and drops at each device on the way through this host", "ip -s link")
             .step(
-                "and at the card itself, for each member of the bond",
+                "And at the card itself, for each member of the bond",
                 "ethtool -S eth0 | grep -iE 'err|drop|crc|discard'",
             )
     }
-}
-
-fn filter(low: IpAddr, high: IpAddr) -> String {
-    let field = if low.is_ipv4() { "ip.addr" } else { "ipv6.addr" };
-    format!("{field} == {low} && {field} == {high} && tcp.analysis.retransmission")
 }
 
 fn claim_key((low, high, _): &PairKey, domain: DomainId, cx: &Context<'_>) -> Key {

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
@@ -61,7 +61,9 @@ impl SynUnanswered {
         } else {
             (Confidence::Likely, Severity::Warning)
         };
-        let fresh = || Key::new().with("client", client).with("server", server).with("port", port);
+        let domain = cx.world.domains.name(attempt.domain);
+        let fresh =
+            || Key::new().with("domain", domain).with("client", client).with("server", server).with("port", port);
         let key = self.claimed.entry(&place, fresh).clone();
         let server_is = match (alive, attempt.others) {
             (Some(at), _) => format!("the server lives: it answered at {}", at.clock()),
@@ -85,7 +87,11 @@ impl SynUnanswered {
             .number("next_hop", attempt.gateway.to_string())
             .number("other_clients", attempt.others)
             .proved_by(attempt.cited.clone())
-            .filter(format!("ip.addr == {client} && ip.addr == {server} && tcp.port == {port} && tcp.flags.syn == 1"));
+            .filter(format!(
+                "{} && {} && tcp.port == {port} && tcp.flags.syn == 1",
+                filter::host(client),
+                filter::host(server)
+            ));
         cx.raise(told(claim, attempt, alive.is_some()));
     }
 
@@ -140,13 +146,13 @@ fn told(claim: Claim, attempt: &Attempt, is_alive: bool) -> Claim {
     };
     claim
         .step(
-            "on the server, see whether it listens there and how full its queue is",
+            "On the server, see whether it listens there and how full its queue is",
             format!("ss -ltn sport = :{port}"),
         )
-        .step("see what filters stand before it", "openstack security group rule list; nft list ruleset")
-        .step("see which way the client takes", format!("ip route get {server}"))
+        .step("See what filters stand before it", "openstack security group rule list; nft list ruleset")
+        .step("See which way the client takes", format!("ip route get {server}"))
         .step(
-            "look on the server whether the questions arrive",
+            "Look on the server whether the questions arrive",
             format!("tcpdump -ni any 'tcp port {port} and tcp[13] & 2 != 0'"),
         )
 }

@@ -347,7 +347,7 @@ impl Line {
             .cause("a bridge has both a VLAN device and the device below it as ports")
             .step("On a Linux bridge, see which ports send the VLAN untagged", format!("bridge vlan show | grep -B1 -w {vid}"))
             .step(
-                "and make the port take the tag off",
+                "And make the port take the tag off",
                 format!("bridge vlan add dev PORT vid {vid} pvid untagged"),
             )
             .step(
