@@ -73,11 +73,11 @@ impl DuplicateIp {
             .cause("two routers both believe that they are the active one (VRRP, HA routers)")
             .cause("one host with two interfaces in this network answers on both (Linux arp_ignore)")
             .step(
-                "see whose addresses these are",
+                "See whose addresses these are",
                 format!("openstack port list --mac-address {one}; openstack port list --mac-address {two}"),
             )
-            .step("on both nodes, see whether the same instance runs", "virsh list --all")
-            .step("take one of them off the network, and see who answers", format!("arping -D -I IFACE {}", latest.ip));
+            .step("On both nodes, see whether the same instance runs", "virsh list --all")
+            .step("Take one of them off the network, and see who answers", format!("arping -D -I IFACE {}", latest.ip));
         let claim = cx.world.domains.vantages(place.0).take(1).fold(claim, Claim::at);
         let claim = matter.prove(claim);
         cx.raise(claim);

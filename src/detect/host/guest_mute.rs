@@ -127,10 +127,10 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
             .cause("it is switched off, or has crashed")
             .cause("its port or cable is down, or a switch has shut the port")
             .step(
-                "see which switch port it was last seen at, and whether that is up",
+                "See which switch port it was last seen at, and whether that is up",
                 format!("bridge fdb show | grep {}", lapse.mac),
             )
-            .step("look at its console", "");
+            .step("Look at its console", "");
     }
     let port = port(lapse, cx).or(own).unwrap_or_else(|| "TAP".to_owned());
     claim
@@ -138,14 +138,14 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
         .cause("it is paused, by an operator or because its disk has no space left or is gone")
         .cause("it was shut down, and whoever asks has not been told")
         .cause("its tap is down, removed from the bridge, or its host is cut off")
-        .step("see whether it runs, and why not", "virsh domstate --reason GUEST")
-        .step("read its console", "openstack console log show GUEST")
+        .step("See whether it runs, and why not", "virsh domstate --reason GUEST")
+        .step("Read its console", "openstack console log show GUEST")
         .step(
-            "see whether its port is up and in its bridge",
+            "See whether its port is up and in its bridge",
             format!("ip -d link show {port}; bridge link show dev {port}"),
         )
         .step(
-            "if it was moved, see whether it is announced from its new host",
+            "If it was moved, see whether it is announced from its new host",
             format!("tcpdump -nei any 'ether src {} and (arp or rarp)'", lapse.mac),
         )
 }
