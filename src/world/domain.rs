@@ -40,6 +40,8 @@ impl Hash for Place {
 struct Node {
     place: Place,
     parent: u32,
+    /// Of a root: the node with the most tags of all that are the same network.
+    widest: u32,
     frames: u64,
     latest: Timestamp,
 }
@@ -67,8 +69,16 @@ impl Domains {
     /// The same packet was seen in both: they are one network.
     pub fn join(&mut self, a: DomainId, b: DomainId) {
         let (a, b) = (self.root(a).0, self.root(b).0);
-        if let Some(node) = self.nodes.get_mut(a.max(b) as usize) {
-            node.parent = a.min(b);
+        if a == b {
+            return;
+        }
+        let (root, joined) = (a.min(b), a.max(b));
+        let widest = self.widest(root).max(self.widest(joined)).1;
+        if let Some(node) = self.nodes.get_mut(joined as usize) {
+            node.parent = root;
+        }
+        if let Some(node) = self.nodes.get_mut(root as usize) {
+            node.widest = widest;
         }
     }
 
@@ -100,9 +110,8 @@ impl Domains {
 
     /// The tags of the network where it wears the most, without priority tags.
     pub fn stack(&self, of: DomainId) -> TagStack {
-        let root = self.root(of);
-        let same = (0..).zip(&self.nodes).filter(|(id, _)| self.root(DomainId(*id)) == root);
-        same.map(|(_, node)| node.place.stack.networks()).max_by_key(TagStack::depth).unwrap_or_default()
+        let widest = self.widest(self.root(of).0).1;
+        self.nodes.get(widest as usize).map(|node| node.place.stack.networks()).unwrap_or_default()
     }
 
     /// The vantages at which the network was seen, each once for each stack of tags.
@@ -132,6 +141,12 @@ impl Domains {
         self.forgotten
     }
 
+    /// How many tags the network of `root` wears where it wears the most, and the latest node that wears so many.
+    fn widest(&self, root: u32) -> (usize, u32) {
+        let widest = self.nodes.get(root as usize).map_or(root, |node| node.widest);
+        (self.nodes.get(widest as usize).map_or(0, |node| node.place.stack.networks().depth()), widest)
+    }
+
     fn intern(&mut self, place: Place) -> u32 {
         if let Some(id) = self.find(&place) {
             return id;
@@ -158,7 +173,7 @@ impl Domains {
     /// A network of its own for a new place, if there is room.
     fn add(&mut self, place: Place) -> Option<u32> {
         let id = u32::try_from(self.nodes.len()).ok().filter(|_| self.nodes.len() < self.limit)?;
-        self.nodes.push(Node { place, parent: id, frames: 0, latest: Timestamp::MIN });
+        self.nodes.push(Node { place, parent: id, widest: id, frames: 0, latest: Timestamp::MIN });
         self.index.add(self.hash.hash_one(place), id);
         Some(id)
     }
