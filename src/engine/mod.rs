@@ -236,9 +236,9 @@ impl Engine {
     }
 
     fn deliver_derived(&mut self) {
+        // Trackers may have moved their deadlines.
+        self.due = self.due.min(self.world.due());
         if self.derived.is_empty() {
-            // Trackers may have moved their deadlines.
-            self.due = self.due.min(self.world.next_deadline().unwrap_or(Timestamp::MAX));
             return;
         }
         let mut derived = std::mem::take(&mut self.derived);
@@ -246,14 +246,13 @@ impl Engine {
             self.deliver(&Observation::Derived(&conclusion), None);
         }
         self.derived = derived;
-        self.due = self.due.min(self.world.next_deadline().unwrap_or(Timestamp::MAX));
     }
 
     /// Fires every deadline before `time`, each at its own moment.
     fn advance_to(&mut self, time: Timestamp) {
         let mut moments = 0_u32;
         loop {
-            let world = self.world.next_deadline().unwrap_or(Timestamp::MAX);
+            let world = self.world.next_deadline();
             let detectors = self.slots.iter().filter_map(|slot| slot.detector.next_deadline()).min();
             let books = self.ledger.next_deadline().unwrap_or(Timestamp::MAX);
             let due = world.min(detectors.unwrap_or(Timestamp::MAX)).min(books);

@@ -167,6 +167,8 @@ pub struct World {
     pub neighbours: Neighbours,
     tally: tally::Counter,
     stp: Stp,
+    /// Nothing follows from silence before this moment: asked at every frame, and seldom sooner than it was.
+    due: Timestamp,
 }
 
 impl World {
@@ -195,6 +197,7 @@ impl World {
             neighbours: Neighbours::default(),
             tally: tally::Counter::default(),
             stp: settings.stp.clone(),
+            due: Timestamp::MAX,
         }
     }
 
@@ -304,8 +307,10 @@ impl World {
                 let is_ours = !is_first && frame.direction == Direction::Unknown && self.came_from_inside(packet);
                 let is_doubtful = arrivals::is_doubtful(frame, &self.stp);
                 self.arrivals.note(frame, is_ours, is_doubtful, out);
+                sooner(&mut self.due, &self.arrivals);
                 let mut seen = Seen { frame, domain, packet, hearing: Hearing::default() };
                 seen.hearing = self.flows.hear(&seen, out);
+                sooner(&mut self.due, &self.flows);
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
                 self.track(&observation, frame.layers.kinds(), out);
                 if is_first && self.path_mtus.is_watching(frame.order) {
@@ -329,9 +334,16 @@ impl World {
         }
     }
 
-    /// The next moment at which something follows from silence.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.trackers().into_iter().filter_map(Tracker::next_deadline).min()
+    /// Nothing follows from silence before this moment; `MAX` if nothing does at all.
+    #[inline]
+    pub const fn due(&self) -> Timestamp {
+        self.due
+    }
+
+    /// The next moment at which something follows from silence: `due` may be earlier, where what was awaited came.
+    pub fn next_deadline(&mut self) -> Timestamp {
+        self.due = self.trackers().into_iter().filter_map(Tracker::next_deadline).min().unwrap_or(Timestamp::MAX);
+        self.due
     }
 
     /// The moment `now` has come.
@@ -411,22 +423,22 @@ impl World {
 
     fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         // Each by its type, not through a table: bulk traffic passes all of them at every frame.
-        let domains = &self.domains;
-        tell(&mut self.arrivals, observation, kinds, domains, out);
-        tell(&mut self.stations, observation, kinds, domains, out);
-        tell(&mut self.flows, observation, kinds, domains, out);
-        tell(&mut self.echoes, observation, kinds, domains, out);
-        tell(&mut self.fragments, observation, kinds, domains, out);
-        tell(&mut self.path_mtus, observation, kinds, domains, out);
-        tell(&mut self.dhcp, observation, kinds, domains, out);
-        tell(&mut self.addresses, observation, kinds, domains, out);
-        tell(&mut self.rivals, observation, kinds, domains, out);
-        tell(&mut self.attempts, observation, kinds, domains, out);
-        tell(&mut self.trees, observation, kinds, domains, out);
-        tell(&mut self.aggregation, observation, kinds, domains, out);
-        tell(&mut self.neighbours, observation, kinds, domains, out);
-        tell(&mut self.floods, observation, kinds, domains, out);
-        tell(&mut self.ports, observation, kinds, domains, out);
+        let (domains, due) = (&self.domains, &mut self.due);
+        tell(&mut self.arrivals, observation, kinds, domains, due, out);
+        tell(&mut self.stations, observation, kinds, domains, due, out);
+        tell(&mut self.flows, observation, kinds, domains, due, out);
+        tell(&mut self.echoes, observation, kinds, domains, due, out);
+        tell(&mut self.fragments, observation, kinds, domains, due, out);
+        tell(&mut self.path_mtus, observation, kinds, domains, due, out);
+        tell(&mut self.dhcp, observation, kinds, domains, due, out);
+        tell(&mut self.addresses, observation, kinds, domains, due, out);
+        tell(&mut self.rivals, observation, kinds, domains, due, out);
+        tell(&mut self.attempts, observation, kinds, domains, due, out);
+        tell(&mut self.trees, observation, kinds, domains, due, out);
+        tell(&mut self.aggregation, observation, kinds, domains, due, out);
+        tell(&mut self.neighbours, observation, kinds, domains, due, out);
+        tell(&mut self.floods, observation, kinds, domains, due, out);
+        tell(&mut self.ports, observation, kinds, domains, due, out);
     }
 
     fn trackers(&self) -> [&dyn Tracker; 12] {
@@ -464,18 +476,28 @@ impl World {
     }
 }
 
-/// Lets `tracker` take in what was observed, if it must hear it; `kinds` are those of the frame.
+/// Lets `tracker` take in what was observed, if it must hear it; `kinds` are those of the frame. Its next deadline may move `due` forward.
 #[inline]
 fn tell(
     tracker: &mut impl Tracker,
     observation: &Observation<'_>,
     kinds: Kinds,
     domains: &Domains,
+    due: &mut Timestamp,
     out: &mut Vec<Derived>,
 ) {
     let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
     if !is_frame || tracker.hears().intersects(kinds) {
         tracker.apply(observation, domains, out);
+        sooner(due, tracker);
+    }
+}
+
+/// What `tracker` waits for may come before all that is awaited so far.
+#[inline]
+fn sooner(due: &mut Timestamp, tracker: &impl Tracker) {
+    if let Some(next) = tracker.next_deadline() {
+        *due = (*due).min(next);
     }
 }
 
