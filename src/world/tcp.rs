@@ -2,13 +2,14 @@
 //! or more, which were sent again and which were acknowledged; and data that was acknowledged without having been captured.
 //! At most `tables.flows` connections, and eight waiting segments an end.
 
+mod end;
+mod holes;
 mod key;
-mod outstanding;
-mod sequence;
+mod numbers;
 mod storm;
 mod stuck;
-mod trail;
 mod trouble;
+mod waiting;
 
 pub use storm::{Storm, Storms};
 pub use stuck::{Freed, Path, Stuck};
@@ -17,23 +18,20 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use end::End;
+use holes::{Missing, OUT_OF_ORDER};
 use key::FlowKey;
-pub use outstanding::Hearing;
-use outstanding::{Outstanding, is_bare};
-use sequence::{Missing, OUT_OF_ORDER, Sequence};
+use numbers::{Acknowledged, Numbers, Sent};
 use stuck::Passing;
-use trail::{Sent, Trail, is_behind};
 use trouble::Troubles;
 
-use super::{Derived, Domains, Observation, Passed, Seen, Tracker};
+use super::{Derived, Domains, Observation, Seen, Tracker};
 use crate::event::{Frame, FrameRef, Offload, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Span, TagStack, Timestamp};
+use crate::value::{BoundedMap, Span, Timestamp};
 use crate::wire::{Ip, Kinds, Tcp};
 
-/// Segments of one end that wait for their acknowledgement; the first ones tell the story.
-const MOST_WAITING: usize = 8;
 /// Bytes of layer 3 past which no wire of ours carries one packet: the largest jumbo frame.
 const LARGEST_JUMBO: u32 = 9_216;
 /// Super-frames that are quoted of each vantage; further ones are only counted.
@@ -137,21 +135,13 @@ struct Flow {
     ends: [End; 2],
 }
 
-/// One end of a connection, as a sender. Small: there are two of them for every connection, and every segment reads both.
-struct End {
-    /// When it was heard last; `MIN` if never.
-    heard: Timestamp,
-    /// What waits for its acknowledgement, made for the first segment in two tags.
-    waiting: Option<Box<Queue>>,
-    trail: Trail,
-    /// The MSS that it announced: the most that the other end may send it.
-    mss: Option<u16>,
-    /// Bytes of options in its data segments; they are taken from the MSS.
-    options: u16,
-    /// Its segments with payload before the other end was heard.
-    alone: u16,
-    sequence: Sequence,
-    outstanding: Outstanding,
+/// What a segment tells about hearing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hearing {
+    /// Its sender must have received something: it acknowledges what it had not acknowledged before, or answers a probe.
+    pub is_proof: bool,
+    /// It is sent again, and what it repeats has waited since then.
+    pub waits_since: Option<Timestamp>,
 }
 
 /// An acknowledgement of data not seen so far.
@@ -161,35 +151,6 @@ struct Waiter {
     /// Whether the lower end sent the data.
     is_low: bool,
     cited: Cited,
-}
-
-impl Default for End {
-    fn default() -> Self {
-        Self {
-            heard: Timestamp::MIN,
-            waiting: None,
-            trail: Trail::default(),
-            mss: None,
-            options: 0,
-            alone: 0,
-            sequence: Sequence::default(),
-            outstanding: Outstanding::default(),
-        }
-    }
-}
-
-/// Segments of one end that wait.
-#[derive(Default)]
-struct Queue(Vec<Waiting>);
-
-#[derive(Clone, Copy)]
-struct Waiting {
-    seq: u32,
-    end: u32,
-    packet_len: u32,
-    tags: TagStack,
-    first: Timestamp,
-    sends: u32,
 }
 
 impl Flows {
@@ -243,8 +204,8 @@ impl Flows {
     ) -> Option<(u32, Span)> {
         let (key, is_low) = FlowKey::between(vantage, from, to);
         let [low, high] = &self.table.peek(&key)?.ends;
-        let trail = if is_low { low.trail } else { high.trail };
-        Some((trail.largest(), Span::secs(trail.seconds_since(now).into())))
+        let end = if is_low { low } else { high };
+        Some((end.largest(), Span::secs(end.seconds_since(now).into())))
     }
 
     /// When `vantage` heard `from` last in its connection with `to`, each an address and a port.
@@ -266,11 +227,6 @@ impl Flows {
         let [a, b] = &mut flow.ends;
         let (own, peer) = if is_low { (a, b) } else { (b, a) };
         own.heard = frame.order;
-        let is_bare = is_bare(tcp, &own.outstanding);
-        self.hearing = Hearing {
-            is_proof: tcp.is_ack() && peer.outstanding.acknowledged(tcp, is_bare, frame.order),
-            waits_since: own.outstanding.sends(tcp, frame.order),
-        };
         let view = match self.views.iter().position(|view| view.vantage == frame.at.vantage) {
             Some(at) => self.views.get_mut(at),
             None => {
@@ -282,33 +238,44 @@ impl Flows {
         let Some(view) = view else { return };
         view.is_two_way |= peer.is_heard();
         if tcp.is_syn() {
-            own.mss = tcp.mss().or(own.mss);
-            own.trail.open(tcp.seq());
+            own.announce(tcp.mss());
             out.extend(announced(seen, &ip, tcp).map(|announced| Derived::Announced(Arc::new(announced))));
         }
-        let arrived = if tcp.is_ack() { peer.acknowledged(tcp.ack(), frame, out) } else { None };
         let payload = tcp.payload_len();
-        if own.follow(peer, &ip, tcp, frame.order) && self.unseen.len() < MOST_UNSEEN {
+        if payload > 0 {
+            own.options = u8::try_from(tcp.header_len().saturating_sub(20)).unwrap_or(0);
+        }
+        // What an end may send in one segment: the smaller of both announcements, less its own options (RFC 6691).
+        let agreed = [own.mss(), peer.mss()].into_iter().flatten().min();
+        let most = agreed.map(|mss| u32::from(mss.saturating_sub(own.options.into())));
+        let (packet_len, is_super) = on_the_wire(frame, &ip, payload, most, self.assumed);
+        let numbers = Numbers::of(tcp);
+        if let (Some(ack), Some(waiting)) = (numbers.ack, peer.waiting()) {
+            waiting.acknowledged(ack, frame, out);
+        }
+        let Acknowledged { is_proof, is_unseen, arrived } =
+            peer.acknowledged(&numbers, own.is_bare(&numbers), frame.order);
+        let Sent { is_again, waits_since } = if ip.is_fragment() {
+            own.loses_count();
+            Sent::default()
+        } else {
+            own.sends(&numbers, packet_len.unwrap_or(0), ip.has_length(), frame.order)
+        };
+        self.hearing = Hearing { is_proof, waits_since };
+        if is_unseen && self.unseen.len() < MOST_UNSEEN {
             let due = frame.order.after(OUT_OF_ORDER);
             self.unseen.push_back(Waiter { due, flow: key, is_low: !is_low, cited: Cited::of(frame) });
         }
-        if payload > 0 {
-            own.options = u16::try_from(tcp.header_len().saturating_sub(20)).unwrap_or(0);
-        }
-        // What an end may send in one segment: the smaller of both announcements, less its own options (RFC 6691).
-        let agreed = [own.mss, peer.mss].into_iter().flatten().min();
-        let most = agreed.map(|mss| u32::from(mss.saturating_sub(own.options)));
-        let (packet_len, is_super) = on_the_wire(frame, &ip, payload, most, self.assumed);
-        let sent = own.sent(tcp, &ip, packet_len.unwrap_or(0));
-        let is_troubled = sent == Sent::Again || own.trail.trouble != 0 || peer.trail.trouble != 0;
+        let is_troubled = is_again || own.trouble != 0 || peer.trouble != 0;
         if is_troubled || tcp.may_have_blocks() || (arrived.is_some() && self.troubles.is_watching()) {
             let headers = ip.packet_len().saturating_sub(payload);
             let (ends, packet_len) = ((ip.src(), ip.dst()), packet_len.unwrap_or(0));
-            let passing = Passing { seen, tcp, ends, packet_len, headers, is_whole: ip.dont_fragment(), most, sent };
+            let passing =
+                Passing { seen, tcp, ends, packet_len, headers, is_whole: ip.dont_fragment(), most, is_again };
             if let Some(arrived) = arrived {
                 self.troubles.delivered(&passing, arrived, out);
             }
-            self.troubles.note(&passing, &mut own.trail, &mut peer.trail, out);
+            self.troubles.note(&passing, own, peer, out);
         }
         if payload == 0 {
             self.latest = None;
@@ -326,14 +293,14 @@ impl Flows {
                 out.push(Derived::SuperFrame(Cited::of(frame)));
             }
         }
-        let (sends, first) = own.queue(frame, tcp, payload, packet_len.unwrap_or(0));
+        let (sends, first) = queued(own, frame, tcp, packet_len.unwrap_or(0));
         self.latest = Some(Segment {
             at: frame.at,
             packet_len,
             is_super,
             sends,
             first,
-            delivered: own.trail.largest(),
+            delivered: own.largest(),
             is_peer_alive: peer.heard >= first,
         });
         if is_one_sided {
@@ -395,86 +362,16 @@ fn on_the_wire(frame: &Frame<'_>, ip: &Ip<'_>, payload: u32, most: Option<u32>, 
     (told.map(|segment| segment.min(payload).saturating_add(headers)), true)
 }
 
-impl End {
-    /// Whether it sent anything.
-    fn is_heard(&self) -> bool {
-        self.heard != Timestamp::MIN
+/// `end` sent data: how often so far, and when first. Only what wears two tags is remembered.
+#[inline]
+fn queued(end: &mut End, frame: &Frame<'_>, tcp: &Tcp<'_>, packet_len: u32) -> (u32, Timestamp) {
+    if frame.layers.tag_depth() > 1 {
+        return end.waiting_or_new().add(frame, tcp, packet_len);
     }
-
-    /// This end sent a segment, in packets of `packet_len` bytes: what it is to those before it.
-    #[inline]
-    fn sent(&mut self, tcp: &Tcp<'_>, ip: &Ip<'_>, packet_len: u32) -> Sent {
-        // The numbers of a reset may be anything, and nobody counts what the other fragments carry.
-        if tcp.is_rst() || ip.is_fragment() {
-            return Sent::New;
-        }
-        let flags = u32::from(tcp.is_syn()).wrapping_add(tcp.is_fin().into());
-        self.trail.sent(tcp.seq(), tcp.payload_len(), flags, packet_len)
+    if let Some(waiting) = end.waiting() {
+        waiting.withdraw(tcp.seq());
     }
-
-    /// This end sent data: how often so far, and when first. Only what wears two tags is remembered here.
-    fn queue(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, payload: u32, packet_len: u32) -> (u32, Timestamp) {
-        let (seq, end) = (tcp.seq(), tcp.seq().wrapping_add(payload));
-        if frame.layers.tag_depth() < 2 {
-            // Sent once more in fewer tags: when it arrives, nobody can say in which.
-            if let Some(Queue(waiting)) = self.waiting.as_deref_mut() {
-                waiting.retain(|w| w.seq != seq);
-            }
-            return (1, frame.order);
-        }
-        let queue = &mut self.waiting.get_or_insert_default().0;
-        // A super-frame is sent again piece by piece, so that a segment is known by where it begins.
-        if let Some(waiting) = queue.iter_mut().find(|w| w.seq == seq) {
-            waiting.sends = waiting.sends.saturating_add(1);
-            return (waiting.sends, waiting.first);
-        }
-        if queue.len() < MOST_WAITING {
-            let tags = frame.layers.tags();
-            queue.push(Waiting { seq, end, packet_len, tags, first: frame.order, sends: 1 });
-        }
-        (1, frame.order)
-    }
-
-    /// Follows both ends' numbers through a segment of this one; whether it acknowledges data of the other that was not seen.
-    fn follow(&mut self, peer: &mut Self, ip: &Ip<'_>, tcp: &Tcp<'_>, now: Timestamp) -> bool {
-        // The numbers of a reset may be anything.
-        if tcp.is_rst() {
-            return false;
-        }
-        if ip.is_fragment() || !ip.has_length() {
-            // Nobody counts what the other fragments carry, or how far a packet without a length goes.
-            self.sequence = Sequence::default();
-            return false;
-        }
-        if tcp.is_syn() {
-            self.sequence.open(tcp.seq());
-        }
-        let (payload, flags) = (tcp.payload_len(), u32::from(tcp.is_syn()).wrapping_add(tcp.is_fin().into()));
-        self.sequence.sent(tcp.seq(), payload.saturating_add(flags), payload);
-        tcp.is_ack() && peer.sequence.acknowledged(tcp.ack(), now)
-    }
-
-    /// The other end acknowledged everything before `ack`: gives the length of the packet whose acknowledgement was awaited, if it is covered.
-    #[inline]
-    fn acknowledged(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) -> Option<u32> {
-        if self.waiting.is_some() {
-            self.let_go(ack, frame, out);
-        }
-        self.trail.acknowledged(ack, frame.order)
-    }
-
-    fn let_go(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) {
-        let Some(Queue(waiting)) = self.waiting.as_deref_mut() else { return };
-        for waiting in waiting.iter().filter(|w| is_behind(w.end, ack)) {
-            out.push(Derived::Delivered(Passed {
-                at: frame.at,
-                direction: frame.direction.reversed(),
-                tags: waiting.tags,
-                packet_len: waiting.packet_len,
-            }));
-        }
-        waiting.retain(|w| !is_behind(w.end, ack));
-    }
+    (1, frame.order)
 }
 
 impl Tracker for Flows {
@@ -493,7 +390,7 @@ impl Tracker for Flows {
         let Some(Waiter { flow, is_low, cited, .. }) = self.unseen.pop_front() else { return };
         let Some(Flow { ends: [low, high] }) = self.table.get_mut(&flow) else { return };
         let sender = if is_low { low } else { high };
-        if let Some(Missing { acknowledgements, last, bytes }) = sender.sequence.overdue(now) {
+        if let Some(Missing { acknowledgements, last, bytes }) = sender.overdue(now) {
             out.push(Derived::DataUnseen(Unseen { cited, acknowledgements, last, bytes }));
         }
     }

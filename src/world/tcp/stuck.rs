@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::trail::{Sent, is_behind};
+use super::numbers::is_behind;
 use crate::event::{Direction, FrameRef, VantageId};
 use crate::finding::Cited;
 use crate::value::{Fingerprint, Mac, Span, TagStack, Timestamp};
@@ -108,8 +108,8 @@ pub struct Passing<'a> {
     pub is_whole: bool,
     /// The largest payload that both ends agreed on.
     pub most: Option<u32>,
-    /// What it is to those before it.
-    pub sent: Sent,
+    /// Whether it brings what was sent before.
+    pub is_again: bool,
 }
 
 /// The segment that is waited for.

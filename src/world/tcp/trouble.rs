@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use super::end::End;
+use super::numbers::is_behind;
 use super::storm::Storms;
 use super::stuck::{Freed, Held, Passing, PathKey, Stuck, is_as_large};
-use super::trail::{Sent, Trail, is_behind};
 use crate::finding::Cited;
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
@@ -94,7 +95,7 @@ impl Troubles {
     }
 
     /// A segment of a connection of which one end is in trouble, or is from now on.
-    pub fn note(&mut self, passing: &Passing<'_>, own: &mut Trail, peer: &mut Trail, out: &mut Vec<Derived>) {
+    pub fn note(&mut self, passing: &Passing<'_>, own: &mut End, peer: &mut End, out: &mut Vec<Derived>) {
         if passing.tcp.is_rst() || passing.tcp.is_syn() {
             self.ends.remove(&own.trouble);
             self.ends.remove(&peer.trouble);
@@ -111,18 +112,18 @@ impl Troubles {
         }
     }
 
-    fn begin(&mut self, end: &mut Trail) {
+    fn begin(&mut self, end: &mut End) {
         self.latest = self.latest.wrapping_add(1).max(1);
         end.trouble = self.latest;
         self.ends.insert(end.trouble, Trouble::default());
     }
 
-    fn held(&mut self, end: &Trail) -> Option<&mut Held> {
+    fn held(&mut self, end: &End) -> Option<&mut Held> {
         self.ends.get_mut(&end.trouble)?.held.as_mut()
     }
 
     /// The segment speaks for its sender as a receiver: what it acknowledges, and that it lives.
-    fn answered(&mut self, passing: &Passing<'_>, peer: &Trail, out: &mut Vec<Derived>) {
+    fn answered(&mut self, passing: &Passing<'_>, peer: &End, out: &mut Vec<Derived>) {
         let (tcp, now) = (passing.tcp, passing.seen.frame.order);
         let Some(trouble) = self.ends.get_mut(&peer.trouble) else { return };
         let was_known = trouble.held.as_ref().is_some_and(|held| held.small.is_some());
@@ -146,9 +147,9 @@ impl Troubles {
     }
 
     /// An end that is in trouble sent data.
-    fn sent(&mut self, passing: &Passing<'_>, own: &mut Trail, peer: &Trail, out: &mut Vec<Derived>) {
+    fn sent(&mut self, passing: &Passing<'_>, own: &mut End, peer: &End, out: &mut Vec<Derived>) {
         let (tcp, now) = (passing.tcp, passing.seen.frame.order);
-        let is_again = passing.sent == Sent::Again;
+        let is_again = passing.is_again;
         if self.ends.peek(&own.trouble).is_none() {
             own.trouble = 0;
             if !is_again {
@@ -173,7 +174,7 @@ impl Troubles {
     }
 
     /// Tells what is stuck, once it was sent often enough over long enough.
-    fn judge(&mut self, end: &Trail, now: Timestamp, out: &mut Vec<Derived>) {
+    fn judge(&mut self, end: &End, now: Timestamp, out: &mut Vec<Derived>) {
         let Some(held) = self.ends.get_mut(&end.trouble).and_then(|trouble| trouble.held.as_mut()) else { return };
         let fresh = || Watched { packet_len: held.packet_len, small: None, large: None, told: None };
         let watched = self.paths.entry(&held.key(), fresh);

@@ -1,0 +1,63 @@
+//! Segments in two tags or more that wait for their acknowledgement: which were sent again, and which arrived.
+
+use super::numbers::is_behind;
+use crate::event::Frame;
+use crate::value::{TagStack, Timestamp};
+use crate::wire::Tcp;
+use crate::world::{Derived, Passed};
+
+/// Segments of one end that wait; the first ones tell the story.
+const MOST_WAITING: usize = 8;
+
+/// A segment that waits.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    seq: u32,
+    end: u32,
+    packet_len: u32,
+    tags: TagStack,
+    first: Timestamp,
+    sends: u32,
+}
+
+/// Those of one end, in the order in which they were sent first.
+#[derive(Debug, Default)]
+pub struct Queue(Vec<Waiting>);
+
+impl Queue {
+    /// A segment was sent in two tags or more, in packets of `packet_len` bytes: how often so far, and when first.
+    pub fn add(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, packet_len: u32) -> (u32, Timestamp) {
+        let (seq, end) = (tcp.seq(), tcp.seq().wrapping_add(tcp.payload_len()));
+        // A super-frame is sent again piece by piece, so that a segment is known by where it begins.
+        if let Some(waiting) = self.0.iter_mut().find(|w| w.seq == seq) {
+            waiting.sends = waiting.sends.saturating_add(1);
+            return (waiting.sends, waiting.first);
+        }
+        if self.0.len() < MOST_WAITING {
+            let tags = frame.layers.tags();
+            self.0.push(Waiting { seq, end, packet_len, tags, first: frame.order, sends: 1 });
+        }
+        (1, frame.order)
+    }
+
+    /// The segment was sent once more in fewer tags: when it arrives, nobody can say in which.
+    pub fn withdraw(&mut self, seq: u32) {
+        self.0.retain(|w| w.seq != seq);
+    }
+
+    /// `frame` acknowledges all before `ack`.
+    pub fn acknowledged(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) {
+        self.0.retain(|waiting| {
+            let is_waiting = !is_behind(waiting.end, ack);
+            if !is_waiting {
+                out.push(Derived::Delivered(Passed {
+                    at: frame.at,
+                    direction: frame.direction.reversed(),
+                    tags: waiting.tags,
+                    packet_len: waiting.packet_len,
+                }));
+            }
+            is_waiting
+        });
+    }
+}
