@@ -63,7 +63,7 @@ pub struct Station {
     /// When it sent ARP from an address of its own last: it had one then, and not one that it made up (169.254.0.0/16).
     pub had_address: Option<Timestamp>,
     roles: u8,
-    meter: Option<Box<Meter>>,
+    meter: Option<Meter>,
 }
 
 /// A part that a station was seen to play.
@@ -196,7 +196,7 @@ impl Stations {
                 self.two_way.push(seen.frame.at.vantage);
             }
             let vantage = seen.frame.at.vantage;
-            let meter = target.meter.get_or_insert_with(|| Box::new(Meter::new(vantage, time)));
+            let meter = target.meter.get_or_insert_with(|| Meter::new(vantage, time));
             self.life.fastest = self.life.fastest.max(meter.add(vantage, time, seen.frame.wire_len));
         }
         self.note_life(seen, src, domain, out);

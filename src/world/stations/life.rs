@@ -163,7 +163,7 @@ impl Stations {
             let (Some(station), Some(slate)) = (self.table.peek(&key), self.life.slates.get_mut(&key)) else {
                 continue;
             };
-            slate.remember(station.own_address(), station.meter.as_deref());
+            slate.remember(station.own_address(), station.meter.as_ref());
             slate.expire(now, patience);
             if let Some(due) = slate.due(patience) {
                 self.life.due.set(key, due);
@@ -369,7 +369,7 @@ impl Stations {
     ) {
         let Some(station) = self.table.peek(&key) else { return };
         let slate = self.life.slates.entry(&key, Slate::new);
-        slate.remember(station.own_address(), station.meter.as_deref());
+        slate.remember(station.own_address(), station.meter.as_ref());
         slate.failed(what, from, since, frame.order, glimpse);
         slate.seen_at(glimpse.at.vantage);
         self.judge(key, frame.order, out);

@@ -15,13 +15,21 @@ const PEAK_TIMES: f64 = 10.0;
 /// Bits a second below which nothing is called load: what any chatter makes.
 const NOTHING: f64 = 1e6;
 
-/// The meter of one station.
-#[derive(Clone, Debug, Default)]
+/// The meter of one station: the running second, where each frame to the station counts, and what it leads to.
+#[derive(Clone, Debug)]
 pub(super) struct Meter {
     /// Where it counts: a frame that comes late from one vantage to the next must not count twice.
     vantage: VantageId,
     /// The second that runs, since 1970.
     now: i64,
+    /// Its bytes so far.
+    bytes: u32,
+    past: Option<Box<Past>>,
+}
+
+/// The seconds before the running one.
+#[derive(Clone, Debug, Default)]
+struct Past {
     first: i64,
     seconds: [u32; SECONDS],
     /// In units of 1,024 bytes, rounded down where a second ends.
@@ -50,11 +58,11 @@ pub struct Load {
 
 impl Meter {
     pub fn new(vantage: VantageId, time: Timestamp) -> Self {
-        let now = second_of(time);
-        Self { vantage, now, first: now, fastest_at: now, ..Self::default() }
+        Self { vantage, now: second_of(time), bytes: 0, past: None }
     }
 
     /// Counts `bytes` that were seen at `vantage` at `time`; gives the bytes of the running second.
+    #[inline]
     pub fn add(&mut self, vantage: VantageId, time: Timestamp, bytes: u32) -> u32 {
         if vantage != self.vantage {
             return 0;
@@ -63,27 +71,42 @@ impl Meter {
         if second > self.now {
             self.turn(second);
         }
-        self.total = self.total.saturating_add(u64::from(bytes));
-        let Some(slot) = self.seconds.get_mut(place(self.now, SECONDS)) else { return 0 };
-        *slot = slot.saturating_add(bytes);
-        if *slot > self.fastest {
-            (self.fastest, self.fastest_at) = (*slot, self.now);
-        }
-        *slot
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.bytes
+    }
+
+    /// Ends the running second and all up to `second`.
+    #[cold]
+    fn turn(&mut self, second: i64) {
+        let first = self.now;
+        let past = self.past.get_or_insert_with(|| Box::new(Past { first, fastest_at: first, ..Past::default() }));
+        past.end(self.now, self.bytes);
+        past.pass(self.now, second);
+        (self.now, self.bytes) = (second, 0);
     }
 
     /// What was sent before `until`; `fastest` is the fastest second of any station of the capture, in bytes.
     pub fn load(&self, until: Timestamp, fastest: u32) -> Load {
+        let fresh = || Past { first: self.now, fastest_at: self.now, ..Past::default() };
+        let mut past = self.past.as_deref().cloned().unwrap_or_else(fresh);
+        past.count(self.now, self.bytes);
+        past.load(self.now, until, fastest)
+    }
+}
+
+impl Past {
+    /// What was sent before `until`, where the second `now` was the last that was counted.
+    fn load(&self, now: i64, until: Timestamp, fastest: u32) -> Load {
         let last = second_of(until);
-        let in_second = |second: i64| match self.now.saturating_sub(second) {
+        let in_second = |second: i64| match now.saturating_sub(second) {
             0..16 if second >= self.first => {
                 f64::from(self.seconds.get(place(second, SECONDS)).copied().unwrap_or(0)) * 8.0
             }
             _ => 0.0,
         };
         let ten: f64 = (0..10).map(|back| in_second(last.saturating_sub(back))).sum();
-        let (now, this) = (self.now.div_euclid(10), last.div_euclid(10));
-        let in_ten = |ten: i64| match now.saturating_sub(ten) {
+        let (running_ten, this) = (now.div_euclid(10), last.div_euclid(10));
+        let in_ten = |ten: i64| match running_ten.saturating_sub(ten) {
             0..8 => f64::from(self.tens.get(place(ten, TENS)).copied().unwrap_or(0)) * 8_192.0,
             _ => 0.0,
         };
@@ -105,24 +128,36 @@ impl Meter {
         }
     }
 
-    /// Ends the running second and all up to `second`.
-    fn turn(&mut self, second: i64) {
-        let ended = self.seconds.get(place(self.now, SECONDS)).copied().unwrap_or(0);
-        if let Some(ten) = self.tens.get_mut(place(self.now.div_euclid(10), TENS)) {
-            *ten = ten.saturating_add(ended >> 10);
+    /// Counts `bytes` of one second.
+    fn count(&mut self, second: i64, bytes: u32) {
+        self.total = self.total.saturating_add(u64::from(bytes));
+        if bytes > self.fastest {
+            (self.fastest, self.fastest_at) = (bytes, second);
         }
-        let passed = usize::try_from(second.saturating_sub(self.now)).unwrap_or(SECONDS).min(SECONDS);
-        for back in 0..passed {
-            let at = place(second.saturating_sub(i64::try_from(back).unwrap_or(0)), SECONDS);
-            self.seconds.get_mut(at).into_iter().for_each(|slot| *slot = 0);
+        self.seconds.get_mut(place(second, SECONDS)).into_iter().for_each(|slot| *slot = bytes);
+    }
+
+    /// Counts `bytes` of a second that is over, and towards its ten.
+    fn end(&mut self, second: i64, bytes: u32) {
+        self.count(second, bytes);
+        if let Some(ten) = self.tens.get_mut(place(second.div_euclid(10), TENS)) {
+            *ten = ten.saturating_add(bytes >> 10);
         }
-        let (before, after) = (self.now.div_euclid(10), second.div_euclid(10));
-        let passed = usize::try_from(after.saturating_sub(before)).unwrap_or(TENS).min(TENS);
-        for back in 0..passed {
-            let at = place(after.saturating_sub(i64::try_from(back).unwrap_or(0)), TENS);
-            self.tens.get_mut(at).into_iter().for_each(|slot| *slot = 0);
-        }
-        self.now = second;
+    }
+
+    /// Forgets what stood in the places of the seconds behind `now` up to `second`.
+    fn pass(&mut self, now: i64, second: i64) {
+        clear(&mut self.seconds, now, second);
+        clear(&mut self.tens, now.div_euclid(10), second.div_euclid(10));
+    }
+}
+
+/// Empties the places in `ring` behind `from` up to `to`.
+fn clear(ring: &mut [u32], from: i64, to: i64) {
+    let passed = usize::try_from(to.saturating_sub(from)).unwrap_or(ring.len()).min(ring.len());
+    for back in 0..passed {
+        let at = place(to.saturating_sub(i64::try_from(back).unwrap_or(0)), ring.len());
+        ring.get_mut(at).into_iter().for_each(|slot| *slot = 0);
     }
 }
 
