@@ -148,6 +148,7 @@ impl TagStack {
 
 // Slots past the depth are always empty: nearly every stack has one tag, and only that one need be looked at.
 impl PartialEq for TagStack {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.as_slice() == other.as_slice()
     }
@@ -155,6 +156,7 @@ impl PartialEq for TagStack {
 
 impl Hash for TagStack {
     /// In one step for up to two tags: this is done for every frame.
+    #[inline]
     fn hash<H: Hasher>(&self, to: &mut H) {
         let pair = |tags: &[(Tpid, Vid)]| {
             tags.iter().fold(0, |word: u64, (tpid, vid)| word << 32 | u64::from(tpid.0) << 16 | u64::from(vid.0))

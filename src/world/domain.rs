@@ -14,6 +14,8 @@ pub struct DomainId(u32);
 /// All networks seen.
 pub struct Domains {
     nodes: Vec<Node>,
+    /// The node of the frame before: the next is often of the same network.
+    latest: u32,
     index: Index,
     hash: foldhash::fast::RandomState,
     limit: usize,
@@ -51,14 +53,17 @@ impl Domains {
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.stacks.max(1);
         let hash = foldhash::fast::RandomState::default();
-        Self { nodes: Vec::new(), index: Index::default(), hash, limit, forgotten: 0 }
+        Self { nodes: Vec::new(), latest: 0, index: Index::default(), hash, limit, forgotten: 0 }
     }
 
     /// The network that `frame` travels in; counts the frame.
     pub fn note(&mut self, frame: &Frame<'_>) -> DomainId {
         let layers = &frame.layers;
         let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
-        let id = self.intern(Place { vantage: frame.at.vantage, vni: layers.vni(), stack });
+        let place = Place { vantage: frame.at.vantage, vni: layers.vni(), stack };
+        let is_latest = self.nodes.get(self.latest as usize).is_some_and(|node| node.place == place);
+        let id = if is_latest { self.latest } else { self.intern(place) };
+        self.latest = id;
         if let Some(node) = self.nodes.get_mut(id as usize) {
             node.frames = node.frames.saturating_add(1);
             node.latest = node.latest.max(frame.order);
@@ -165,6 +170,7 @@ impl Domains {
         id
     }
 
+    #[inline]
     fn find(&self, place: &Place) -> Option<u32> {
         let is_it = |id: u32| self.nodes.get(id as usize).is_some_and(|node| node.place == *place);
         self.index.find(self.hash.hash_one(place), is_it)
