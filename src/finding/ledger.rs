@@ -188,7 +188,7 @@ impl Ledger {
         claim: Claim,
         now: Timestamp,
     ) -> Option<(usize, Change)> {
-        let same_code = self.findings.iter().filter(|f| f.rule.code == rule.code);
+        let same_code = self.findings.iter().filter(|f| std::ptr::eq(f.rule, rule));
         let open = same_code.clone().filter(|f| f.state == State::Open).count();
         if open >= MOST_OPEN || same_code.count() >= MOST_KEPT {
             *self.overflow.entry(rule.code).or_default() += 1;

@@ -7,8 +7,8 @@ use crate::finding::Cited;
 use crate::value::{TagStack, Timestamp};
 use crate::wire::{LinkType, decode};
 
-/// Bytes that are kept: an ARP packet, an echo, the headers of a segment, behind two tags and more.
-const GLIMPSED: usize = 96;
+/// Bytes that are kept: an ARP packet, an echo, the headers of a segment, behind two tags and more, or in a tunnel.
+const GLIMPSED: usize = 128;
 
 /// The beginning of a frame that may have to be cited: most never are, and what is not cited costs no allocation.
 #[derive(Clone, Debug)]
@@ -26,8 +26,18 @@ pub struct Glimpse {
 }
 
 impl Glimpse {
-    /// The beginning of `frame`.
+    /// The beginning of `frame`; all of it where its headers go on behind that.
     pub fn of(frame: &Frame<'_>) -> Self {
+        let headers = frame.bytes.len().saturating_sub(frame.layers.rest.len());
+        if headers > GLIMPSED { Self::whole(frame) } else { Self::begun(frame) }
+    }
+
+    /// The same of a frame that says nothing by its beginning.
+    pub fn whole(frame: &Frame<'_>) -> Self {
+        Self { whole: Some(Arc::new(Cited::of(frame))), ..Self::begun(frame) }
+    }
+
+    fn begun(frame: &Frame<'_>) -> Self {
         let mut bytes = [0; GLIMPSED];
         let len = frame.bytes.len().min(GLIMPSED);
         if let (Some(to), Some(from)) = (bytes.get_mut(..len), frame.bytes.get(..len)) {
@@ -43,11 +53,6 @@ impl Glimpse {
             bytes,
             whole: None,
         }
-    }
-
-    /// The same of a frame that says nothing by its beginning.
-    pub fn whole(frame: &Frame<'_>) -> Self {
-        Self { whole: Some(Arc::new(Cited::of(frame))), ..Self::of(frame) }
     }
 
     /// The frame as a finding quotes it.

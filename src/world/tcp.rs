@@ -25,7 +25,7 @@ use numbers::{Acknowledged, Numbers, Sent};
 use stuck::Passing;
 use trouble::Troubles;
 
-use super::{Derived, Domains, Observation, Seen, Tracker};
+use super::{Derived, Domains, Glimpse, Observation, Seen, Tracker};
 use crate::event::{Frame, FrameRef, Offload, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
@@ -93,7 +93,7 @@ pub struct Announced {
     /// Bytes of layer 3 outside the packet: the tunnel's headers.
     pub tunnel: u32,
     /// The segment.
-    pub cited: Cited,
+    pub glimpse: Glimpse,
 }
 
 /// What one vantage shows of all connections.
@@ -336,7 +336,7 @@ fn announced(seen: &Seen<'_>, ip: &Ip<'_>, tcp: &Tcp<'_>) -> Option<Announced> {
         mss,
         packet_len: u32::from(mss).saturating_add(headers),
         tunnel,
-        cited: Cited::of(seen.frame),
+        glimpse: Glimpse::of(seen.frame),
     })
 }
 

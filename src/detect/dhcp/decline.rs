@@ -10,7 +10,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{DhcpKind, Kind};
-use crate::world::{Derived, DhcpStep, DomainId, Observation, Seen};
+use crate::world::{Derived, DhcpStep, DomainId, Glimpse, Observation, Seen};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -45,7 +45,7 @@ struct Decline {
 struct Holder {
     mac: Mac,
     time: Timestamp,
-    cited: Cited,
+    glimpse: Glimpse,
 }
 
 /// An address that was declined.
@@ -76,7 +76,7 @@ impl Decline {
         }
         let (mac, time) = (arp.sender_mac(), seen.frame.order);
         let key = (cx.world.domains.root(seen.domain), arp.sender_ip());
-        self.holders.insert(key, Holder { mac, time, cited: Cited::of(seen.frame) });
+        self.holders.insert(key, Holder { mac, time, glimpse: Glimpse::of(seen.frame) });
     }
 
     fn declined(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
@@ -104,7 +104,7 @@ impl Decline {
         entry.count = entry.count.saturating_add(1);
         if let Some(holder) = holder {
             entry.holder = Some(holder.mac);
-            entry.fresh.push(holder.cited.clone());
+            entry.fresh.push(holder.glimpse.cited());
         }
         entry.fresh.push(step.cited.clone());
         self.judge(step, cx);
