@@ -1,3 +1,5 @@
+//! What follows from the numbers of one end.
+
 use super::super::holes::OUT_OF_ORDER;
 use super::*;
 
