@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Confidence, Key, Severity};
+use super::{Confidence, Key, Severity, Way};
 use crate::event::{Frame, FrameRef, VantageId};
 use crate::value::{TagStack, Timestamp};
 
@@ -33,6 +33,8 @@ pub struct Claim {
     pub numbers: Vec<(&'static str, Number)>,
     /// Frames that prove it and that were not claimed before.
     pub evidence: Vec<Cited>,
+    /// The ways of such packets through the vantages, where several tell.
+    pub ways: Vec<Way>,
     /// A Wireshark display filter.
     pub filter: String,
     /// Likely causes.
@@ -108,6 +110,7 @@ impl Claim {
             count: 1,
             numbers: Vec::new(),
             evidence: Vec::new(),
+            ways: Vec::new(),
             filter: String::new(),
             causes: Vec::new(),
             remedy: Vec::new(),
@@ -172,6 +175,13 @@ impl Claim {
     #[must_use]
     pub fn proved_by(mut self, frames: impl IntoIterator<Item = Cited>) -> Self {
         self.evidence.extend(frames);
+        self
+    }
+
+    /// With the ways of such packets through the vantages; one that only one vantage tells of says no more than its frame.
+    #[must_use]
+    pub fn going(mut self, ways: impl IntoIterator<Item = Way>) -> Self {
+        self.ways.extend(ways.into_iter().filter(|way| way.stops.len() > 1));
         self
     }
 

@@ -269,6 +269,7 @@ impl Finding {
             episodes: 1,
             numbers: Vec::new(),
             evidence: Vec::new(),
+            ways: Vec::new(),
             filter: String::new(),
             causes: Vec::new(),
             remedy: Vec::new(),
@@ -299,6 +300,9 @@ impl Finding {
             self.causes = claim.causes;
             self.remedy = claim.remedy;
             self.assumptions = claim.assumptions;
+            if !claim.ways.is_empty() {
+                self.ways = claim.ways;
+            }
         }
         self.first = self.first.min(claim.first.unwrap_or(now));
         self.last = self.last.max(claim.last.unwrap_or(now));

@@ -9,6 +9,7 @@ mod report;
 mod rule;
 mod tally;
 mod topology;
+mod way;
 
 pub use claim::{Cause, Cited, Claim, Number, Step};
 pub use exchange::{Exchange, ExchangeKind, Latency, LeaseClock, Message, Offered, Outcome};
@@ -19,6 +20,7 @@ pub use report::{Clock, Input, Lost, NotChecked, Pending, Report};
 pub use rule::Rule;
 pub use tally::{StackTally, Tally};
 pub use topology::{KnownNeighbour, KnownPort, KnownRoot, KnownTeller, KnownTree};
+pub use way::{Look, Stop, Way};
 
 use std::borrow::Cow;
 use std::fmt;
@@ -99,6 +101,8 @@ pub struct Finding {
     pub numbers: Vec<(&'static str, Number)>,
     /// The frames that prove it: the first four and the last.
     pub evidence: Vec<Cited>,
+    /// The ways of such packets through the vantages, where several tell.
+    pub ways: Vec<Way>,
     /// A Wireshark display filter that selects such frames.
     pub filter: String,
     /// Likely causes, the likeliest first.

@@ -6,7 +6,7 @@ use super::exchange::ExchangeView;
 use crate::event::{FrameRef, Name};
 use crate::finding::{
     Cause, Change, Confidence, Finding, Input, Key, KnownNeighbour, KnownTree, LeaseClock, Lost, NotChecked, Number,
-    Pending, Report, Severity, State, Step, Tally,
+    Pending, Report, Severity, State, Step, Stop, Tally, Way,
 };
 use crate::value::{Outside, Timestamp};
 
@@ -52,6 +52,8 @@ struct FindingView<'a> {
     numbers: Numbers<'a>,
     vantage: Option<Outside>,
     frames: Vec<FrameView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ways: Vec<WayView<'a>>,
     filter: &'a str,
     causes: &'a [Cause],
     remedy: &'a [Step],
@@ -68,6 +70,26 @@ pub(super) struct FrameView {
     vantage: Outside,
     number: u64,
     time: Timestamp,
+}
+
+/// A packet's way through the vantages.
+#[derive(Serialize)]
+struct WayView<'a> {
+    what: &'a str,
+    stops: Vec<StopView>,
+}
+
+/// One vantage on it; without a number where the packet was not seen.
+#[derive(Serialize)]
+struct StopView {
+    vantage: Outside,
+    seen: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wire_len: Option<u32>,
 }
 
 /// One change, as NDJSON tells it.
@@ -162,6 +184,19 @@ impl FrameView {
     }
 }
 
+impl<'a> WayView<'a> {
+    fn of(way: &'a Way, name_of: &dyn Fn(FrameRef) -> Outside) -> Self {
+        let stop = |stop: &Stop| StopView {
+            vantage: name_of(FrameRef { vantage: stop.vantage, number: 0 }),
+            seen: stop.look.is_some(),
+            number: stop.look.map(|look| look.number),
+            tags: stop.look.map(|look| look.tags.to_string()),
+            wire_len: stop.look.map(|look| look.wire_len),
+        };
+        Self { what: &way.what, stops: way.stops.iter().map(stop).collect() }
+    }
+}
+
 impl<'a> FindingView<'a> {
     fn of(finding: &'a Finding, all: &[Finding], name_of: &dyn Fn(FrameRef) -> Outside) -> Self {
         let code = |id: u32| all.iter().find(|f| f.id == id).map(|f| f.rule.code);
@@ -183,6 +218,7 @@ impl<'a> FindingView<'a> {
             numbers: Numbers(&finding.numbers),
             vantage: finding.vantage.map(|vantage| name_of(FrameRef { vantage, number: 0 })),
             frames: finding.evidence.iter().map(|cited| FrameView::of(cited.at, cited.time, name_of)).collect(),
+            ways: finding.ways.iter().map(|way| WayView::of(way, name_of)).collect(),
             filter: &finding.filter,
             causes: &finding.causes,
             remedy: &finding.remedy,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::exchange::exchange_text;
-use crate::finding::{Change, Cited, Finding, Input, Latency, Report, Severity, State, Tally};
+use crate::finding::{Change, Cited, Finding, Input, Latency, Report, Severity, State, Stop, Tally, Way};
 use crate::value::{Span, Timestamp};
 
 /// Trees, and neighbours, that are listed for a person.
@@ -76,6 +76,9 @@ fn finding_text(out: &mut String, finding: &Finding, report: &Report, width: usi
         let _ = writeln!(out, "{indent}  {DIM}explained by {} above{DIM:#}", root.rule.code);
     }
     frames(out, indent, &finding.evidence, report);
+    for (at, way) in finding.ways.iter().enumerate() {
+        labelled(out, indent, if at == 0 { "Way" } else { "" }, &way_line(way, report), width);
+    }
     for (at, cause) in finding.causes.iter().enumerate() {
         let label = if at == 0 { "Likely" } else { "" };
         labelled(out, indent, label, &cause.0, width);
@@ -106,6 +109,19 @@ fn key_part(name: &str, value: &str) -> String {
         "mac" | "client" | "interface" => value.to_owned(),
         _ => format!("{name} {value}"),
     }
+}
+
+/// A packet's way: `1500 bytes: tap7 1514 B untagged → bond0 1522 B 20.100 → switch not seen`.
+fn way_line(way: &Way, report: &Report) -> String {
+    let stop = |stop: &Stop| {
+        let name = report.vantage(stop.vantage).map(|v| v.name.to_string()).unwrap_or_default();
+        match stop.look {
+            Some(look) => format!("{name} {} B {}", look.wire_len, look.tags),
+            None => format!("{name} not seen"),
+        }
+    };
+    let stops: Vec<String> = way.stops.iter().map(stop).collect();
+    format!("{}: {}", way.what, stops.join(" → "))
 }
 
 fn frames(out: &mut String, indent: &str, evidence: &[Cited], report: &Report) {

@@ -4,6 +4,7 @@
 
 use super::DomainId;
 use crate::event::{Direction, Frame, FrameRef, Place, Vantage, VantageId};
+use crate::finding::{Look, Stop, Way};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Span, TagStack, Timestamp};
 
@@ -97,6 +98,14 @@ impl Sightings {
     /// Where `packet` was seen, in order of time; empty once it is forgotten.
     pub fn journey(&self, packet: Fingerprint) -> &[Sighting] {
         self.packets.peek(&packet).map_or(&[], |p| &p.seen)
+    }
+
+    /// The way of `packet`, which is `what`, as far as it was seen, and where it was not.
+    pub fn way(&self, what: impl Into<String>, packet: Fingerprint, unseen: &[VantageId]) -> Way {
+        let look = |s: &Sighting| Look { number: s.at.number, tags: s.tags, wire_len: s.wire_len };
+        let seen = self.journey(packet).iter().map(|s| Stop { vantage: s.at.vantage, look: Some(look(s)) });
+        let unseen = unseen.iter().map(|vantage| Stop { vantage: *vantage, look: None });
+        Way { what: what.into(), stops: seen.chain(unseen).collect() }
     }
 
     /// The network of the sighting before this one, in `domain`, of the same packet.

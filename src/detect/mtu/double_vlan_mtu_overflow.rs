@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::hops::{Fate, Hops};
 use super::overflow::{Overflow, configured};
 use crate::detect::{Context, Detector, Entry, Mended, Needs, Piles, key_of};
 use crate::event::{Direction, Fact, Place, VantageId};
 use crate::finding::{Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp, Tpid, Vid};
 use crate::wire::Kind;
-use crate::world::{Derived, Observation, Passed, Pile, Seen};
+use crate::world::{Derived, Observation, Passed, Pile, Seen, TooBig};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -31,6 +32,10 @@ pub static ENTRY: Entry = Entry {
 const PATIENCE: Span = Span::secs(3);
 /// The span that repeats of a lost segment must cover: shorter bursts are ordinary loss.
 const STUCK_FOR: Span = Span::secs(3);
+/// Packets that must be missing at the next vantage, and none be there.
+const GONE: u32 = 3;
+/// Bytes of the tags behind the free one, two at most, by which a path that they make too narrow is known.
+const TAGS: u32 = 8;
 /// Between two counts of the frames of the same VLANs in one tag.
 const COUNT_EVERY: Span = Span::secs(1);
 
@@ -39,6 +44,7 @@ struct DoubleVlanMtuOverflow {
     links: BTreeMap<LinkKey, Overflow>,
     deadlines: Deadlines<LinkKey>,
     piles: Piles,
+    hops: Hops<LinkKey>,
 }
 
 type LinkKey = (VantageId, (Tpid, Vid), Direction);
@@ -49,6 +55,7 @@ impl Detector for DoubleVlanMtuOverflow {
             Observation::Packet(seen) | Observation::Sighting(seen) => self.frame(seen, cx),
             Observation::Derived(Derived::Delivered(passed)) => self.delivered(passed, cx),
             Observation::Derived(Derived::EchoLost(passed)) => self.echo_lost(passed, cx),
+            Observation::Derived(Derived::TooBig(message)) => self.told(message, cx),
             Observation::Host(fact) if matches!(fact.what, Fact::Link(_) | Fact::LinkGone { .. }) => {
                 self.configuration(cx)
             }
@@ -57,10 +64,12 @@ impl Detector for DoubleVlanMtuOverflow {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next().into_iter().chain(self.piles.next_deadline()).min()
+        let hops = self.hops.next_deadline();
+        self.deadlines.next().into_iter().chain(self.piles.next_deadline()).chain(hops).min()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
+        self.settle(cx.now, cx);
         while let Some(key) = self.deadlines.pop(cx.now) {
             let is_raised = self.links.get(&key).is_some_and(|overflow| overflow.is_raised);
             if is_raised { self.look_again(key, cx) } else { self.judge(&key, cx) }
@@ -71,6 +80,7 @@ impl Detector for DoubleVlanMtuOverflow {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
+        self.settle(Timestamp::MAX, cx);
         // The frame was seen and nothing shows that it arrived: that is what `likely` says, however soon the capture ended.
         let is_new = |key: &LinkKey| self.links.get(key).is_some_and(|overflow| !overflow.is_raised);
         let waiting: Vec<LinkKey> = self.deadlines.waiting().map(|(_, key)| *key).filter(is_new).collect();
@@ -94,9 +104,15 @@ impl DoubleVlanMtuOverflow {
         let segment = cx.world.flows.segment(frame.at).copied();
         let Some(packet_len) = segment.map_or(Some(ip.packet_len()), |s| s.packet_len) else { return };
         let key = (frame.at.vantage, outer, frame.direction);
+        let pair = (frame.at.vantage, ip.src(), ip.dst());
+        let is_super = segment.is_some_and(|s| s.is_super);
         if stack.carry(packet_len) <= mtu(cx, frame.at.vantage).0 {
+            if let Some(packet) = seen.packet.filter(|_| !is_super) {
+                self.hops.fits(pair, packet, packet_len);
+            }
             return;
         }
+        self.hops.exceeds(key, pair, seen.packet.filter(|_| !is_super), packet_len, cx);
         let overflow = self.links.entry(key).or_insert_with(|| Overflow::new(frame.time, stack));
         overflow.add(frame, packet_len, segment.as_ref());
         if overflow.is_raised && cx.now.since(overflow.last) >= COUNT_EVERY {
@@ -151,6 +167,53 @@ impl DoubleVlanMtuOverflow {
             && overflow.delivered < passed.packet_len
         {
             overflow.lose(passed.packet_len);
+            self.deadlines.clear(&key);
+            self.judge(&key, cx);
+        }
+    }
+
+    /// Looks where packets came whose sightings are in at `until`.
+    fn settle(&mut self, until: Timestamp, cx: &mut Context<'_>) {
+        while let Some((key, fate)) = self.hops.settled(until, cx) {
+            let Some(overflow) = self.links.get_mut(&key) else { continue };
+            let between = &mut overflow.between;
+            let gone = match fate {
+                Some(Fate::Gone(gone)) => gone,
+                Some(Fate::Passed) => {
+                    (between.gone, between.has_passed) = (None, true);
+                    continue;
+                }
+                None => continue,
+            };
+            let (count, first) = between.gone.unwrap_or((0, gone.time));
+            between.gone = Some((count.saturating_add(1), first));
+            // That a smaller one came later shows that the capture there had not ended.
+            if between.has_passed || count.saturating_add(1) < GONE || gone.small_time <= first {
+                continue;
+            }
+            let name = |id| cx.world.vantage(id).map(|vantage| vantage.name.to_string()).unwrap_or_default();
+            between.places = Some((name(gone.seen_at), name(gone.missing_at), gone.sizes.1));
+            between.ways = gone.ways(cx).into();
+            let was_known = overflow.is_lost;
+            overflow.lose(gone.sizes.0);
+            if !was_known {
+                self.deadlines.clear(&key);
+                self.judge(&key, cx);
+            }
+        }
+    }
+
+    /// A router says of a packet that did not fit here that its path takes what two tags or more leave of a link.
+    fn told(&mut self, message: &TooBig, cx: &mut Context<'_>) {
+        let (quoted, told) = (&message.quoted, message.told);
+        let Some(key) = self.hops.key_of((message.vantage, quoted.src, quoted.dst)) else { return };
+        let room = mtu(cx, message.vantage).0;
+        let Some(overflow) = self.links.get_mut(&key) else { return };
+        let is_over = overflow.stack.carry(quoted.packet_len) > room;
+        let is_tags = told.mtu < room && told.mtu.saturating_add(TAGS) >= room;
+        if is_over && is_tags {
+            overflow.told = Some((told.reporter, told.mtu));
+            overflow.lose(quoted.packet_len);
             self.deadlines.clear(&key);
             self.judge(&key, cx);
         }

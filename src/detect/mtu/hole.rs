@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::finding::{Cited, Claim, Confidence, Key, Severity};
+use crate::finding::{Cited, Claim, Confidence, Key, Severity, Way};
 use crate::value::{Fingerprint, Span, Timestamp};
 use crate::world::{Path, Stuck, Told};
 
@@ -23,8 +23,8 @@ pub struct Hole {
     pub pings: Option<(u32, u32, u32)>,
     /// The pieces in which a segment arrived that had not arrived whole.
     pub pieces: Option<u32>,
-    /// Where the packet was seen, and where along the same network it was not.
-    pub missing: Option<(String, String)>,
+    /// Where the packet was seen, and where along the same network it was not; and its way.
+    pub missing: Option<(String, String, Way)>,
     /// Whether it was claimed.
     pub is_raised: bool,
     /// The latest repeat, until its sightings are in.
@@ -155,7 +155,7 @@ impl Hole {
             Some(Told { reporter, mtu: 0, .. }) => format!(" {reporter} says that it is too large, and not for what."),
             Some(Told { reporter, mtu, .. }) => format!(" {reporter} says that the path takes {mtu} bytes."),
         });
-        if let Some((seen, missing)) = &self.missing {
+        if let Some((seen, missing, _)) = &self.missing {
             headline.push_str(&format!(" It is seen on {seen} and never on {missing}: it is dropped between them."));
         } else if setting.is_blind {
             headline.push_str(
@@ -178,6 +178,7 @@ impl Hole {
             .number("dst", dst.to_string())
             .number("dont_fragment", if self.flows.values().all(|lost| lost.is_whole) { "yes" } else { "no" })
             .proved_by(self.fresh.drain(..))
+            .going(self.missing.iter().map(|(.., way)| way.clone()))
             .filter(filter(src, dst, delivered.max(576)));
         if let Some(most) = most {
             claim = claim.number("largest_payload_agreed", most);

@@ -3,6 +3,7 @@
 pub mod double_vlan_mtu_overflow;
 pub mod fragments_lost;
 mod hole;
+mod hops;
 pub mod mss_exceeds_path;
 pub mod mtu_black_hole;
 pub mod mtu_recovered_by_probing;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::hole::{Hole, Latest, Setting};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Place, VantageId};
-use crate::finding::{Cited, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Confidence, Key, Rule, Severity, Way};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::world::{Derived, DomainId, Echo, Freed, Observation, Path, Stuck};
 
@@ -171,7 +171,7 @@ impl MtuBlackHole {
     fn judge(&mut self, key: &PathKey, cx: &mut Context<'_>) {
         let Some(hole) = self.paths.get_mut(key) else { return };
         if let Some(latest) = hole.latest.take() {
-            hole.missing = missing(&latest, hole.path.domain, cx).or(hole.missing.take());
+            hole.missing = missing(&latest, hole, cx).or(hole.missing.take());
         }
         let place = cx.world.vantage(hole.path.vantage).map_or(Place::Unknown, |vantage| vantage.place);
         let tight = tight_tag(hole, cx);
@@ -253,7 +253,7 @@ fn claim_key(path: &Path, cx: &Context<'_>) -> Key {
 }
 
 /// Where a repeat was seen, and where it was not although others of its connection were.
-fn missing(latest: &Latest, domain: DomainId, cx: &Context<'_>) -> Option<(String, String)> {
+fn missing(latest: &Latest, hole: &Hole, cx: &Context<'_>) -> Option<(String, String, Way)> {
     let journey = cx.world.sightings.journey(latest.packet);
     let (src, dst, ports) = latest.ends;
     let shows_others = |vantage: &VantageId| {
@@ -261,9 +261,11 @@ fn missing(latest: &Latest, domain: DomainId, cx: &Context<'_>) -> Option<(Strin
         heard.is_some_and(|heard| latest.first.since(heard) <= LATELY)
     };
     let is_unseen = |vantage: &VantageId| journey.iter().all(|s| s.at.vantage != *vantage) && shows_others(vantage);
-    let unseen = cx.world.domains.vantages(domain).filter(is_unseen).min()?;
+    let unseen = cx.world.domains.vantages(hole.path.domain).filter(is_unseen).min()?;
     let name = |id: VantageId| cx.world.vantage(id).map(|vantage| vantage.name.to_string()).unwrap_or_default();
-    Some((name(journey.last()?.at.vantage), name(unseen)))
+    let what = format!("{} bytes", hole.smallest_lost().unwrap_or(0));
+    let way = cx.world.sightings.way(what, latest.packet, &[unseen]);
+    Some((name(journey.last()?.at.vantage), name(unseen), way))
 }
 
 /// The outer of two tags that make the smallest lost packet longer than the link takes, and those that arrive not, and what would fit: the

@@ -1,10 +1,11 @@
 //! What was seen of packets that the second tag makes too long, in one direction of one link and one outer VLAN, and the sentence that says it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::detect::{unstack, vlans};
 use crate::event::{Frame, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Severity};
+use crate::finding::{Cited, Claim, Confidence, Key, Severity, Way};
 use crate::value::{TagStack, Timestamp, Tpid, Vid};
 use crate::world::{Domains, Host, Pile, Segment};
 
@@ -28,6 +29,10 @@ pub struct Overflow {
     pub delivered: u32,
     /// Echo requests that do not fit and were not answered.
     pub lost_echoes: u32,
+    /// What several vantages tell of packets that do not fit.
+    pub between: Between,
+    /// A router that says that its path takes no more than the tags leave room for, and how much that is.
+    pub told: Option<(IpAddr, u32)>,
     /// Whether a packet that does not fit is known to have been lost.
     pub is_lost: bool,
     is_reconstructed: bool,
@@ -38,6 +43,19 @@ pub struct Overflow {
     repeats: usize,
     /// Frames of the same VLANs in one tag, when the latest packet that does not fit was seen.
     single: u64,
+}
+
+/// Packets that were seen at one vantage and not at the next, where smaller ones were.
+#[derive(Default)]
+pub struct Between {
+    /// How many, and when the first of them was seen.
+    pub gone: Option<(u32, Timestamp)>,
+    /// Whether any came through.
+    pub has_passed: bool,
+    /// The names of the two vantages, and the size of a packet that came from one to the other.
+    pub places: Option<(String, String, u32)>,
+    /// The way of the latest of them, and of the one that came through.
+    pub ways: Vec<Way>,
 }
 
 impl Overflow {
@@ -54,6 +72,8 @@ impl Overflow {
             smallest_lost: None,
             delivered: 0,
             lost_echoes: 0,
+            between: Between::default(),
+            told: None,
             is_lost: false,
             is_reconstructed: false,
             is_raised: false,
@@ -105,6 +125,25 @@ impl Overflow {
         domains.frames(vantage, is_same)
     }
 
+    /// What shows that packets are lost, after "lost since".
+    fn loss(&self) -> String {
+        let lost = self.smallest_lost.unwrap_or(self.largest);
+        let mut sentence = match (&self.between.places, self.told) {
+            _ if self.delivered > 0 => format!(": {lost} bytes never arrived, {} did.", self.delivered),
+            (Some((seen, missing, small)), _) => {
+                format!(": those of {lost} are seen on {seen} and never on {missing}, those of {small} on both.")
+            }
+            _ => ".".to_owned(),
+        };
+        if let (Some((seen, missing, _)), true) = (&self.between.places, self.delivered > 0) {
+            sentence.push_str(&format!(" They are seen on {seen} and never on {missing}."));
+        }
+        if let Some((reporter, mtu)) = self.told {
+            sentence.push_str(&format!(" {reporter} says that {lost} bytes are too many and {mtu} the most."));
+        }
+        sentence
+    }
+
     /// The claim about it, on a link that is called `interface` and takes `mtu` bytes.
     pub fn claim(&mut self, key: Key, interface: &str, (mtu, is_assumed): (u32, bool), host: &Host) -> Claim {
         let over = self.carry.saturating_sub(mtu);
@@ -120,12 +159,8 @@ impl Overflow {
             self.carry
         );
         let (confidence, severity) = if self.is_lost {
-            headline.push_str(&format!(
-                "Packets over {safe} bytes are lost since {}: {} bytes never arrived, {} did.",
-                self.first.clock(),
-                self.smallest_lost.unwrap_or(self.largest),
-                self.delivered
-            ));
+            headline.push_str(&format!("Packets over {safe} bytes are lost since {}", self.first.clock()));
+            headline.push_str(&self.loss());
             (Confidence::Confirmed, Severity::Critical)
         } else {
             headline.push_str(&format!("Packets over {safe} bytes do not fit."));
@@ -143,7 +178,8 @@ impl Overflow {
             .number("safe_mss_ipv6", safe.saturating_sub(60))
             .number("largest_delivered", self.delivered)
             .number("inner_vlans", shown.join(" "))
-            .proved_by(self.fresh.drain(..));
+            .proved_by(self.fresh.drain(..))
+            .going(self.between.ways.iter().cloned());
         if let Some(lost) = self.smallest_lost {
             claim = claim.number("smallest_lost", lost);
         }

@@ -200,7 +200,10 @@ impl VlanTagLeftOn {
             return;
         }
         let claim = line.claim(key, sure, even_at.as_ref(), cx);
-        let claim = matter.prove(claim);
+        let ways = line.packets.filter(|_| even_at.is_some()).map(|(question, answer)| {
+            [cx.world.sightings.way("question", question, &[]), cx.world.sightings.way("answer", answer, &[])]
+        });
+        let claim = matter.prove(claim.going(ways.into_iter().flatten()));
         cx.raise(claim.at(vantage));
     }
 }

@@ -1,8 +1,8 @@
 //! MTU: packets that the second tag makes too long. L is the length of the IP packet, as everywhere.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::super::frame::{Segment, pattern};
+use super::super::frame::{Link, Segment, pattern};
 use super::super::tcp::{End, Talk, Who};
 use super::super::{GUEST, GUEST_IP, Pcapng, SERVER, SERVER_IP, Shot, at, frame, pcap};
 use super::{Case, c_tags, case, echo, echo_request};
@@ -28,6 +28,9 @@ pub fn cases() -> Vec<Case> {
         case("mtu/overflow-then-put-right", "bond0.pcapng", overflow_then_put_right()),
         case("mtu/overflow-then-room-made", "bond0.pcapng", burst_with_directions()),
         case("mtu/overflow-then-quiet", "bond0.pcapng", overflow_then_quiet()),
+        Case { folder: "mtu/overflow-lost-before-the-switch", files: bond_and_switch(1_496) },
+        Case { folder: "mtu/overflow-passes-the-switch", files: bond_and_switch(1_500) },
+        case("mtu/overflow-told-by-a-router", "bond0.pcap", pcap(told_by_a_router())),
     ]
 }
 
@@ -112,6 +115,32 @@ fn burst(length: usize) -> Vec<Shot> {
         ssh.say(30.0 + 0.0001 * f64::from(i), Who::Called, length);
     }
     ssh.shots()
+}
+
+/// Datagrams of L = 1500 and of L = 200 in turn leave the guest in 20.100; the switch, 30 µs away, takes those of up to `most`.
+fn bond_and_switch(most: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let sent = |i: u16, length| {
+        let link = frame().from(GUEST).to(SERVER).tags(&[20, 100]);
+        let payload = pattern(u32::from(i), length - 28);
+        at(0.25 * f64::from(i), link.ipv4(GUEST_IP, SERVER_IP).udp(5_000, 6_000).bytes(&payload))
+    };
+    let lengths = |i: u16| if i % 2 == 0 { 200 } else { 1_500 };
+    let bond = (0..16).map(|i| sent(i, lengths(i))).collect();
+    let switch = (0..16).filter(|i| lengths(*i) <= most).map(|i| sent(i, lengths(i)).later(30)).collect();
+    vec![("bond0.pcap", pcap(bond)), ("switch.pcap", pcap(switch))]
+}
+
+/// A datagram of L = 1500 leaves in 20.100 and must not be parted; the router behind, whose next link has two tags as well, says 1496, and from
+/// then on they fit.
+fn told_by_a_router() -> Vec<Shot> {
+    let (far, router) = (Ipv4Addr::new(203, 0, 113, 50), Ipv4Addr::new(10, 20, 0, 1));
+    let tags = |link: Link| link.tags(&[20, 100]);
+    let datagram = |length: usize| {
+        tags(frame().from(GUEST).to(SERVER)).ipv4(GUEST_IP, far).udp(5_000, 6_000).bytes(&pattern(0, length - 28))
+    };
+    let message = tags(frame().from(SERVER).to(GUEST)).ipv4(router, GUEST_IP).too_big(1_496, &datagram(1_500));
+    let rest = (0..10).map(|i| at(0.1 + f64::from(i), datagram(1_496)));
+    [at(0.0, datagram(1_500)), at(0.002, message)].into_iter().chain(rest).collect()
 }
 
 /// Three echo requests of L = 1500 stay unanswered; three of L = 1496 between them are answered.
