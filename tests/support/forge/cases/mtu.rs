@@ -124,7 +124,7 @@ fn bond_and_switch(most: usize) -> Vec<(&'static str, Vec<u8>)> {
         let payload = pattern(u32::from(i), length - 28);
         at(0.25 * f64::from(i), link.ipv4(GUEST_IP, SERVER_IP).udp(5_000, 6_000).bytes(&payload))
     };
-    let lengths = |i: u16| if i % 2 == 0 { 200 } else { 1_500 };
+    let lengths = |i: u16| if i.is_multiple_of(2) { 200 } else { 1_500 };
     let bond = (0..16).map(|i| sent(i, lengths(i))).collect();
     let switch = (0..16).filter(|i| lengths(*i) <= most).map(|i| sent(i, lengths(i)).later(30)).collect();
     vec![("bond0.pcap", pcap(bond)), ("switch.pcap", pcap(switch))]
