@@ -28,12 +28,17 @@ pub struct Fragment {
 }
 
 impl Layers<'_> {
-    /// The innermost IP packet of the frame, if that is a piece.
+    /// The outermost piece in the frame: of what a tunnel's packet holds its first piece alone could be read.
     pub fn fragment(&self) -> Option<Fragment> {
-        let at = self.as_slice().iter().rposition(|layer| matches!(layer, Layer::Ipv4(_) | Layer::Ipv6(_)))?;
-        let (id, headers, is_last) = match self.as_slice().get(at)? {
-            Layer::Ipv4(ip) if ip.is_fragment() => (u32::from(ip.id()), ip.header_len(), !ip.more_fragments()),
-            Layer::Ipv6(ip) if ip.is_fragment() => {
+        let is_piece = |layer: &Layer<'_>| match layer {
+            Layer::Ipv4(ip) => ip.is_fragment(),
+            Layer::Ipv6(ip) => ip.is_fragment(),
+            _ => false,
+        };
+        let at = self.as_slice().iter().position(is_piece)?;
+        let (ip, id, headers, is_last) = match self.as_slice().get(at)? {
+            Layer::Ipv4(ip) => (Ip::V4(*ip), u32::from(ip.id()), ip.header_len(), !ip.more_fragments()),
+            Layer::Ipv6(ip) => {
                 let (mut headers, mut id) = (40_usize, None);
                 for layer in self.as_slice().get(at.saturating_add(1)..)? {
                     let Layer::Ipv6Extension(extension) = layer else { break };
@@ -43,11 +48,10 @@ impl Layers<'_> {
                         break;
                     }
                 }
-                (id?, headers, !ip.more_fragments())
+                (Ip::V6(*ip), id?, headers, !ip.more_fragments())
             }
             _ => return None,
         };
-        let ip: Ip<'_> = self.inner_ip()?;
         let len = ip.packet_len().saturating_sub(u32::try_from(headers).unwrap_or(0));
         Some(Fragment {
             src: ip.src(),
