@@ -88,6 +88,7 @@ fn relations() -> Vec<Relation> {
         by_key("MTU001", "MTU003", &[("outer", "outer")]),
         by_key("MTU001", "MTU006", &[("outer", "outer")]),
         by_key("MTU001", "MTU008", &[("interface", "interface"), ("outer", "outer")]),
+        by_key("MTU007", "MTU006", &[("src", "src"), ("dst", "dst")]),
         by_key("MTU005", "MTU003", &[("src", "src"), ("dst", "dst")]),
         by_key("MTU003", "MTU009", &[("mac", "mac"), ("next_hop", "next_hop")]),
         by_key("MTU003", "TCP001", &[("mac", "mac"), ("next_hop", "next_hop")]),
@@ -128,6 +129,15 @@ fn relations() -> Vec<Relation> {
         by_key("STP001", "STP002", &[("mac", "mac")]),
         by_key("STP011", "STP002", &[("mac", "mac")]),
     ];
+    // R17: what the switch does not carry nobody answers.
+    for symptom in ["DHCP001", "ARP002", "ARP003"] {
+        relations.push(by_key("VLAN003", symptom, &[("domain", "domain")]));
+    }
+    // R15: where two VLANs are joined, whoever serves the one is a stranger in the other.
+    for symptom in ["DHCP015", "ARP001", "RA001"] {
+        relations.push(during("VLAN009", symptom, &[("domain", "domain")]));
+        relations.push(during("VLAN009", symptom, &[("other", "domain")]));
+    }
     // R14: a loop.
     for symptom in ["L2002", "L2003", "STP005"] {
         let shared: &[(&str, &str)] =

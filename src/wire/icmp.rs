@@ -139,6 +139,19 @@ impl<'a> Icmpv6<'a> {
         if self.kind() == 136 { self.target() } else { None }
     }
 
+    /// The MTU that a router advertisement (134) gives, if it gives one (RFC 4861 sections 4.2 and 4.6.4).
+    pub fn advertised_mtu(&self) -> Option<u32> {
+        let mut options = self.body.get(12..).filter(|_| self.kind() == 134)?;
+        // Each is as long as its second byte says, in units of eight bytes.
+        while let [kind, units @ 1..=u8::MAX, ..] = *options {
+            if kind == 5 {
+                return piece(options, 4).map(u32::from_be_bytes);
+            }
+            options = options.get(usize::from(units).saturating_mul(8)..)?;
+        }
+        None
+    }
+
     /// What stands behind type, code and checksum, as far as it was captured.
     pub const fn body(&self) -> &'a [u8] {
         self.body

@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use crate::event::{Frame, VantageId};
+use crate::event::{Direction, Frame, VantageId};
 use crate::settings::Settings;
 use crate::value::{Index, TagStack, Timestamp};
 
@@ -46,6 +46,18 @@ struct Node {
     widest: u32,
     frames: u64,
     latest: Timestamp,
+    traffic: Traffic,
+}
+
+/// Frames of one network at one vantage, by the way they went, as far as the capture tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// When the latest came in.
+    pub incoming: Option<Timestamp>,
+    /// When the latest went out.
+    pub outgoing: Option<Timestamp>,
+    /// How many went out since the latest that came in.
+    pub unanswered: u64,
 }
 
 impl Domains {
@@ -67,6 +79,7 @@ impl Domains {
         if let Some(node) = self.nodes.get_mut(id as usize) {
             node.frames = node.frames.saturating_add(1);
             node.latest = node.latest.max(frame.order);
+            node.traffic.note(frame.direction, frame.order);
         }
         DomainId(id)
     }
@@ -134,6 +147,25 @@ impl Domains {
             .map(|n| (n.place.vantage, n.place.stack, n.frames, n.latest))
     }
 
+    /// Which way frames of the network went at its own vantage.
+    pub fn traffic(&self, of: DomainId) -> Traffic {
+        self.nodes.get(of.0 as usize).map(|node| node.traffic).unwrap_or_default()
+    }
+
+    /// The vantage and the tags there.
+    pub fn place(&self, of: DomainId) -> Option<(VantageId, TagStack)> {
+        self.nodes.get(of.0 as usize).map(|node| (node.place.vantage, node.place.stack))
+    }
+
+    /// The other networks at the same vantage, and which way their frames went.
+    pub fn beside(&self, of: DomainId) -> impl Iterator<Item = (TagStack, Traffic)> {
+        let vantage = self.place(of).map(|(vantage, _)| vantage);
+        let others = (0..)
+            .zip(&self.nodes)
+            .filter(move |(id, node)| *id != of.0 && Some(node.place.vantage) == vantage && node.place.vni.is_none());
+        others.map(|(_, node)| (node.place.stack, node.traffic))
+    }
+
     /// Frames at `vantage` so far whose stack satisfies `is_wanted`.
     pub fn frames(&self, vantage: VantageId, is_wanted: impl Fn(&TagStack) -> bool) -> u64 {
         self.stacks()
@@ -179,8 +211,20 @@ impl Domains {
     /// A network of its own for a new place, if there is room.
     fn add(&mut self, place: Place) -> Option<u32> {
         let id = u32::try_from(self.nodes.len()).ok().filter(|_| self.nodes.len() < self.limit)?;
-        self.nodes.push(Node { place, parent: id, widest: id, frames: 0, latest: Timestamp::MIN });
+        let (frames, latest, traffic) = (0, Timestamp::MIN, Traffic::default());
+        self.nodes.push(Node { place, parent: id, widest: id, frames, latest, traffic });
         self.index.add(self.hash.hash_one(place), id);
         Some(id)
+    }
+}
+
+impl Traffic {
+    #[inline]
+    fn note(&mut self, direction: Direction, at: Timestamp) {
+        match direction {
+            Direction::In => (self.incoming, self.unanswered) = (Some(at), 0),
+            Direction::Out => (self.outgoing, self.unanswered) = (Some(at), self.unanswered.saturating_add(1)),
+            Direction::Unknown => {}
+        }
     }
 }

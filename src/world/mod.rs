@@ -45,7 +45,7 @@ pub use derived::{Derived, Passed, Revived};
 pub use dhcp::{
     AddressUse, Asked, Asking, Checksum, Defect, DhcpStep, DhcpTalks, Lease, Over, Pair, Server, TalkId, Terms, Times,
 };
-pub use domain::{DomainId, Domains};
+pub use domain::{DomainId, Domains, Traffic};
 pub use echo::{Echo, Echoes};
 pub use floods::{Burst, Copied, Floods};
 pub use fragments::{Fragments, Pieces, Torn};

@@ -1,5 +1,6 @@
 //! Sizes: what does not fit.
 
+pub mod declared_mtu_mismatch;
 pub mod double_vlan_mtu_overflow;
 pub mod fragments_lost;
 mod hole;
@@ -8,6 +9,7 @@ pub mod mss_exceeds_path;
 pub mod mtu_black_hole;
 pub mod mtu_recovered_by_probing;
 mod overflow;
+pub mod overlay_overhead_overflow;
 pub mod path_mtu_message_ignored;
 pub mod path_mtu_reduced;
 
@@ -23,7 +25,9 @@ pub static FAMILY: Family = Family {
         &path_mtu_reduced::ENTRY,
         &path_mtu_message_ignored::ENTRY,
         &fragments_lost::ENTRY,
+        &overlay_overhead_overflow::ENTRY,
         &mss_exceeds_path::ENTRY,
         &mtu_recovered_by_probing::ENTRY,
+        &declared_mtu_mismatch::ENTRY,
     ],
 };

@@ -1,9 +1,12 @@
-//! VLAN tags: stacks, tags left on, priorities, invalid tags.
+//! VLAN tags: stacks, tags left on, VLANs that go one way, priorities, invalid tags.
 
 pub mod invalid_vlan_tag;
+pub mod mixed_tpid_stack;
 pub mod priority_tag;
 pub mod provider_bridging;
 pub mod stacked_vlan;
+pub mod vlan_bleed;
+pub mod vlan_one_way;
 pub mod vlan_stack_too_deep;
 pub mod vlan_tag_left_on;
 
@@ -16,9 +19,12 @@ pub static FAMILY: Family = Family {
     entries: &[
         &stacked_vlan::ENTRY,
         &vlan_tag_left_on::ENTRY,
+        &vlan_one_way::ENTRY,
         &priority_tag::ENTRY,
         &invalid_vlan_tag::ENTRY,
+        &mixed_tpid_stack::ENTRY,
         &provider_bridging::ENTRY,
         &vlan_stack_too_deep::ENTRY,
+        &vlan_bleed::ENTRY,
     ],
 };

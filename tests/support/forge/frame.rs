@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use etherparse::icmpv4::DestUnreachableHeader;
 use etherparse::{
-    IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpFragOffset, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader,
-    TcpOptionElement, UdpHeader,
+    IcmpEchoHeader, Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpFragOffset, IpNumber, Ipv4Header,
+    Ipv6FlowLabel, Ipv6Header, TcpHeader, TcpOptionElement, UdpHeader,
 };
 use netdiag::value::Mac;
 
@@ -157,6 +157,25 @@ impl Link {
         self.ethertype(0x86dd, &[&ip.to_bytes()[..], &tcp.to_bytes(), payload].concat())
     }
 
+    /// A router advertisement to all nodes whose one option is this MTU (RFC 4861 section 4.6.4).
+    pub fn router_advertisement(&self, router: Ipv6Addr, mtu: u32) -> Vec<u8> {
+        let all = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+        // Hop limit 64, lifetime 1,800 s; timers unspecified.
+        let body = [&[0; 8], &[5, 1, 0, 0][..], &mtu.to_be_bytes()].concat();
+        let kind = Icmpv6Type::Unknown { type_u8: 134, code_u8: 0, bytes5to8: [64, 0, 0x07, 0x08] };
+        let icmp = Icmpv6Header::with_checksum(kind, router.octets(), all.octets(), &body).unwrap();
+        let ip = Ipv6Header {
+            traffic_class: 0,
+            flow_label: Ipv6FlowLabel::ZERO,
+            payload_length: u16::try_from(icmp.header_len() + body.len()).unwrap(),
+            next_header: IpNumber::IPV6_ICMP,
+            hop_limit: 255,
+            source: router.octets(),
+            destination: all.octets(),
+        };
+        self.ethertype(0x86dd, &[&ip.to_bytes()[..], &icmp.to_bytes(), &body].concat())
+    }
+
     fn as_far_as_the_tags(&self) -> Vec<u8> {
         let mut bytes = [self.to.0, self.from.0].concat();
         for (tpid, tci) in &self.tags {
@@ -241,10 +260,19 @@ impl Ip {
 
     /// A UDP datagram with `payload` bytes in pieces of L = `length` at most, `id` being their common number.
     pub fn udp_in_pieces(&self, ports: (u16, u16), id: u16, payload: usize, length: usize) -> Vec<Vec<u8>> {
-        let payload = pattern(u32::from(id), payload);
+        self.in_pieces(ports, id, &pattern(u32::from(id), payload), length)
+    }
+
+    /// A frame of VXLAN network `vni` in pieces of L = `length` at most.
+    pub fn vxlan_in_pieces(&self, vni: u32, inner: &[u8], id: u16, length: usize) -> Vec<Vec<u8>> {
+        let payload = [&[8, 0, 0, 0], &(vni << 8).to_be_bytes()[..], inner].concat();
+        self.in_pieces((49_152, 4_789), id, &payload, length)
+    }
+
+    fn in_pieces(&self, ports: (u16, u16), id: u16, payload: &[u8], length: usize) -> Vec<Vec<u8>> {
         let whole = self.header(IpNumber::UDP, 8 + payload.len());
-        let udp = UdpHeader::with_ipv4_checksum(ports.0, ports.1, &whole, &payload).unwrap();
-        let body = [&udp.to_bytes()[..], &payload].concat();
+        let udp = UdpHeader::with_ipv4_checksum(ports.0, ports.1, &whole, payload).unwrap();
+        let body = [&udp.to_bytes()[..], payload].concat();
         let room = (length - Ipv4Header::MIN_LEN) / 8 * 8;
         let pieces = body.chunks(room).enumerate().map(|(i, piece)| {
             let mut ip = self.header(IpNumber::UDP, piece.len());

@@ -178,12 +178,21 @@ impl Link {
 
     /// LLDP of a named system and port, 120 s, whose untagged frames are `vlan` and whose port takes frames of 9214 bytes.
     pub fn lldp_with_vlan(self, system: &str, port: &str, vlan: u16) -> Vec<u8> {
+        self.lldp_told(system, port, vlan, 9_214)
+    }
+
+    /// LLDP of a named system and port, 120 s, whose untagged frames are VLAN 1 and whose port takes frames of `max_frame` bytes.
+    pub fn lldp_with_max_frame(self, system: &str, port: &str, max_frame: u16) -> Vec<u8> {
+        self.lldp_told(system, port, 1, max_frame)
+    }
+
+    fn lldp_told(self, system: &str, port: &str, vlan: u16, max_frame: u16) -> Vec<u8> {
         let tlv = |kind: u8, value: &[u8]| [&[kind << 1, value.len() as u8], value].concat();
-        let (mac, [v, w]) = (self.sender().0, vlan.to_be_bytes());
+        let (mac, [v, w], [x, y]) = (self.sender().0, vlan.to_be_bytes(), max_frame.to_be_bytes());
         let chassis = tlv(1, &[&[4], &mac[..]].concat());
         let named = [tlv(2, &[&[5], port.as_bytes()].concat()), tlv(3, &[0, 120]), tlv(5, system.as_bytes())].concat();
         let port_vlan = tlv(127, &[0x00, 0x80, 0xc2, 1, v, w]);
-        let max_frame = tlv(127, &[0x00, 0x12, 0x0f, 4, 0x23, 0xfe]);
+        let max_frame = tlv(127, &[0x00, 0x12, 0x0f, 4, x, y]);
         let link = self.to(Mac([0x01, 0x80, 0xc2, 0, 0, 0x0e]));
         link.padded(link.ethertype(0x88cc, &[&chassis[..], &named, &port_vlan, &max_frame, &[0, 0]].concat()))
     }

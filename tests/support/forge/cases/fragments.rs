@@ -1,6 +1,9 @@
 //! Packets in pieces: all of them there, some of them lost.
 
-use super::super::{GUEST, GUEST_IP, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use std::net::Ipv4Addr;
+
+use super::super::frame::pattern;
+use super::super::{GUEST, GUEST_IP, NODE, SERVER, SERVER_IP, Shot, at, frame, pcap};
 use super::{Case, case, echo};
 
 pub fn cases() -> Vec<Case> {
@@ -9,6 +12,10 @@ pub fn cases() -> Vec<Case> {
         case("mtu/few-pieces-lost", "eth0.pcap", pcap(few())),
         case("mtu/later-pieces-blocked", "eth0.pcap", pcap(lost(12, 0))),
         case("mtu/pieces-lost-then-whole", "eth0.pcap", pcap(then_whole())),
+        case("mtu/tunnel-in-pieces", "bond0.pcap", pcap([tunnelled(5, 1_500, 2), silence(5.0)].concat())),
+        case("mtu/tunnel-loses-pieces", "bond0.pcap", pcap([tunnelled(6, 1_500, 1), silence(6.0)].concat())),
+        case("healthy/tunnel-of-1450", "bond0.pcap", pcap(tunnelled(5, 1_450, 2))),
+        case("healthy/tunnel-with-room", "bond0.pcap", pcap(tunnel_with_room())),
         case("healthy/pieces-out-of-order", "eth0.pcap", pcap(out_of_order())),
         case("healthy/pieces-begun-before-the-capture", "eth0.pcap", pcap(begun_before())),
     ]
@@ -56,4 +63,27 @@ fn begun_before() -> Vec<Shot> {
 
 fn silence(start: f64) -> Vec<Shot> {
     (0..9).flat_map(|i| echo(start + 5.0 * f64::from(i), &[], 900 + i, 100)).collect()
+}
+
+/// The two nodes between which the tunnel goes.
+const NODES: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(172, 16, 0, 11), Ipv4Addr::new(172, 16, 0, 12));
+
+/// The guest's datagram of L = `length`, as it is inside the tunnel.
+fn inside(i: u16, length: usize) -> Vec<u8> {
+    let link = frame().from(GUEST).to(SERVER);
+    link.ipv4(GUEST_IP, SERVER_IP).udp(5_000, 6_000).bytes(&pattern(u32::from(i), length - 28))
+}
+
+/// One packet of L = `length` a second through VXLAN 42 over a network that takes 1500, of which the first `kept` pieces come.
+fn tunnelled(packets: u16, length: usize, kept: usize) -> Vec<Shot> {
+    let outer = || frame().from(NODE).to(SERVER).ipv4(NODES.0, NODES.1);
+    let pieces = |i: u16| outer().vxlan_in_pieces(42, &inside(i, length), i + 1, 1_500);
+    (0..packets).flat_map(|i| pieces(i).into_iter().take(kept).map(move |piece| at(f64::from(i), piece))).collect()
+}
+
+/// The same packets whole: the network below takes 1600.
+fn tunnel_with_room() -> Vec<Shot> {
+    let outer =
+        |i| frame().from(NODE).to(SERVER).ipv4(NODES.0, NODES.1).udp(49_152, 4_789).vxlan(42, &inside(i, 1_500));
+    (0..5).map(|i| at(f64::from(i), outer(i))).collect()
 }

@@ -4,6 +4,7 @@ use super::{GUEST, GUEST_IP, Link, SERVER, SERVER_IP, Shot, at, frame};
 
 mod arp;
 mod cap;
+mod declared;
 mod dhcp;
 mod dhcp_answers;
 mod dhcp_habits;
@@ -42,6 +43,7 @@ pub fn cases() -> Vec<Case> {
     [
         vlan::cases(),
         mtu::cases(),
+        declared::cases(),
         path_mtu::cases(),
         fragments::cases(),
         tcp::cases(),
