@@ -114,6 +114,12 @@ fn relations() -> Vec<Relation> {
         // Whoever gets its answers in another tag hears nothing, and asks again.
         by_key("VLAN002", "HOST001", &[("mac", "mac")]),
         by_key("VLAN002", "ARP002", &[("answerer", "ip")]),
+        // What a router says of a network that is not reached.
+        by_key("IP002", "IP001", &[("prefix", "prefix"), ("source", "source")]),
+        during("IP003", "IP002", &[("prefix", "prefix")]),
+        during("IP003", "IP001", &[("prefix", "prefix")]),
+        // Who takes no more is asked again and again whether it does.
+        during("TCP004", "TCP001", &[("hosts", "hosts"), ("domain", "domain")]),
         // R13: an address that was given out again while somebody used it.
         during("DHCP007", "ARP001", &[("address", "ip")]),
         during("DHCP012", "ARP001", &[("address", "ip")]),

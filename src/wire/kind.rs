@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Hops left of a packet that are few: paths are not so long that what began with 64 comes down to this, and what circles between routers does.
+pub const LOW_TTL: u8 = 32;
+
 /// A kind of layer, or a trait of a whole frame.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
@@ -41,6 +44,10 @@ pub enum Kind {
     Fragment,
     /// A TCP segment that opens a connection, refuses one or ends one at once: SYN or RST is set.
     TcpOpening,
+    /// A TCP segment whose sender takes no more: its window is zero, and SYN, FIN and RST are not set.
+    ZeroWindow,
+    /// An IP packet of the frame has few hops left.
+    LowTtl,
     /// The capture holds less than the wire carried.
     Cut,
     /// Decoding ended early; `Layers::stop` says why.
@@ -136,6 +143,8 @@ impl fmt::Display for Kind {
             Self::ReservedTag => "reserved VID",
             Self::Fragment => "fragment",
             Self::TcpOpening => "TCP opening",
+            Self::ZeroWindow => "zero window",
+            Self::LowTtl => "few hops left",
             Self::Cut => "cut frame",
             Self::Stopped => "undecoded",
         })

@@ -48,7 +48,7 @@ pub use icmp::{Icmp, Icmpv6};
 pub use ip::Ip;
 pub use ipv4::Ipv4;
 pub use ipv6::{Ipv6, Ipv6Extension};
-pub use kind::{Kind, Kinds};
+pub use kind::{Kind, Kinds, LOW_TTL};
 pub use lacp::{Lacp, LacpEnd};
 pub use layer::Layer;
 pub use layers::{Layers, MOST_LAYERS};

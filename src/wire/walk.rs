@@ -23,7 +23,7 @@ use super::tunnel::{Geneve, Gre, Vxlan};
 use super::udp::Udp;
 use super::vlan::Vlan;
 use super::window::Window;
-use super::{Kind, LinkType};
+use super::{Kind, LOW_TTL, LinkType};
 use crate::value::Mac;
 
 /// Tunnels within tunnels that are followed.
@@ -172,6 +172,7 @@ impl<'a> Walk<'a, '_> {
         let ip = self.read(Kind::Ipv4, Ipv4::parse, Layer::Ipv4)?;
         self.is_inside = true;
         self.note_fragment(ip.is_fragment());
+        self.note_hops(ip.ttl());
         if ip.fragment_offset() == 0 { self.above(ip.protocol(), false) } else { None }
     }
 
@@ -180,7 +181,15 @@ impl<'a> Walk<'a, '_> {
         let ip = self.read(Kind::Ipv6, Ipv6::parse, Layer::Ipv6)?;
         self.is_inside = true;
         self.note_fragment(ip.is_fragment());
+        self.note_hops(ip.hop_limit());
         self.above(ip.next_header(), true)
+    }
+
+    #[inline]
+    const fn note_hops(&mut self, hops: u8) {
+        if hops <= LOW_TTL {
+            self.layers.mark(Kind::LowTtl);
+        }
     }
 
     #[inline]
@@ -202,6 +211,8 @@ impl<'a> Walk<'a, '_> {
         let tcp = self.read(Kind::Tcp, Tcp::parse, Layer::Tcp)?;
         if tcp.is_syn() || tcp.is_rst() {
             self.layers.mark(Kind::TcpOpening);
+        } else if tcp.window() == 0 && !tcp.is_fin() {
+            self.layers.mark(Kind::ZeroWindow);
         }
         None
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{
     AddressUse, Announced, Attempt, Burst, Contested, Copied, DhcpStep, DomainId, Echo, Freed, Jump, Lapse, Moved,
-    OneSided, Prefix, Proof, Refusal, Silence, StillTooBig, Storm, Stuck, TooBig, Torn, TreeStep, Unreached, Unseen,
-    Wanted,
+    OneSided, Prefix, Proof, Refusal, Silence, Stall, StillTooBig, Storm, Stuck, TooBig, Torn, TreeStep, Unreached,
+    Unseen, Wanted,
 };
 use crate::event::{Direction, FrameRef, VantageId};
 use crate::finding::Cited;
@@ -108,6 +108,19 @@ pub enum Derived {
     },
     /// Two stations speak for one address.
     Contested(Arc<Contested>),
+    /// A receiver of TCP takes no more; told again when it has lasted.
+    Stalled(Arc<Stall>),
+    /// A receiver of which that was told takes data again, or its connection is over.
+    Drained {
+        /// In which network.
+        domain: DomainId,
+        /// Who.
+        receiver: (IpAddr, u16),
+        /// Who waited.
+        sender: (IpAddr, u16),
+        /// When.
+        at: Timestamp,
+    },
     /// An address is asked for by ARP and nobody answers; told again whenever there is more to tell.
     Wanted(Arc<Wanted>),
     /// An address of which that was told is there.

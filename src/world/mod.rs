@@ -31,6 +31,7 @@ mod pile;
 mod ports;
 mod rivals;
 mod sightings;
+mod stalls;
 mod stations;
 mod tally;
 mod tcp;
@@ -60,6 +61,7 @@ pub use pile::Pile;
 pub use ports::{Moved, Ports};
 pub use rivals::{Conflict, Contested, Rivals};
 pub use sightings::{Sighting, Sightings};
+pub use stalls::{Stall, Stalls};
 pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
 pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
 pub use trees::{Instance, Region, Speaker, Teller, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
@@ -153,6 +155,8 @@ pub struct World {
     pub addresses: Addresses,
     /// Who speaks for an address that somebody else has.
     pub rivals: Rivals,
+    /// Receivers of TCP that take no more.
+    pub stalls: Stalls,
     /// Who tries to reach whom in vain.
     pub attempts: Attempts,
     /// Spanning trees.
@@ -189,6 +193,7 @@ impl World {
             dhcp: DhcpTalks::new(settings),
             addresses: Addresses::new(settings),
             rivals: Rivals::new(settings),
+            stalls: Stalls::new(settings),
             attempts: Attempts::new(settings),
             trees: Trees::new(settings),
             floods: Floods::new(),
@@ -395,6 +400,7 @@ impl World {
             ("exchanges", self.dhcp.forgotten_exchanges()),
             ("addresses", self.addresses.forgotten()),
             ("rivals", self.rivals.forgotten()),
+            ("stalls", self.stalls.forgotten()),
             ("attempts", self.attempts.forgotten()),
             ("stacks", self.domains.forgotten()),
             ("trees", self.trees.forgotten()),
@@ -433,6 +439,7 @@ impl World {
         tell(&mut self.dhcp, observation, kinds, domains, due, out);
         tell(&mut self.addresses, observation, kinds, domains, due, out);
         tell(&mut self.rivals, observation, kinds, domains, due, out);
+        tell(&mut self.stalls, observation, kinds, domains, due, out);
         tell(&mut self.attempts, observation, kinds, domains, due, out);
         tell(&mut self.trees, observation, kinds, domains, due, out);
         tell(&mut self.aggregation, observation, kinds, domains, due, out);

@@ -1,6 +1,7 @@
 //! TCP: connections that do not open, or do not get on.
 
 mod connection_refused;
+mod receiver_stalled;
 pub mod retransmission_storm;
 mod syn_unanswered;
 
@@ -10,5 +11,10 @@ use super::Family;
 pub static FAMILY: Family = Family {
     prefix: "TCP",
     title: "TCP connections",
-    entries: &[&retransmission_storm::ENTRY, &syn_unanswered::ENTRY, &connection_refused::ENTRY],
+    entries: &[
+        &retransmission_storm::ENTRY,
+        &syn_unanswered::ENTRY,
+        &connection_refused::ENTRY,
+        &receiver_stalled::ENTRY,
+    ],
 };

@@ -50,6 +50,8 @@ pub struct Segment {
     pub beyond: Option<(u32, u32)>,
     /// RST.
     pub rst: bool,
+    /// A window of zero: its sender takes no more.
+    pub full: bool,
 }
 
 /// The start of every frame: to everybody, from nobody, untagged.
@@ -329,6 +331,9 @@ impl Segment {
         tcp.ack = self.ack != 0;
         tcp.fin = self.fin;
         tcp.rst = self.rst;
+        if self.full {
+            tcp.window_size = 0;
+        }
         if let Some(mss) = self.syn {
             tcp.syn = true;
             tcp.set_options(&[TcpOptionElement::MaximumSegmentSize(mss)]).unwrap();

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use netdiag::value::Mac;
 
 use super::super::frame::{Segment, frame};
-use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SERVER, SERVER_IP, Shot, at, pcap};
+use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SECOND, SERVER, SERVER_IP, Shot, at, pcap};
 use super::dhcp::in_order;
 use super::{Case, case};
 
@@ -33,7 +33,11 @@ pub fn cases() -> Vec<Case> {
         case("tcp/refused-to-four-clients", "bond0.pcap", pcap(refused_to_four())),
         case("tcp/refused-by-a-firewall", "bond0.pcap", pcap(refused_on_the_way())),
         case("healthy/reach-refused-now-and-then", "bond0.pcap", pcap(refused_now_and_then())),
-        case("healthy/reach-one-dead-host", "bond0.pcap", pcap(one_dead_host())),
+        case("ip/one-dead-host", "bond0.pcap", pcap(one_dead_host())),
+        case("ip/three-dead-hosts", "bond0.pcap", pcap(three_dead_hosts())),
+        case("ip/routing-loop", "bond0.pcap", pcap(routing_loop())),
+        case("healthy/reach-told-now-and-then", "bond0.pcap", pcap(told_now_and_then())),
+        case("healthy/reach-traced-through-a-trunk", "bond0.pcap", pcap(traced())),
         case("healthy/reach-scan", "bond0.pcap", pcap(scan())),
         case("healthy/reach-stranger-knocks", "bond0.pcap", pcap(stranger())),
         case("healthy/reach-one-way-only", "bond0.pcap", pcap(knocks(GUEST, GUEST_IP, 51_000, 20.0, 5))),
@@ -133,18 +137,77 @@ fn answered_late() -> Vec<Shot> {
     in_order(vec![life(), knocks(GUEST, GUEST_IP, 51_000, 20.0, 4), late])
 }
 
+/// The router says this of a packet to the guest.
+fn told(t: f64, code: u8, about: &Shot) -> Shot {
+    at(t, frame().from(SERVER).to(GUEST).tags(VLAN).ipv4(SERVER_IP, GUEST_IP).unreachable(code, about.bytes()))
+}
+
+/// One machine is polled ten times, and the router says each time that it is not there.
+fn polled_in_vain(start: f64, dead: Ipv4Addr) -> Vec<Shot> {
+    let polls = (0..10_u16).flat_map(|i| {
+        let t = start + 10.0 * f64::from(i);
+        let asked = tries(t, (GUEST, GUEST_IP), dead, (50_000 + i, 22), 1);
+        let told = told(t + 0.5, 1, &asked[0]);
+        asked.into_iter().chain([told])
+    });
+    polls.collect()
+}
+
 /// One machine of a network is dead and is polled for long; the others of the same network answer. A router says so each time.
 fn one_dead_host() -> Vec<Shot> {
-    let dead = Ipv4Addr::new(10, 200, 11, 9);
+    in_order(vec![life(), polled_in_vain(10.0, Ipv4Addr::new(10, 200, 11, 9))])
+}
+
+fn three_dead_hosts() -> Vec<Shot> {
+    let dead = (0..3).map(|i| polled_in_vain(10.0 + f64::from(i), Ipv4Addr::new(10, 200, 11, 9 + i)));
+    in_order([life()].into_iter().chain(dead).collect())
+}
+
+/// A program's UDP port is closed before late answers come, a trace of a route ends, and a monitor asks each of many once.
+fn told_now_and_then() -> Vec<Shot> {
+    let resolver = Ipv4Addr::new(192, 0, 2, 53);
     let mut stories = vec![life()];
-    for i in 0..10_u16 {
-        let t = 10.0 + 10.0 * f64::from(i);
-        let asked = tries(t, (GUEST, GUEST_IP), dead, (50_000 + i, 22), 1);
-        let link = frame().from(SERVER).to(GUEST).tags(VLAN);
-        stories.push(vec![at(t + 0.5, link.ipv4(SERVER_IP, GUEST_IP).unreachable(1, asked[0].bytes()))]);
+    for i in 0..6_u16 {
+        let t = 10.0 + 5.0 * f64::from(i);
+        let late = frame().from(SERVER).to(GUEST).tags(VLAN).ipv4(resolver, GUEST_IP).udp(53, 41_000).bytes(b"late");
+        let closed = frame().from(GUEST).to(SERVER).tags(VLAN).ipv4(GUEST_IP, resolver).unreachable(3, &late);
+        stories.push(vec![at(t, late), at(t + 0.0002, closed)]);
+        let probe = frame().from(GUEST).to(SERVER).tags(VLAN).ipv4(GUEST_IP, NEAR).udp(42_000, 33_434 + i);
+        let probe = at(t + 1.0, probe.bytes(b"trace"));
+        stories.push(vec![told(t + 1.001, 3, &probe), probe]);
+        let asked = tries(t + 2.0, (GUEST, GUEST_IP), Ipv4Addr::new(10, 200, 40, i as u8), (52_000 + i, 22), 1);
+        stories.push(vec![told(t + 2.5, 1, &asked[0])]);
         stories.push(asked);
     }
     in_order(stories)
+}
+
+/// Two routers believe of each other that they know the way to a network: three pings go back and forth until no hop is left.
+fn routing_loop() -> Vec<Shot> {
+    let far = Ipv4Addr::new(10, 9, 0, 7);
+    let circles = (0..3_u16).flat_map(|n| {
+        (0..61_u8).map(move |i| {
+            let (from, to) = if i % 2 == 0 { (SERVER, SECOND) } else { (SECOND, SERVER) };
+            let link = frame().from(from).to(to).tags(VLAN);
+            at(20.0 + f64::from(n) + 0.0004 * f64::from(i), link.ipv4(GUEST_IP, far).hops(62 - i).ping(n, 84))
+        })
+    });
+    in_order(vec![life(), circles.collect()])
+}
+
+/// A route is traced through a router that joins two VLANs of one trunk: each probe passes twice, with one hop less the second time.
+fn traced() -> Vec<Shot> {
+    let far = Ipv4Addr::new(198, 51, 100, 9);
+    let probes = (0..12_u8).flat_map(|i| {
+        let t = 20.0 + 0.05 * f64::from(i);
+        let probe = |from, to, vlan: u16, hops| {
+            let ip = frame().from(from).to(to).tags(&[vlan]).ipv4(GUEST_IP, far).hops(hops);
+            ip.udp(42_000, 33_434 + u16::from(i)).bytes(b"trace")
+        };
+        let hops = 2 + i / 3;
+        [at(t, probe(GUEST, SERVER, 100, hops)), at(t + 0.0003, probe(SERVER, SECOND, 200, hops - 1))]
+    });
+    in_order(vec![life(), probes.collect()])
 }
 
 /// A monitor looks through a network behind the gateway, 25 addresses a second, each twice.

@@ -1,7 +1,8 @@
 //! TCP: what is sent again, and what only looks like it.
 
+use super::super::frame::{Segment, frame, pattern};
 use super::super::tcp::{End, Talk, Who};
-use super::super::{GUEST, GUEST_IP, SERVER, SERVER_IP, Shot, pcap};
+use super::super::{GUEST, GUEST_IP, SERVER, SERVER_IP, Shot, at, pcap};
 use super::{Case, case};
 
 const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
@@ -11,6 +12,9 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("tcp/one-in-ten-lost", "eth0.pcap", pcap(lossy(10))),
         case("tcp/nobody-there", "eth0.pcap", pcap(nobody_there())),
+        case("tcp/receiver-takes-no-more", "eth0.pcap", pcap(full(&[0.2, 0.6, 1.4, 3.0, 6.2, 12.6, 25.4], None))),
+        case("tcp/receiver-takes-no-more-for-a-while", "eth0.pcap", pcap(full(&[0.2, 0.6, 1.4, 3.0, 6.2], Some(9.0)))),
+        case("healthy/receiver-full-for-a-moment", "eth0.pcap", pcap(full(&[0.2, 0.6], Some(0.9)))),
         case("healthy/a-segment-lost-now-and-then", "eth0.pcap", pcap(lossy(100))),
         case("healthy/mirror-shows-every-segment-twice", "span.pcap", pcap(twice())),
         case("healthy/segments-overtaken", "eth0.pcap", pcap(overtaken())),
@@ -78,4 +82,27 @@ fn transfer() -> Vec<Shot> {
         talk.exchange(1.0 + 0.002 * f64::from(i), Who::Called, 600);
     }
     talk.shots()
+}
+
+/// The receiver's buffer is full from two seconds on; it says so whenever it is asked, after these waits, until it has room again.
+fn full(probes: &[f64], room: Option<f64>) -> Vec<Shot> {
+    let says = |t: f64, seq, ack, payload: &[u8]| {
+        let segment = Segment { seq, ack, ..Segment::default() };
+        at(t, frame().from(SERVER).to(GUEST).ipv4(SERVER_IP, GUEST_IP).tcp((51_000, 8_080), segment, payload))
+    };
+    let answers = |t: f64, ack, full| {
+        let segment = Segment { seq: 7_000, ack, full, ..Segment::default() };
+        at(t, frame().from(GUEST).to(SERVER).ipv4(GUEST_IP, SERVER_IP).tcp((8_080, 51_000), segment, &[]))
+    };
+    let mut shots = vec![says(1.0, 1_000, 7_000, &pattern(0, 500)), answers(1.001, 1_500, false)];
+    shots.extend([says(2.0, 1_500, 7_000, &pattern(500, 1_000)), answers(2.001, 2_500, true)]);
+    for wait in probes {
+        // A probe is a byte that was acknowledged long ago.
+        shots.extend([says(2.0 + wait, 2_499, 7_000, &[]), answers(2.0005 + wait, 2_500, true)]);
+    }
+    if let Some(room) = room {
+        shots.extend([answers(2.0 + room, 2_500, false), says(2.001 + room, 2_500, 7_000, &pattern(1_500, 700))]);
+        shots.push(answers(2.002 + room, 3_200, false));
+    }
+    shots
 }
