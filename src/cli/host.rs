@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::event::Stamped;
-use crate::source::live::{Guests, HostFacts};
+use crate::source::live::{Guests, HostFacts, filters};
 
 /// Prints the facts.
 ///
@@ -11,7 +11,7 @@ use crate::source::live::{Guests, HostFacts};
 pub fn run() -> anyhow::Result<Exit> {
     let mut lines = String::new();
     let links = HostFacts::open()?.read_all();
-    for what in links.into_iter().chain(Guests::default().news()) {
+    for what in links.into_iter().chain(Guests::default().news()).chain([filters()]) {
         lines.push_str(&serde_json::to_string(&Stamped { time: None, what })?);
         lines.push('\n');
     }

@@ -87,6 +87,13 @@ pub enum Fact {
         /// The address.
         address: IpAddr,
     },
+    /// What a packet filter of the host's bridges drops by its destination; nothing where the list is empty.
+    Filter {
+        /// Whose rules were read: `nft`.
+        by: Outside,
+        /// What they drop.
+        drops: Vec<Drop>,
+    },
     /// Something could not be learned.
     Missing {
         /// What: `fdb`, `guest`, `bridge`, …
@@ -164,6 +171,23 @@ pub enum LinkKind {
     Tunnel,
     /// Anything else.
     Other,
+}
+
+/// Frames to an address that are dropped when they come in at a bridge's port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drop {
+    /// The port; with `*` at its end every port whose name begins so.
+    pub port: Outside,
+    /// The destination.
+    pub to: Mac,
+}
+
+impl Drop {
+    /// Whether frames to `to` that come in at `port` are dropped.
+    pub fn holds(&self, port: &str, to: Mac) -> bool {
+        let ours = self.port.raw();
+        self.to == to && ours.strip_suffix('*').map_or(ours == port, |start| port.starts_with(start))
+    }
 }
 
 /// Which guest a tap belongs to.

@@ -6,7 +6,7 @@ mod identity;
 mod vantage;
 
 pub use frame::{Direction, Frame, FrameRef, Offload, Record};
-pub use host::{Fact, Guest, LeaseEnd, LeftOpen, Link, LinkKind, Name, Stamped};
+pub use host::{Drop, Fact, Guest, LeaseEnd, LeftOpen, Link, LinkKind, Name, Stamped};
 pub use vantage::{Drops, Place, Vantage, VantageId};
 
 use crate::value::Timestamp;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Fact, Guest, Link, LinkKind, Name, Stamped};
+use crate::event::{Drop, Fact, Guest, Link, LinkKind, Name, Stamped};
 use crate::value::{Mac, Outside, TagStack, Timestamp, Tpid, Vid};
 
 /// Entries of each kind that are held.
@@ -20,8 +20,12 @@ pub struct Host {
     guests: BTreeMap<Mac, Guest>,
     names: BTreeMap<Mac, Name>,
     missing: BTreeMap<String, String>,
+    /// What packet filters drop, by whose rules; empty where none were read.
+    drops: BTreeMap<String, Vec<Drop>>,
     /// Links that had a carrier and lost it while they were up, and when.
     lost: BTreeMap<String, Timestamp>,
+    /// Links that were switched off or had no carrier, and until when that is known.
+    dark: BTreeMap<String, Timestamp>,
 }
 
 /// A VLAN device on a VLAN device.
@@ -53,6 +57,7 @@ impl Host {
                 let name = name.raw();
                 self.links.remove(name);
                 self.lost.remove(name);
+                self.dark.remove(name);
                 self.ports.remove(name);
                 self.fdb.retain(|_, port| port != name);
                 self.guests.retain(|_, guest| guest.tap.as_ref().is_none_or(|tap| tap.raw() != name));
@@ -78,6 +83,9 @@ impl Host {
                     self.names.entry(mac).or_insert(Name { mac, name, source });
                 }
                 self.guests.insert(guest.mac, guest.clone());
+            }
+            Fact::Filter { by, drops } if self.drops.len() < MOST => {
+                self.drops.insert(by.raw().to_owned(), drops.iter().take(MOST).cloned().collect());
             }
             Fact::Missing { what, why } if self.missing.len() < MOST => {
                 self.missing.insert(what.raw().to_owned(), why.raw().to_owned());
@@ -148,6 +156,11 @@ impl Host {
         self.lost.get(name).copied()
     }
 
+    /// Until when the link called `name` was switched off or without a carrier; what is so now is no earlier than the latest fact about it.
+    pub fn dark_until(&self, name: &str) -> Option<Timestamp> {
+        self.dark.get(name).copied()
+    }
+
     /// The members of the bond called `name`, in order of name.
     pub fn members(&self, name: &str) -> Vec<&Link> {
         let is_bond = self.link(name).is_some_and(|link| link.kind == LinkKind::Bond);
@@ -211,6 +224,12 @@ impl Host {
 
     fn note_carrier(&mut self, link: &Link, time: Option<Timestamp>) {
         let name = link.name.raw();
+        let is_dark = |link: &Link| link.carrier == Some(false) || link.up == Some(false);
+        if let Some(time) = time
+            && (is_dark(link) || self.links.get(name).is_some_and(is_dark))
+        {
+            self.dark.insert(name.to_owned(), time);
+        }
         if link.carrier != Some(false) || link.up == Some(false) {
             self.lost.remove(name);
             return;
@@ -245,6 +264,17 @@ impl Host {
     /// Whether `mac` is an address of one of the host's own devices; taps do not count, they stand for guests.
     pub fn is_own(&self, mac: Mac) -> bool {
         self.links.values().any(|link| link.kind != LinkKind::Tap && link.mac == Some(mac))
+    }
+
+    /// Whether a filter drops frames to `to` that come in at `port`; `None` where no filter's rules were read.
+    pub fn drops(&self, port: &str, to: Mac) -> Option<bool> {
+        let is_known = !self.drops.is_empty();
+        is_known.then(|| self.drops.values().flatten().any(|drop| drop.holds(port, to)))
+    }
+
+    /// Why something could not be learned: `filter`, `fdb`, `guest`, …
+    pub fn missing(&self, what: &str) -> Option<&str> {
+        self.missing.get(what).map(String::as_str)
     }
 
     /// Whether the bridge that `port` belongs to takes part in spanning tree; `None` where nothing tells.

@@ -43,6 +43,8 @@ pub struct End {
     usual: Span,
     /// LACPDUs in a row that do not name the end that speaks here beside it.
     pub unmatched: u64,
+    /// The first of them.
+    pub unmatched_since: Timestamp,
     /// Whether it ever named that end, in step with it.
     pub was_matched: bool,
 }
@@ -98,6 +100,7 @@ impl Tracker for Aggregation {
                 run: 0,
                 usual: Span::ZERO,
                 unmatched: 0,
+                unmatched_since: now,
                 was_matched: false,
             });
             ends.len().saturating_sub(1)
@@ -113,6 +116,9 @@ impl Tracker for Aggregation {
         (end.actor, end.partner, end.last, end.cited) = (actor, partner, now, Cited::of(frame));
         end.count = end.count.saturating_add(1);
         end.unmatched = if is_matched { 0 } else { end.unmatched.saturating_add(u64::from(!others.is_empty())) };
+        if end.unmatched <= 1 {
+            end.unmatched_since = now;
+        }
         end.was_matched |= is_matched && actor.is_synchronised();
     }
 }

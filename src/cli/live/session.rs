@@ -13,7 +13,7 @@ use signal_hook::flag;
 use super::wanted::Wanted;
 use crate::cli::{Progress, args};
 use crate::event::{Fact, LinkKind, Stamped};
-use crate::source::live::{Guests, HostFacts, Leases, now, wait};
+use crate::source::live::{Guests, HostFacts, Leases, filters, now, wait};
 use crate::source::{Case, Lane, Merge};
 use crate::value::{Outside, Span, Timestamp};
 
@@ -156,6 +156,7 @@ fn ask_host(guests: &mut Guests) -> (Option<HostFacts>, Vec<Stamped<Fact>>) {
         }
     };
     told.extend(guests.news());
+    told.push(filters());
     let at = Some(now());
     (host, told.into_iter().map(|what| Stamped { time: at, what }).collect())
 }

@@ -42,7 +42,7 @@ impl Detector for CarrierLost {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         if let Observation::Host(fact) = seen
             && let Fact::Link(link) = &fact.what
-            && matches!(link.kind, LinkKind::Nic | LinkKind::Bond)
+            && (matches!(link.kind, LinkKind::Nic | LinkKind::Bond) || bond_of(link, cx).is_some())
         {
             self.look(link, cx);
         }
@@ -53,8 +53,7 @@ impl CarrierLost {
     /// A card has changed: what that means for the uplink that it is part of.
     fn look(&mut self, link: &Link, cx: &mut Context<'_>) {
         let host = &cx.world.host;
-        let bond = link.master.as_ref().filter(|m| host.link(m.raw()).is_some_and(|l| l.kind == LinkKind::Bond));
-        let name = bond.map_or(link.name.raw(), |bond| bond.raw()).to_owned();
+        let name = bond_of(link, cx).unwrap_or_else(|| link.name.raw().to_owned());
         if self.uplinks.len() >= MOST && !self.uplinks.contains_key(&name) {
             return;
         }
@@ -106,4 +105,10 @@ impl CarrierLost {
             .step("See each member", format!("cat /proc/net/bonding/{name}"));
         cx.raise(claim);
     }
+}
+
+/// The bond that the device is a member of.
+fn bond_of(link: &Link, cx: &Context<'_>) -> Option<String> {
+    let master = link.master.as_ref()?.raw();
+    cx.world.host.link(master).filter(|l| l.kind == LinkKind::Bond).map(|_| master.to_owned())
 }

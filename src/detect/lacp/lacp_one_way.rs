@@ -22,7 +22,7 @@ pub static ENTRY: Entry = Entry {
 
 /// LACPDUs of each end that must have been seen.
 const ENOUGH: u64 = 3;
-/// The first moments of a link in which nobody has heard anybody yet.
+/// The first moments of a link, or of a partner that is back, in which nobody has heard anybody yet.
 const START: Span = Span::secs(3);
 /// Members of which it was said.
 const MOST: usize = 1_024;
@@ -58,7 +58,7 @@ fn is_deaf_to(deaf: &End, heard: &End) -> bool {
     deaf.unmatched >= ENOUGH
         && heard.run >= ENOUGH
         && heard.last.since(begun) >= START
-        && deaf.last.since(begun) >= START
+        && deaf.last.since(begun.max(deaf.unmatched_since)) >= START
         // Fallen silent is another matter: who is named must still be speaking.
         && deaf.last.since(heard.last) < START
 }

@@ -20,8 +20,9 @@ pub static ENTRY: Entry = Entry {
     make: |_| Box::new(LacpPartnerTimeout::default()),
 };
 
-/// Short_Timeout_Time and Long_Timeout_Time (clause 6.4.4), and a second for a switch that is late.
+/// Short_Timeout_Time and Long_Timeout_Time (clause 6.4.4), and a second for a switch that is late; and the first without that second.
 const FAST: Span = Span::secs(4);
+const SHORT: Span = Span::secs(3);
 const SLOW: Span = Span::secs(91);
 /// LACPDUs that make an end regular.
 const REGULAR: u64 = 3;
@@ -78,6 +79,11 @@ impl LacpPartnerTimeout {
         for end in ends.iter().filter(|e| e.last == now && e.was_matched) {
             let missed = ends.iter().find(|other| other.mac != end.mac && other.was_matched);
             let (Some(missed), true) = (missed, end.actor.is_expired() || end.actor.is_defaulted()) else { continue };
+            // A link that comes up begins so, and who has just spoken is not missed: no timer of the standard is that short.
+            let is_new = dark_until(vantage, cx).is_some_and(|until| now.since(until) < FAST);
+            if is_new || now.since(missed.last) < SHORT {
+                continue;
+            }
             self.claim(vantage, missed, Some(end), cx);
         }
     }
@@ -90,7 +96,8 @@ impl LacpPartnerTimeout {
             let hearer = ends.iter().find(|other| other.mac != end.mac && other.was_matched);
             let Some(hearer) = hearer else { continue };
             let patience = if hearer.actor.is_fast() { FAST } else { SLOW };
-            let due = end.last.after(patience);
+            // Who is back is given as long again.
+            let due = dark_until(vantage, cx).map_or(end.last, |until| until.max(end.last)).after(patience);
             if due > cx.now {
                 next = Some(next.map_or(due, |n| n.min(due)));
                 continue;
@@ -113,8 +120,10 @@ impl LacpPartnerTimeout {
     }
 
     fn claim(&mut self, vantage: VantageId, missed: &End, teller: Option<&End>, cx: &mut Context<'_>) {
-        let is_known = self.open.iter().any(|(v, ..)| *v == vantage);
-        if is_known && teller.is_none() {
+        let known = self.open.iter().find(|(v, ..)| *v == vantage);
+        let is_known = known.is_some();
+        // Of two that miss each other the first explains the second.
+        if known.is_some_and(|(_, system, _)| teller.is_none() || *system != missed.actor.system) {
             return;
         }
         if !is_known {
@@ -149,6 +158,13 @@ impl LacpPartnerTimeout {
             .step("See what this end says", "cat /proc/net/bonding/bond0");
         cx.raise(claim);
     }
+}
+
+/// When the member came back, if it was switched off or without a carrier, as the host tells.
+fn dark_until(vantage: VantageId, cx: &Context<'_>) -> Option<Timestamp> {
+    let name = cx.world.vantage(vantage)?.name.raw();
+    let is_back = cx.world.host.link(name).is_some_and(|link| link.carrier != Some(false) && link.up != Some(false));
+    cx.world.host.dark_until(name).filter(|_| is_back)
 }
 
 fn claim_key(vantage: VantageId, cx: &Context<'_>) -> Key {

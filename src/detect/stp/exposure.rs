@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use crate::detect::Context;
 use crate::event::{Fact, LinkKind};
 use crate::finding::{Claim, Confidence, Key, Severity};
+use crate::value::{Mac, Outside};
+use crate::world::Host;
 
+/// Whom spanning tree frames are for: bridges (IEEE 802.1Q-2018 table 8-1), and those that speak PVST+.
+const BRIDGES: Mac = Mac([0x01, 0x80, 0xc2, 0, 0, 0]);
+const PVST: Mac = Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd]);
 /// Bridges that are looked at.
 const MOST: usize = 256;
 
@@ -20,7 +25,14 @@ pub struct Exposure {
 impl Exposure {
     /// Whether a fact may change what is to be said.
     pub const fn is_moved_by(fact: &Fact) -> bool {
-        matches!(fact, Fact::Link(_) | Fact::LinkGone { .. } | Fact::BridgePort { .. } | Fact::BridgePortGone { .. })
+        matches!(
+            fact,
+            Fact::Link(_)
+                | Fact::LinkGone { .. }
+                | Fact::BridgePort { .. }
+                | Fact::BridgePortGone { .. }
+                | Fact::Filter { .. }
+        )
     }
 
     /// Says which bridges lead guests' BPDUs out, and which no longer do.
@@ -30,7 +42,8 @@ impl Exposure {
         // A bridge of which nothing tells whether it takes part is left alone: Open vSwitch drops BPDUs by itself.
         for bridge in host.bridges().filter(|bridge| bridge.stp == Some(false)).take(MOST) {
             let name = bridge.name.raw();
-            let guests = host.bridge_ports(name).iter().filter(|port| port.kind == LinkKind::Tap).count();
+            let guests = host.bridge_ports(name).into_iter().filter(|port| port.kind == LinkKind::Tap);
+            let guests = guests.filter(|port| !is_stopped(port.name.raw(), host)).count();
             if let Some(uplink) = host.uplink(name).filter(|_| guests > 0) {
                 now.insert(name.to_owned(), (guests, uplink));
             }
@@ -40,7 +53,7 @@ impl Exposure {
             self.told.remove(&name);
             cx.resolve(
                 claim_key(&name),
-                "no guest's port leads out of it any more, or its spanning tree was switched on",
+                "no guest's port leads out of it any more, its spanning tree was switched on, or a filter stops such frames",
             );
         }
         for (name, (guests, uplink)) in now {
@@ -48,19 +61,30 @@ impl Exposure {
                 continue;
             }
             let ports = if guests == 1 { "its guest's port".to_owned() } else { format!("its {guests} guests' ports") };
+            let is_read = cx.world.host.drops("", BRIDGES).is_some();
+            let (unless, look) = if is_read {
+                (", and no rule of nft's bridge family stops them", "ebtables -L; tc filter show dev TAP ingress")
+            } else {
+                ("", "nft list ruleset bridge; ebtables -L; virsh nwfilter-list")
+            };
             let headline = format!(
-                "The bridge {name} forwards spanning tree frames from {ports} to {uplink}: if a guest sends one, a switch port with BPDU guard shuts the whole node down."
+                "The bridge {name} forwards spanning tree frames from {ports} to {uplink}{unless}: if a guest sends one, a switch port with BPDU guard shuts the whole node down."
             );
-            let claim = Claim::new(claim_key(&name), Confidence::Risk, Severity::Info, headline)
+            let mut claim = Claim::new(claim_key(&name), Confidence::Risk, Severity::Info, headline)
                 .behind(uplink)
                 .number("guest_ports", guests)
-                .assuming("filters are not among the host's facts: nft, ebtables, tc and libvirt may stop such frames")
                 .cause("a Linux bridge with spanning tree off forwards 01:80:c2:00:00:00 like any group address")
-                .step(
-                    "See whether a filter stops them already",
-                    "nft list ruleset bridge; ebtables -L; virsh nwfilter-list",
-                )
+                .step("See whether a filter stops them already", look)
                 .step("Stop them at the guests' ports", "netdiag explain STP001 --remedy nft | nft -f -");
+            claim = match (is_read, cx.world.host.missing("filter")) {
+                (true, _) => claim.assuming("legacy ebtables and tc were not looked at: they may stop such frames"),
+                (false, Some(why)) => {
+                    claim.assuming(format!("whether a filter stops such frames is not known: {}", Outside::from(why)))
+                }
+                (false, None) => claim.assuming(
+                    "filters are not among the host's facts: nft, ebtables, tc and libvirt may stop such frames",
+                ),
+            };
             cx.raise(claim);
             self.told.insert(name, guests);
         }
@@ -76,6 +100,11 @@ impl Exposure {
             self.exploited.push(bridge);
         }
     }
+}
+
+/// Whether a filter stops both families of spanning tree frames that come in at the port.
+fn is_stopped(port: &str, host: &Host) -> bool {
+    [BRIDGES, PVST].iter().all(|group| host.drops(port, *group) == Some(true))
 }
 
 fn claim_key(bridge: &str) -> Key {

@@ -6,6 +6,7 @@ mod afpacket;
 mod device;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
+mod filters;
 mod guests;
 #[cfg(target_os = "linux")]
 mod kept;
@@ -19,6 +20,7 @@ mod ring;
 pub use device::Device;
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::HostFacts;
+pub use filters::filters;
 pub use guests::Guests;
 pub use leases::Leases;
 pub use libpcap::Filter;

@@ -29,6 +29,7 @@ enum About {
     Lease(Mac, Ipv4Addr),
     Finding(Outside, Vec<(Outside, Outside)>),
     Address(Outside, IpAddr),
+    Filter(Outside),
     Missing(Outside),
 }
 
@@ -46,6 +47,7 @@ impl About {
             Fact::Address { link, address } | Fact::AddressGone { link, address } => {
                 Self::Address(link.clone(), *address)
             }
+            Fact::Filter { by, .. } => Self::Filter(by.clone()),
             Fact::Missing { what, .. } => Self::Missing(what.clone()),
         }
     }
@@ -54,7 +56,9 @@ impl About {
     fn hangs_on(&self, name: &Outside) -> bool {
         match self {
             Self::Link(link) | Self::Port(link) | Self::Entry(_, _, link) | Self::Address(link, _) => link == name,
-            Self::Guest(..) | Self::Name(_) | Self::Lease(..) | Self::Finding(..) | Self::Missing(_) => false,
+            Self::Guest(..) | Self::Name(_) | Self::Lease(..) | Self::Finding(..) | Self::Filter(_) | Self::Missing(_) => {
+                false
+            }
         }
     }
 }

@@ -29,6 +29,8 @@ pub fn cases() -> Vec<Case> {
         case("stp/guard-shuts-the-port-bond0", "bond0.pcapng", seen_on_the_bond_only()),
         case("stp/guard-shuts-the-port-then-capture-ends", "bond0.pcapng", ends_too_soon()),
         case("stp/nothing-stops-a-guests-bpdu", "bond0.pcapng", busy(0.0, 10.0)),
+        case("stp/filter-against-bpdus-put-in-place", "bond0.pcapng", busy(0.0, 10.0)),
+        case("healthy/filter-stops-bpdus", "bond0.pcapng", busy(0.0, 10.0)),
         case("host/link-silent-then-back", "node.pcapng", silent_then_back()),
         case("host/one-member-without-carrier", "bond0.pcapng", busy(0.0, 20.0)),
         case("healthy/bond-failover-by-an-operator", "node.pcapng", failover()),
