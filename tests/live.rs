@@ -49,6 +49,7 @@ const IN_NAMESPACE: &[Test] = &[
 const IN_KERNEL: &[Test] = &[
     ("a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen", a_stacked_vlan_on_a_bond_is_found_and_its_repair_seen),
     ("real_daemons_break_and_mend", real_daemons_break_and_mend),
+    ("a_guard_shuts_a_bond_for_a_guest_and_it_comes_back", a_guard_shuts_a_bond_for_a_guest_and_it_comes_back),
 ];
 
 fn main() {
@@ -554,4 +555,51 @@ fn real_daemons_break_and_mend() {
         assert_eq!(opened, must, "{scene}: {headlines:#?}");
         assert_eq!(over, must, "{scene}: {headlines:#?}");
     }
+}
+
+fn a_guard_shuts_a_bond_for_a_guest_and_it_comes_back() {
+    let folder = uml::boot("bpdu_guard.sh");
+    let read = |name: String| fs::read_to_string(folder.join(name)).unwrap();
+    for scene in read("scenes".to_owned()).lines() {
+        // What must be told, and what else is true, as the moments fall.
+        let (must, may): (&[&str], &[&str]) = match scene {
+            "healthy" | "filtered" | "operator" => (&[], &[]),
+            "guard" => (&["HOST003", "HOST005", "STP001", "STP002", "STP003"], &["LACP001"]),
+            "member" => (&["LACP001"], &["HOST005"]),
+            unknown => panic!("the scene {unknown} is not known"),
+        };
+        let (mut opened, mut over) = told(&read(format!("{scene}.changes")));
+        for codes in [&mut opened, &mut over] {
+            codes.retain(|code| !may.contains(&code.as_str()));
+            codes.sort();
+            codes.dedup();
+        }
+        assert_eq!((&opened, &over), (&owned(must), &owned(must)), "{scene}");
+        let report = json(&read(format!("{scene}.json")));
+        let roots: Vec<&Value> = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|f| f["severity"] != "info" && f["code"] != "HOST005" && f["explained_by"].is_null())
+            .collect();
+        match (scene, roots.as_slice()) {
+            ("healthy" | "operator", []) => {}
+            ("guard", [root]) => {
+                let part = ["code", "severity", "confidence", "state"].map(|part| root[part].as_str().unwrap());
+                assert_eq!(part, ["STP001", "critical", "confirmed", "resolved"], "{root:#}");
+                assert!(root["headline"].as_str().unwrap().contains("behind tap0"), "{root:#}");
+            }
+            ("filtered", [root]) => {
+                let part = ["code", "severity", "confidence"].map(|part| root[part].as_str().unwrap());
+                assert_eq!(part, ["STP001", "error", "confirmed"], "the page's filter holds it: {root:#}");
+                assert!(!codes(&report).contains(&"STP003"), "{report:#}");
+            }
+            ("member", [root]) => assert_eq!((&root["code"], &root["state"]), (&"LACP001".into(), &"resolved".into())),
+            _ => panic!("{scene}: {roots:#?}"),
+        }
+    }
+}
+
+fn owned(codes: &[&str]) -> Vec<String> {
+    codes.iter().map(|code| (*code).to_owned()).collect()
 }

@@ -28,6 +28,7 @@ pub fn is_there() -> Result<(), String> {
         ("ethtool", "ethtool"),
         ("ip", "iproute2"),
         ("modprobe", "kmod"),
+        ("nft", "nftables"),
         ("udhcpc", "udhcpc"),
         ("dnsmasq", "dnsmasq-base"),
     ] {
@@ -55,9 +56,12 @@ pub fn boot(name: &str) -> PathBuf {
         fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
     let shim = folder.join("xstate.so");
-    let built =
-        Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&shim).arg(here.join("xstate.c")).status();
-    assert!(built.unwrap().success(), "the shim did not compile");
+    let build = |source: &str, flags: &[&str], made: &Path| {
+        let built = Command::new("cc").arg("-O2").args(flags).arg("-o").arg(made).arg(here.join(source)).status();
+        assert!(built.unwrap().success(), "{source} did not compile");
+    };
+    build("xstate.c", &["-shared", "-fPIC"], &shim);
+    build("plug.c", &[], &folder.join("plug"));
     let log = File::create(folder.join("log")).unwrap();
     let status = Command::new("timeout")
         .args(["-k", "5", MOST, KERNEL, "mem=512M", "rootfstype=hostfs", "rootflags=/", "ro", "quiet", "con=null"])

@@ -142,12 +142,16 @@ impl RootTakeover {
         let Some(tree) = cx.world.trees.tree(&key.0) else { return };
         let names = |root: BridgeId| tree.speakers.iter().filter(move |s| s.root == root);
         let is_back = names(open.old).any(|s| s.is_alive(cx.now));
-        let is_gone = names(open.new).all(|s| cx.now.since(s.last) >= SETTLED);
-        if is_back && is_gone {
-            cx.resolve(claim_key(open, cx), format!("the root is {} again, for {SETTLED}", open.old));
-            self.open.remove(at);
-        } else {
-            self.deadlines.set(key, cx.now.after(SETTLED));
+        let named = names(open.new).map(|s| s.last).max();
+        match named.map(|last| last.after(SETTLED)).filter(|due| *due > cx.now) {
+            // It cannot be over before then.
+            Some(due) => self.deadlines.set(key, due),
+            None if is_back => {
+                cx.resolve(claim_key(open, cx), format!("the root is {} again, for {SETTLED}", open.old));
+                self.open.remove(at);
+            }
+            // The old root is not heard either, and no step tells when it will be.
+            None => self.deadlines.set(key, cx.now.after(SETTLED)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What arrives from the network at each uplink, and since when nothing does. Of each bond and card: frames by the second for half a minute, and the
-//! head of the latest frame. Silence is told when nothing has arrived for many times the usual gap while frames elsewhere show that time passes;
-//! a pause of the whole capture is none. A few hundred bytes an uplink.
+//! head of the latest frame. Silence is told when nothing has arrived for many times the usual gap while frames elsewhere show that time passes, or
+//! the kernel tells that the carrier is gone; a pause of the whole capture is none. A few hundred bytes an uplink.
 
 mod questions;
 mod uplink;
@@ -9,7 +9,7 @@ pub use questions::Questions;
 pub use uplink::Silence;
 
 use super::{Derived, Domains, Observation, Tracker};
-use crate::event::{Direction, Fact, Frame, Link, Place, Vantage, VantageId};
+use crate::event::{Direction, Fact, Frame, Link, Place, Stamped, Vantage, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{Kind, Kinds};
@@ -61,7 +61,7 @@ impl Arrivals {
     /// Another vantage is there; bonds and cards are uplinks.
     pub(super) fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
         if matches!(vantage.place, Place::Bond | Place::Nic) && self.uplinks.iter().all(|u| u.vantage != id) {
-            self.uplinks.push(Uplink::new(id));
+            self.uplinks.push(Uplink::new(id, vantage.name.clone()));
         } else if matches!(vantage.place, Place::Tap | Place::Bridge | Place::Vlan) && !self.inside.contains(&id) {
             self.inside.push(id);
         }
@@ -149,16 +149,31 @@ impl Arrivals {
         self.locals.peek(&mac).is_some() || self.locals.peek(&mac.of_tap()).is_some()
     }
 
-    fn learn(&mut self, fact: &Fact) {
-        match fact {
-            Fact::Link(Link { mac: Some(mac), .. }) => {
-                self.locals.insert(*mac, ());
+    fn learn(&mut self, fact: &Stamped<Fact>) {
+        match &fact.what {
+            Fact::Link(link) => {
+                if let Some(mac) = link.mac {
+                    self.locals.insert(mac, ());
+                }
+                self.note_carrier(link, fact.time);
             }
             Fact::Guest(guest) => {
                 self.locals.insert(guest.mac, ());
             }
             _ => {}
         }
+    }
+
+    /// The kernel says that nothing can arrive any more, or can again: then nobody need be seen to live meanwhile.
+    fn note_carrier(&mut self, link: &Link, time: Option<Timestamp>) {
+        let is_dark = link.carrier == Some(false) && link.up != Some(false);
+        for uplink in self.uplinks.iter_mut().filter(|u| u.name == link.name && u.is_dark != is_dark) {
+            uplink.is_dark = is_dark;
+            if let (true, false, false, Some(time)) = (is_dark, uplink.is_new(), uplink.is_silent(), time) {
+                uplink.look = uplink.latest.after(self.briefly).max(time);
+            }
+        }
+        self.schedule();
     }
 
     fn schedule(&mut self) {
@@ -180,7 +195,7 @@ impl Tracker for Arrivals {
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, _out: &mut Vec<Derived>) {
         match seen {
-            Observation::Host(fact) => self.learn(&fact.what),
+            Observation::Host(fact) => self.learn(fact),
             Observation::Packet(seen) if self.is_any_silent() => {
                 let vantage = seen.frame.at.vantage;
                 let is_here = self.inside.contains(&vantage) || self.uplinks.iter().any(|u| u.vantage == vantage);

@@ -2,7 +2,7 @@
 
 use crate::event::{Direction, Frame, FrameRef, Offload, Record, VantageId};
 use crate::finding::Cited;
-use crate::value::{Span, Timestamp};
+use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
 use crate::world::Derived;
 
@@ -42,6 +42,10 @@ pub struct Silence {
 pub(super) struct Uplink {
     /// Where.
     pub(super) vantage: VantageId,
+    /// How the kernel calls it.
+    pub(super) name: Outside,
+    /// It has no carrier although it is switched on.
+    pub(super) is_dark: bool,
     /// When the first frame arrived.
     pub(super) first: Timestamp,
     /// When the latest did, before a silence.
@@ -87,9 +91,11 @@ pub(super) struct Seconds([(i64, u32); REMEMBERED]);
 
 impl Uplink {
     /// An uplink at which nothing has arrived yet.
-    pub(super) const fn new(vantage: VantageId) -> Self {
+    pub(super) const fn new(vantage: VantageId, name: Outside) -> Self {
         Self {
             vantage,
+            name,
+            is_dark: false,
             first: Timestamp::MAX,
             latest: Timestamp::MIN,
             seconds: Seconds([(0, 0); REMEMBERED]),
@@ -170,6 +176,7 @@ impl Uplink {
         let before = self.seconds.frames(self.latest, 10);
         // In 10 s there were so many frames, so this is how long it takes for the usual gap to have passed so often.
         let gaps = Span::secs(10).times(GAPS).as_nanos().checked_div(i64::from(before)).map_or(long, Span::nanos);
+        let gaps = if self.is_dark { Span::ZERO } else { gaps };
         let stage = if self.state == State::Quiet { long } else { briefly };
         let awaited = gaps.max(stage);
         let lasted = now.since(self.latest);
@@ -180,7 +187,7 @@ impl Uplink {
         }
         let from = self.latest.max(Timestamp::from_nanos(now.nanos().saturating_sub(Span::secs(30).as_nanos())));
         let seconds_of_life = life.seconds(from, now);
-        if seconds_of_life < SECONDS_OF_LIFE {
+        if seconds_of_life < SECONDS_OF_LIFE && !self.is_dark {
             (self.state, self.look) = (State::Parked, Timestamp::MAX);
             return;
         }

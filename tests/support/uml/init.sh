@@ -7,7 +7,7 @@ mount -t tmpfs tmpfs /mnt; mkdir /mnt/story; mount -t hostfs none -o "$FOLDER" /
 for d in /run /tmp /root; do mount -t tmpfs tmpfs $d; done
 mkdir -p /run/netns
 mkdir -p /tmp/modules/lib; ln -s /usr/lib/uml/modules /tmp/modules/lib/modules
-for module in 8021q bonding veth bridge; do modprobe -d /tmp/modules $module; done
+for module in 8021q bonding veth bridge tun nf_tables; do modprobe -d /tmp/modules $module; done
 ip link set lo up
 cd /mnt/story || exit 1
 sh -eu "./$STORY" && touch done
