@@ -127,6 +127,7 @@ fn relations() -> Vec<Relation> {
         // R25: the other owner of the address refuses, and does not hear what is meant for the first.
         during("ARP001", "TCP003", &[("ip", "server")]),
         during("ARP001", "HOST001", &[("ip", "address")]),
+        by_key("L2004", "L2003", &[("mac", "mac"), ("domain", "domain")]),
         by_key("STP001", "STP008", &[("mac", "mac")]),
         // What a guest's bridge does beside speaking at all.
         by_key("STP001", "STP003", &[("mac", "mac")]),

@@ -243,17 +243,32 @@ impl Host {
 
     /// The port of a guest behind which `mac` lives: told, learned by a bridge, or a tap that bears the guest's address with fe in front.
     pub fn guest_port(&self, mac: Mac) -> Option<String> {
-        if let Some(guest) = self.guests.get(&mac) {
-            return Some(
-                guest.tap.as_ref().map_or_else(|| "a tap of this host".to_owned(), |tap| tap.raw().to_owned()),
-            );
-        }
         let is_tap = |name: &str| self.link(name).is_some_and(|link| link.kind == LinkKind::Tap);
-        if let Some(port) = self.fdb.get(&mac).filter(|port| is_tap(port)) {
-            return Some(port.clone());
+        let learned = || self.fdb.get(&mac).filter(|port| is_tap(port)).cloned();
+        self.guests.get(&mac).map(port_of).or_else(learned).or_else(|| self.own_port(mac))
+    }
+
+    /// The port of the guest whose own address `mac` is: told, or by the tap that bears it with fe in front. What a bridge has learned does not
+    /// count: it learns what anybody claims.
+    pub fn own_port(&self, mac: Mac) -> Option<String> {
+        let of_tap = || self.links.values().find(|l| l.kind == LinkKind::Tap && l.mac == Some(mac.of_tap()));
+        self.guests.get(&mac).map(port_of).or_else(|| of_tap().map(|tap| tap.name.raw().to_owned()))
+    }
+
+    /// The guest behind `port`, if the host tells of one.
+    pub fn guest_of(&self, port: &str) -> Option<&Guest> {
+        self.guests.values().find(|guest| guest.tap.as_ref().is_some_and(|tap| tap.raw() == port))
+    }
+
+    /// Whether `mac` is the own address of the guest behind `port`; `None` where nothing tells whose port it is.
+    pub fn lives_behind(&self, mac: Mac, port: &str) -> Option<bool> {
+        let tap = self.link(port).filter(|link| link.kind == LinkKind::Tap).and_then(|link| link.mac);
+        let by_tap = tap.filter(|tap| tap.starts_with(&[0xfe])).map(|tap| tap == mac.of_tap());
+        let is_told = self.guests.get(&mac).is_some_and(|guest| port_of(guest) == port);
+        if is_told || by_tap == Some(true) {
+            return Some(true);
         }
-        let tap = self.links.values().find(|l| l.kind == LinkKind::Tap && l.mac == Some(mac.of_tap()))?;
-        Some(tap.name.raw().to_owned())
+        by_tap.or_else(|| self.guest_of(port).map(|_| false))
     }
 
     /// The name of whoever has `mac`.
@@ -287,6 +302,11 @@ impl Host {
         let taps = self.links.values().filter(|link| link.kind == LinkKind::Tap).count();
         self.guests.len().max(taps)
     }
+}
+
+/// The port of a guest, as findings call it.
+fn port_of(guest: &Guest) -> String {
+    guest.tap.as_ref().map_or_else(|| "a tap of this host".to_owned(), |tap| tap.raw().to_owned())
 }
 
 #[cfg(test)]

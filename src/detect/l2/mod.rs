@@ -3,6 +3,7 @@
 pub mod broadcast_storm;
 pub mod duplicate_frames;
 pub mod mac_flapping;
+pub mod spoofed_source;
 
 use super::Family;
 
@@ -10,5 +11,5 @@ use super::Family;
 pub static FAMILY: Family = Family {
     prefix: "L2",
     title: "Layer 2",
-    entries: &[&duplicate_frames::ENTRY, &broadcast_storm::ENTRY, &mac_flapping::ENTRY],
+    entries: &[&duplicate_frames::ENTRY, &broadcast_storm::ENTRY, &mac_flapping::ENTRY, &spoofed_source::ENTRY],
 };

@@ -56,9 +56,12 @@ impl About {
     fn hangs_on(&self, name: &Outside) -> bool {
         match self {
             Self::Link(link) | Self::Port(link) | Self::Entry(_, _, link) | Self::Address(link, _) => link == name,
-            Self::Guest(..) | Self::Name(_) | Self::Lease(..) | Self::Finding(..) | Self::Filter(_) | Self::Missing(_) => {
-                false
-            }
+            Self::Guest(..)
+            | Self::Name(_)
+            | Self::Lease(..)
+            | Self::Finding(..)
+            | Self::Filter(_)
+            | Self::Missing(_) => false,
         }
     }
 }

@@ -26,6 +26,11 @@ pub fn cases() -> Vec<Case> {
         case("healthy/many-hosts-start-at-once", "bond0.pcap.gz", gz(&boot())),
         case("l2/address-comes-back", "node.pcapng", flapping(3)),
         case("l2/address-on-two-guests", "node.pcapng", flapping(14)),
+        case("l2/guest-sends-as-its-neighbour", "node.pcapng", claimed(NEIGHBOUR, 2)),
+        case("l2/guest-sends-as-its-neighbour-by-name", "node.pcapng", claimed(NEIGHBOUR, 10)),
+        case("l2/guest-sends-as-the-node", "node.pcapng", claimed(NODE, 2)),
+        case("healthy/nested-guests-behind-one-tap", "node.pcapng", nested()),
+        case("healthy/guest-bonds-two-cards", "node.pcapng", claimed(NEIGHBOUR, 2)),
         case("healthy/live-migration", "node.pcapng", migration()),
         case("healthy/virtual-router-changes-hands", "node.pcapng", virtual_router()),
         case("host/member-hears-nothing", "node.pcapng", deaf_member(false)),
@@ -110,6 +115,49 @@ fn flapping(moves: u32) -> Vec<u8> {
     let shots: Vec<Shot> = (0..moves / 2 + 1).flat_map(say).collect();
     let shots = if moves.is_multiple_of(2) { shots[..shots.len() - 1].to_vec() } else { shots };
     Pcapng::with_interfaces(&["tap77be0d14-a2", "bond0"]).frames(by_time(shots)).bytes()
+}
+
+/// The guest and its neighbour say something each second; every third second the guest does with the address `mac`, so many seconds long.
+fn claimed(mac: Mac, until: u32) -> Vec<u8> {
+    let (guest, neighbour) = (0, 1);
+    let say = |from: Mac, t: f64| {
+        let body = ((t * 10.0) as u32).to_be_bytes();
+        at(t, frame().from(from).to(SERVER).ipv4(GUEST_IP, SERVER_IP).udp(7_000, 7_000).bytes(&body))
+    };
+    let each = |i: u32| {
+        let mut shots = vec![
+            say(GUEST, f64::from(i)).inward().on(guest),
+            say(NEIGHBOUR, f64::from(i) + 0.4).inward().on(neighbour),
+        ];
+        if i % 3 == 2 && i <= 2 + until {
+            shots.push(say(mac, f64::from(i) + 0.7).inward().on(guest));
+        }
+        shots
+    };
+    // The bridge leads each of them out.
+    let led_out = |shot: Shot| [shot.clone(), shot.later(20).outward().on(2)];
+    let shots: Vec<Shot> = (0..20).chain((20..320).step_by(3)).flat_map(each).flat_map(led_out).collect();
+    Pcapng::with_interfaces(&["tap3f2a91c0-5d", "tap77be0d14-a2", "bond0"]).frames(by_time(shots)).bytes()
+}
+
+/// Four containers inside a guest, each with an address of its own, beside the guest itself; one of them moves there from another node.
+fn nested() -> Vec<u8> {
+    let inner = |n: u8| Mac([0x02, 0x42, 0xac, 0x11, 0x00, n]);
+    let say = |from: Mac, t: f64| {
+        let body = ((t * 10.0) as u32).to_be_bytes();
+        at(t, frame().from(from).to(SERVER).ipv4(GUEST_IP, SERVER_IP).udp(7_000, 7_000).bytes(&body))
+    };
+    let each = |i: u32| {
+        let t = f64::from(i);
+        let mut shots = vec![say(GUEST, t).inward().on(0)];
+        shots.extend((2..5).map(|n| say(inner(n), t + 0.1 * f64::from(n)).inward().on(0)));
+        shots = shots.into_iter().flat_map(|shot| [shot.clone(), shot.later(20).outward().on(2)]).collect();
+        let newcomer = say(inner(9), t + 0.8).inward();
+        shots.push(if i < 10 { newcomer.on(2) } else { newcomer.on(0) });
+        shots
+    };
+    let shots: Vec<Shot> = (0..30).flat_map(each).collect();
+    Pcapng::with_interfaces(&["tap3f2a91c0-5d", "tap77be0d14-a2", "bond0"]).frames(by_time(shots)).bytes()
 }
 
 /// A guest leaves for another node, which announces it there by RARP, three times; then it answers from there.
