@@ -20,9 +20,10 @@ need-cc:
 
 # The live tests make links, and boot a kernel of their own that has bonds and VLANs; where there is no such package, they say so.
 need-net:
-	@{ PATH=$$PATH:/usr/sbin:/sbin; command -v ip && command -v ethtool && command -v modprobe && command -v setpriv && command -v dnsmasq && command -v udhcpc && command -v nft && command -v linux.uml; } >/dev/null 2>&1 || { \
+	@{ PATH=$$PATH:/usr/sbin:/sbin; command -v ip && command -v ethtool && command -v modprobe && command -v setpriv && command -v dnsmasq && command -v udhcpc && command -v nft && command -v linux.uml && command -v dhcpd && command -v dhclient && command -v dhcrelay; } >/dev/null 2>&1 || { \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq iproute2 ethtool kmod util-linux dnsmasq-base udhcpc nftables && \
-	  $(SUDO) apt-get install -y -qq user-mode-linux || echo "the tests in a kernel of their own will be skipped"; }
+	  { $(SUDO) apt-get install -y -qq isc-dhcp-server isc-dhcp-client isc-dhcp-relay || echo "the tests with ISC's daemons will be skipped"; } && \
+	  { $(SUDO) apt-get install -y -qq user-mode-linux || echo "the tests in a kernel of their own will be skipped"; }; }
 
 # libFuzzer is C++.
 need-cxx:

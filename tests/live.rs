@@ -3,6 +3,8 @@
 
 #[path = "support/net.rs"]
 mod net;
+#[path = "support/scenes.rs"]
+mod scenes;
 #[path = "support/stories.rs"]
 mod stories;
 mod support;
@@ -57,6 +59,9 @@ const IN_KERNEL: &[Test] = &[
     ("a_guard_shuts_a_bond_for_a_guest_and_it_comes_back", stories::a_guard_shuts_a_bond_for_a_guest_and_it_comes_back),
 ];
 
+/// Those that need ISC's daemons in it, too.
+const WITH_ISC: &[Test] = &[("dhcpd_dhclient_and_dhcrelay_break_and_mend", stories::dhcpd_dhclient_and_dhcrelay_break_and_mend)];
+
 fn main() {
     if let Some(role) = uml::role() {
         return role();
@@ -68,6 +73,7 @@ fn main() {
     let inside = if args.list { Ok(()) } else { net::enter() };
     let mut all = trials(IN_NAMESPACE, &inside);
     all.extend(trials(IN_KERNEL, &uml::is_there()));
+    all.extend(trials(WITH_ISC, &uml::is_there().and_then(|()| uml::has_isc())));
     libtest_mimic::run(&args, all).exit();
 }
 
