@@ -11,7 +11,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Asking, Derived, DhcpStep, Observation, TalkId};
+use crate::world::{Asking, Defect, Derived, DhcpStep, Observation, TalkId};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -280,7 +280,8 @@ fn holds_lease(step: &DhcpStep, cx: &Context<'_>) -> bool {
 fn defective(step: &DhcpStep, cx: &Context<'_>) -> String {
     let place = cx.world.vantage(step.cited.at.vantage).map_or(Place::Unknown, |v| v.place);
     let is_last = matches!(place, Place::Tap | Place::Guest);
-    match (step.defects.first(), step.checksum.fault().filter(|_| is_last)) {
+    match (step.defects.iter().find(|defect| **defect != Defect::NoClientId), step.checksum.fault().filter(|_| is_last))
+    {
         (Some(defect), _) => format!(" The offer is defective: {}.", defect.spoken(step.terms.as_ref(), step.sent_to)),
         (None, Some((have, want))) => {
             format!(" The offer is defective: its UDP checksum is 0x{have:04x}, and should be 0x{want:04x}.")

@@ -83,6 +83,8 @@ impl ReplyUnacceptable {
                 }
                 // Where others take them as they are, it is not the fault that this client minds.
                 _ if answers.is_taken => {}
+                // dnsmasq 2.90 and dhcpd 4.4.3 repeat none, and clients take that: who asks on has another reason.
+                Reaction::Ignored if *defect == Defect::NoClientId => {}
                 Reaction::Ignored => {
                     answers.ignored = answers.ignored.saturating_add(1);
                     asked.into_iter().for_each(|step| answers.cite(&step.cited));
