@@ -56,9 +56,8 @@ impl<K: Clone + PartialEq> Heed<K> {
         if !told.faults.contains(&fault) && told.faults.len() < MOST_FAULTS {
             told.faults.push(fault);
         }
-        if !is_grant {
-            self.clients.wake(&client, at.after(self.wait));
-        }
+        // Silence after a grant is how it should be.
+        self.clients.wake(&client, if is_grant { Timestamp::MAX } else { at.after(self.wait) });
     }
 
     /// What the client of `step` does with what it was told, where that is known now.
@@ -72,7 +71,8 @@ impl<K: Clone + PartialEq> Heed<K> {
         let reaction = match (step.kind, step.asking, told.is_grant) {
             (DhcpKind::Discover, _, false) if gap >= CROSSING => Reaction::Ignored,
             (DhcpKind::Discover, _, true) if is_early => Reaction::Ignored,
-            (DhcpKind::Request, Some(Asking::Selecting), false) => Reaction::Heeded,
+            // Who is granted something has asked for it, though the capture may not show that.
+            (DhcpKind::Request, Some(Asking::Selecting), false) | (DhcpKind::Ack, _, false) => Reaction::Heeded,
             (DhcpKind::Request, Some(Asking::Selecting), true) if gap >= CROSSING => Reaction::Ignored,
             (DhcpKind::Request, Some(asking), true) if asking.is_keeping() && gap >= CROSSING => {
                 if is_early {

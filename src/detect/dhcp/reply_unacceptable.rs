@@ -102,10 +102,13 @@ impl Detector for ReplyUnacceptable {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         let Observation::Derived(Derived::Dhcp(step)) = seen else { return };
         match step.kind {
-            DhcpKind::Offer | DhcpKind::Ack => self.answered(step),
+            DhcpKind::Offer => self.answered(step),
             _ => {
                 if let Some((reaction, faults)) = self.heed.heard(step) {
                     self.reacted(reaction, &faults, Some(step), cx);
+                }
+                if step.kind == DhcpKind::Ack {
+                    self.answered(step);
                 }
             }
         }
@@ -188,5 +191,35 @@ fn told(claim: Claim, defect: Defect) -> Claim {
         Defect::NoServer | Defect::NoLease | Defect::NoAddress | Defect::TooLong | Defect::Unreadable => claim
             .cause("the server, or something that changes its answers on the way, is faulty")
             .step("See what the answer holds, option by option", "tcpdump -eni any -vvv 'udp port 68'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::{Say, found, ip, play};
+
+    fn at(said: &[(i64, Say)]) -> Vec<String> {
+        found("DHCP018", &play("bond0", 90_000, said))
+    }
+
+    fn line(levels: &str) -> String {
+        format!("{levels} {} no lease time", ip(9))
+    }
+
+    #[test]
+    fn what_clients_do_decides() {
+        // Offers that do not say for how long.
+        let (d, o) = (Say::discover(1), Say::offer(1, 9));
+        let said = [(0, d.clone()), (5, o.clone()), (4_000, d.clone()), (4_005, o.clone()), (9_000, d), (9_005, o)];
+        assert_eq!(at(&said[..2]), [line("risk/info Open")]);
+        assert_eq!(at(&said), [line("confirmed/error Open")]);
+        let taken = [(0, Say::discover(1)), (5, Say::offer(1, 9)), (20, Say::request(1, 9))];
+        assert_eq!(at(&taken), [""; 0]);
+    }
+
+    #[test]
+    fn where_only_servers_are_heard_a_grant_tells_that_the_offer_was_taken() {
+        assert_eq!(at(&[(0, Say::offer(1, 9)), (20, Say::ack(1, 9).lease(600))]), [""; 0]);
+        assert_eq!(at(&[(0, Say::offer(1, 9)), (20, Say::ack(1, 9))]), [""; 0]);
     }
 }
