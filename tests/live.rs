@@ -60,7 +60,8 @@ const IN_KERNEL: &[Test] = &[
 ];
 
 /// Those that need ISC's daemons in it, too.
-const WITH_ISC: &[Test] = &[("dhcpd_dhclient_and_dhcrelay_break_and_mend", stories::dhcpd_dhclient_and_dhcrelay_break_and_mend)];
+const WITH_ISC: &[Test] =
+    &[("dhcpd_dhclient_and_dhcrelay_break_and_mend", stories::dhcpd_dhclient_and_dhcrelay_break_and_mend)];
 
 fn main() {
     if let Some(role) = uml::role() {

@@ -174,15 +174,15 @@ impl Late {
             claim
                 .cause("whatever wires the port (an agent, a filter) takes that long")
                 .step(
-                    "see whether the bridge speaks spanning tree, and its forward delay",
+                    "See whether the bridge speaks spanning tree, and its forward delay",
                     "ip -d link show type bridge",
                 )
                 .step(
-                    "where no loop is possible, let it forward at once",
+                    "Where no loop is possible, let it forward at once",
                     "ip link set BRIDGE type bridge stp_state 0 forward_delay 0",
                 )
                 .step(
-                    "on a switch, let ports of hosts forward at once",
+                    "On a switch, let ports of hosts forward at once",
                     "spanning-tree portfast (edge, for trunks: edge trunk)",
                 ),
         );

@@ -89,7 +89,7 @@ impl InformUnanswered {
             claim
                 .cause("the server serves known clients only, and this host was set up by hand")
                 .cause("no DHCP server runs for this network")
-                .step("see whether the server hears it", format!("journalctl -t dnsmasq-dhcp | grep {client}")),
+                .step("See whether the server hears it", format!("journalctl -t dnsmasq-dhcp | grep {client}")),
         );
     }
 }

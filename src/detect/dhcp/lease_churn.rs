@@ -169,8 +169,8 @@ impl Client {
             .cause("the guest restarts again and again")
             .cause("its link goes down and up")
             .cause("it finds its address in use by another, and does not decline it")
-            .step("see in the guest which clients run", "ps ax | grep -E 'dhclient|dhcpcd|udhcpc|NetworkManager|networkd'")
-            .step("see whether the guest restarts", "virsh domstats GUEST; journalctl -u libvirtd | tail");
+            .step("See in the guest which clients run", "ps ax | grep -E 'dhclient|dhcpcd|udhcpc|NetworkManager|networkd'")
+            .step("See whether the guest restarts", "virsh domstats GUEST; journalctl -u libvirtd | tail");
         cx.raise(claim);
     }
 }

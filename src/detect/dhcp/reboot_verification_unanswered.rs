@@ -78,9 +78,9 @@ impl RebootVerificationUnanswered {
             .cause("the server has lost its record of leases: it was set up anew, or keeps none on its disk")
             .cause("the client was moved to another network, whose server does not speak for the old address")
             .cause("no DHCP server runs for this network")
-            .step("see what the server remembers", "cat /var/lib/misc/dnsmasq.leases")
+            .step("See what the server remembers", "cat /var/lib/misc/dnsmasq.leases")
             .step(
-                "let the only server of a network refuse what it does not know, so that clients start over at once",
+                "Let the only server of a network refuse what it does not know, so that clients start over at once",
                 "echo dhcp-authoritative > /etc/dnsmasq.d/authoritative.conf",
             );
         if !is_without {

@@ -182,8 +182,8 @@ impl Talk {
         .filter(format!("dhcp.id == 0x{:08x} && dhcp.hops > 0", step.xid))
         .cause("a relay hands broadcasts from one network to another that a second relay hands back")
         .cause("two relays name each other as their server")
-        .step("see whom each relay hands to", "pgrep -a dhcrelay; vtysh -c 'show running-config' | grep helper-address")
-        .step("let relays discard what passed more than four", "dhcrelay -c 4");
+        .step("See whom each relay hands to", "pgrep -a dhcrelay; vtysh -c 'show running-config' | grep helper-address")
+        .step("Let relays discard what passed more than four", "dhcrelay -c 4");
         cx.raise(claim);
     }
 }
@@ -212,9 +212,9 @@ impl Relay {
             .cause("answers do not reach the relay's program: a filter on its host drops UDP from port 67 to port 67")
             .cause("the relay does not know the address as its own any more, or listens at the server's side only")
             .cause("the relay drops answers that do not repeat what it added (option 82)")
-            .step("see whether the relay's program gets them", "ss -lnup 'sport = :67'; tcpdump -eni any 'udp port 67'")
-            .step("see what filters them", "iptables-save | grep -E 'dport (67|68)'; nft list ruleset | grep 67")
-            .step("see that the server's way back to the relay is open", format!("ip route get {relay}"));
+            .step("See whether the relay's program gets them", "ss -lnup 'sport = :67'; tcpdump -eni any 'udp port 67'")
+            .step("See what filters them", "iptables-save | grep -E 'dport (67|68)'; nft list ruleset | grep 67")
+            .step("See that the server's way back to the relay is open", format!("ip route get {relay}"));
         cx.raise(claim);
     }
 }

@@ -152,7 +152,7 @@ impl Grants {
             .filter("dhcp.option.ip_address_lease_time < 240")
             .cause("the lease time is configured so: dhcp_lease_time of nova-network (120 s by default), dhcp_lease_duration of Neutron")
             .step(
-                "make leases a day long, once all is well: where renewals fail, a longer lease only hides it",
+                "Make leases a day long, once all is well: where renewals fail, a longer lease only hides it",
                 "grep -rn 'dhcp_lease' /etc/nova /etc/neutron",
             );
         cx.raise(claim);

@@ -274,20 +274,20 @@ fn told(claim: Claim, reason: Reason, (reporter, dst): (IpAddr, IpAddr), src: Ip
         Reason::Network | Reason::SourceRoute => claim
             .cause(format!("{reporter} has no route to {dst}, or a route that says so on purpose"))
             .cause(format!("{src} sends through the wrong gateway"))
-            .step(format!("on {reporter}, see where it would send that"), format!("ip route get {dst}"))
-            .step(format!("on {src}, see whom it asks"), format!("ip route get {dst}")),
+            .step(format!("On {reporter}, see where it would send that"), format!("ip route get {dst}"))
+            .step(format!("On {src}, see whom it asks"), format!("ip route get {dst}")),
         Reason::Host => claim
             .cause(format!("{dst} is switched off or gone: {reporter} asks for it by ARP and nobody answers"))
             .cause("the address is wrong, or lies in another network than the router believes")
-            .step(format!("on {reporter}, see whether it finds the host"), format!("ip neigh show {dst}"))
-            .step("see whether the host runs, and which address it has", "openstack server list --ip ADDRESS"),
+            .step(format!("On {reporter}, see whether it finds the host"), format!("ip neigh show {dst}"))
+            .step("See whether the host runs, and which address it has", "openstack server list --ip ADDRESS"),
         Reason::Forbidden => claim
             .cause(format!("a rule of a filter on {reporter} refuses it"))
-            .step(format!("on {reporter}, look for the rule"), "nft list ruleset | grep -i reject"),
+            .step(format!("On {reporter}, look for the rule"), "nft list ruleset | grep -i reject"),
         Reason::Protocol | Reason::Port => claim
             .cause("the service does not run, or listens at another address")
             .cause("a packet filter of the host refuses (REJECT)")
-            .step("see who listens there", "ss -lnptu")
-            .step("see whether a filter refuses", "nft list ruleset | grep -i reject"),
+            .step("See who listens there", "ss -lnptu")
+            .step("See whether a filter refuses", "nft list ruleset | grep -i reject"),
     }
 }

@@ -127,8 +127,8 @@ impl RoutingLoop {
                 place.1
             ))
             .cause("a route that changed, and has not reached all routers yet")
-            .step("on each of the routers, see where it would send it", format!("ip route get {dst}"))
-            .step("where the network ends, refuse what nobody has", format!("ip route add unreachable {}", place.1));
+            .step("On each of the routers, see where it would send it", format!("ip route get {dst}"))
+            .step("Where the network ends, refuse what nobody has", format!("ip route add unreachable {}", place.1));
         let claim = matter.prove(claim);
         cx.raise(claim);
     }

@@ -148,7 +148,7 @@ impl DeclaredMtuMismatch {
             .cause("one of the two was forgotten when the network's MTU was changed")
             .cause("the network is an overlay, and only one of the two knows")
             .step("Let DHCP say what fits", format!("dnsmasq --dhcp-option-force=26,{least}"))
-            .step("and the router", format!("AdvLinkMTU {least};   # in radvd.conf"))
+            .step("And the router", format!("AdvLinkMTU {least};   # in radvd.conf"))
             .step("See what fits", "ping -M do -s 1472 OTHER-HOST");
         self.raise(claim.at(vantage), cx);
     }
@@ -218,7 +218,7 @@ impl DeclaredMtuMismatch {
                     "Make the way out as large as the guests' ports",
                     format!("ip link set {} mtu {largest}", out.name),
                 )
-                .step("or tell guests what fits", format!("dnsmasq --dhcp-option-force=26,{room}"))));
+                .step("Or tell guests what fits", format!("dnsmasq --dhcp-option-force=26,{room}"))));
         }
         for one in news {
             match one {

@@ -119,7 +119,7 @@ impl OverlayOverheadOverflow {
                 "Make the network below larger, at every hop and on the switches",
                 format!("ip link set bond0 mtu {}", outer.max(1_600)),
             )
-            .step("or tell guests what fits", format!("dnsmasq --dhcp-option-force=26,{fits}"))
+            .step("Or tell guests what fits", format!("dnsmasq --dhcp-option-force=26,{fits}"))
             .step(
                 "With OpenStack, tell Neutron what the network below takes",
                 "grep -E 'global_physnet_mtu|path_mtu' /etc/neutron/neutron.conf /etc/neutron/plugins/ml2/ml2_conf.ini",

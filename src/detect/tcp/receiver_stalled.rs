@@ -67,9 +67,9 @@ impl ReceiverStalled {
             .cause("the program computes, hangs, or waits for its own disk or database")
             .cause("the machine swaps, or its processor is not given to it")
             .cause("more is sent than it can ever take in: a slow consumer")
-            .step("on the receiver, see how much waits to be read, and by whom", format!("ss -tnpi sport = :{one}"))
-            .step("see what that program does", "cat /proc/PID/wchan /proc/PID/status; strace -fp PID")
-            .step("see whether the machine swaps or waits for its disk", "vmstat 1 5; iostat -x 1 5");
+            .step("On the receiver, see how much waits to be read, and by whom", format!("ss -tnpi sport = :{one}"))
+            .step("See what that program does", "cat /proc/PID/wchan /proc/PID/status; strace -fp PID")
+            .step("See whether the machine swaps or waits for its disk", "vmstat 1 5; iostat -x 1 5");
         cx.raise(claim);
     }
 }

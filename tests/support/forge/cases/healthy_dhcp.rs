@@ -152,7 +152,7 @@ fn failover_pair() -> Vec<Shot> {
             at(t, message.router(Ipv4Addr::new(10, 20, 0, 1)).lasting(3_600).told(VLAN, by.0, by.1))
         };
         let (a, b) = ((SERVER, SERVER_IP), (SECOND, SECOND_IP));
-        let (taken, ip) = if i % 2 == 0 { (a, first) } else { (b, second) };
+        let (taken, ip) = if i.is_multiple_of(2) { (a, first) } else { (b, second) };
         vec![
             at(t, discover(xid, mac).asked(VLAN)),
             told(t + 0.01, offer(xid, mac, a.1, first), a),
