@@ -63,11 +63,18 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     /// The value of `key`, made by `make` if it is new; the entry used least recently goes when there is no room.
     #[inline]
     pub fn entry(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
+        self.entry_after(key, |_| make())
+    }
+
+    /// The same, where what is new is made from what had to go for it, if anything had to.
+    #[inline]
+    pub fn entry_after(&mut self, key: &K, make: impl FnOnce(Option<V>) -> V) -> &mut V {
         let hash = self.hash.hash_one(key);
         let value = match self.find(hash, key) {
             Some(slot) => self.touch(slot),
             None => {
-                let slot = self.add(hash, key.clone(), make());
+                let old = self.make_room();
+                let slot = self.add(hash, key.clone(), make(old));
                 self.value_mut(slot)
             }
         };
@@ -83,6 +90,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         match self.find(hash, &key) {
             Some(slot) => self.touch(slot).map(|old| std::mem::replace(old, value)),
             None => {
+                self.make_room();
                 self.add(hash, key, value);
                 None
             }
@@ -138,14 +146,19 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         self.slots.get_mut(slot as usize)?.entry.as_mut().map(|(_, v)| v)
     }
 
+    /// Lets the entry used least recently go where there is no room for another.
+    fn make_room(&mut self) -> Option<V> {
+        if self.index.len() < self.limit {
+            return None;
+        }
+        let victim = self.oldest;
+        self.unlink(victim);
+        self.forgotten = self.forgotten.saturating_add(1);
+        self.take(victim).map(|(_, value)| value)
+    }
+
     #[inline(never)]
     fn add(&mut self, hash: u64, key: K, value: V) -> u32 {
-        if self.index.len() >= self.limit {
-            let victim = self.oldest;
-            self.unlink(victim);
-            self.take(victim);
-            self.forgotten = self.forgotten.saturating_add(1);
-        }
         let fresh = Slot { entry: Some((key, value)), older: NONE, newer: NONE, moved: self.clock };
         let slot = match self.free.pop() {
             Some(slot) => {

@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use crate::value::{Index, TagStack, Timestamp};
 
 /// A stack of tags at a vantage.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct DomainId(u32);
 
 /// All networks seen.

@@ -60,7 +60,7 @@ pub use paths::Paths;
 pub use pile::Pile;
 pub use ports::{Moved, Ports};
 pub use rivals::{Conflict, Contested, Rivals};
-pub use sightings::{Sighting, Sightings};
+pub use sightings::{Noted, Sighting, Sightings};
 pub use stalls::{Stall, Stalls};
 pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
 pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
@@ -276,10 +276,9 @@ impl World {
         self.host.guests().max(taps.len())
     }
 
-    /// Whether `packet` was seen first inside this host: it goes out.
-    fn came_from_inside(&self, packet: Option<Fingerprint>) -> bool {
-        let first = packet.and_then(|packet| self.sightings.journey(packet).first());
-        let place = first.and_then(|s| self.vantage(s.at.vantage)).map(|v| v.place);
+    /// Whether `first` lies inside this host: what was seen there first goes out.
+    fn is_inside(&self, first: VantageId) -> bool {
+        let place = self.vantage(first).map(|v| v.place);
         matches!(place, Some(Place::Tap | Place::Guest | Place::Bridge | Place::Vlan))
     }
 
@@ -304,12 +303,14 @@ impl World {
             Event::Frame(frame) => {
                 self.tally.count(frame);
                 self.clocks.note(frame, out);
-                let (packet, is_first) = self.sightings.note(frame);
                 let domain = self.domains.note(frame);
-                if let Some(twin) = packet.and_then(|p| self.sightings.earlier_domain(p, domain)) {
+                let Noted { packet, before } = self.sightings.note(frame, domain);
+                if let Some((_, twin)) = before {
                     self.domains.join(domain, twin);
                 }
-                let is_ours = !is_first && frame.direction == Direction::Unknown && self.came_from_inside(packet);
+                let is_first = before.is_none();
+                let is_unknown = frame.direction == Direction::Unknown;
+                let is_ours = before.is_some_and(|(first, _)| is_unknown && self.is_inside(first));
                 let is_doubtful = arrivals::is_doubtful(frame, &self.stp);
                 self.arrivals.note(frame, is_ours, is_doubtful, out);
                 sooner(&mut self.due, &self.arrivals);

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use hdrhistogram::Histogram;
 
-use super::sightings::{Sighting, Sightings};
+use super::DomainId;
+use super::sightings::{Noted, Sighting, Sightings};
 use crate::event::{Frame, Offload, Vantage, VantageId};
 use crate::finding::{self, Cell, FlowPath, LeftOut, Row, Verdict};
 use crate::settings::Settings;
@@ -129,11 +130,11 @@ impl Paths {
             self.close_first();
         }
         let size = frame.layers.ip().map_or(frame.wire_len, |ip| ip.packet_len());
-        let (packet, is_first) = self.sightings.note(frame);
+        let Noted { packet, before } = self.sightings.note(frame, DomainId::default());
         let packet = packet.unwrap_or_else(|| Fingerprint::of(&[&frame.at.number.to_be_bytes()]));
         if is_super(frame, size) {
             self.left_out.super_frames = self.left_out.super_frames.saturating_add(1);
-        } else if is_first {
+        } else if before.is_none() {
             let is_large = size > ORDINARY && frame.layers.has(Kind::Tcp);
             self.open.push_back(Open { packet, first: Sighting::of(frame), key: FlowKey::of(frame), size, is_large });
         }

@@ -33,12 +33,22 @@ pub struct Sightings {
     identity: fn(&Frame<'_>) -> Fingerprint,
     vantages: Vec<(VantageId, Place, VantageId)>,
     packets: BoundedMap<Fingerprint, Packet>,
+    forgotten: u64,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Packet {
     seen: Vec<Sighting>,
-    domain: Option<DomainId>,
+    domain: DomainId,
+}
+
+/// What a frame is among the sightings of its packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Noted {
+    /// By what the packet is known; `None` where there is one vantage only.
+    pub packet: Option<Fingerprint>,
+    /// Where it was seen before: first, and the network of the sighting before this one; `None` if this is the first.
+    pub before: Option<(VantageId, DomainId)>,
 }
 
 impl Sightings {
@@ -49,6 +59,7 @@ impl Sightings {
             identity: |frame| frame.fingerprint(),
             vantages: Vec::new(),
             packets: BoundedMap::new(settings.tables.packets),
+            forgotten: 0,
         }
     }
 
@@ -70,29 +81,33 @@ impl Sightings {
         if self.vantages.len() > 1 { self.window } else { Span::ZERO }
     }
 
-    /// Takes `frame` in: by what its packet is known, and whether this is the first sighting of it.
-    pub fn note(&mut self, frame: &Frame<'_>) -> (Option<Fingerprint>, bool) {
+    /// Takes `frame` in, which was seen in the network `domain`.
+    pub fn note(&mut self, frame: &Frame<'_>, domain: DomainId) -> Noted {
         if self.vantages.len() < 2 {
-            return (None, true);
+            return Noted { packet: None, before: None };
         }
         let id = (self.identity)(frame);
-        let sighting = Sighting::of(frame);
-        let packet = self.packets.entry(&id, Packet::default);
-        if !packet.is_sighting(&sighting, self.window) {
+        let (sighting, window) = (Sighting::of(frame), self.window);
+        let packet = self.packets.entry_after(&id, |old| {
+            let Some(old) = old else { return Packet::default() };
+            // Old packets are forgotten by plan.
+            self.forgotten = self.forgotten.saturating_add(u64::from(old.is_within(&sighting, window)));
+            Packet { seen: old.cleared(), domain }
+        });
+        let before =
+            packet.seen.first().map(|first| first.at.vantage).filter(|_| packet.is_sighting(&sighting, window));
+        let before = before.map(|first| (first, packet.domain));
+        packet.domain = domain;
+        if before.is_none() {
             packet.seen.clear();
-            packet.domain = None;
-            packet.seen.push(sighting);
-            return (Some(id), true);
         }
-        let twins: Vec<VantageId> =
-            packet.seen.iter().filter(|s| s.is_same_link(&sighting)).map(|s| s.at.vantage).collect();
+        for twin in packet.seen.iter().filter(|s| s.is_same_link(&sighting)) {
+            join(&mut self.vantages, twin.at.vantage, frame.at.vantage);
+        }
         if packet.seen.len() < MOST {
             packet.seen.push(sighting);
         }
-        for twin in twins {
-            self.join(twin, frame.at.vantage);
-        }
-        (Some(id), false)
+        Noted { packet: Some(id), before }
     }
 
     /// Where `packet` was seen, in order of time; empty once it is forgotten.
@@ -108,11 +123,6 @@ impl Sightings {
         Way { what: what.into(), stops: seen.chain(unseen).collect() }
     }
 
-    /// The network of the sighting before this one, in `domain`, of the same packet.
-    pub fn earlier_domain(&mut self, packet: Fingerprint, domain: DomainId) -> Option<DomainId> {
-        self.packets.get_mut(&packet)?.domain.replace(domain)
-    }
-
     /// The vantage that stands for the link that `id` shows: of all that show the same packets alike, the highest in rank.
     pub fn link_of(&self, id: VantageId) -> VantageId {
         let Some((.., class)) = self.vantages.iter().find(|(v, ..)| *v == id) else { return id };
@@ -121,25 +131,38 @@ impl Sightings {
     }
 
     /// Packets forgotten before their window had passed.
-    pub fn forgotten(&self) -> u64 {
-        // Old packets are forgotten by plan; only a window that does not fit the table would be a loss, and that is not counted yet.
-        0
+    pub const fn forgotten(&self) -> u64 {
+        self.forgotten
     }
+}
 
-    fn join(&mut self, a: VantageId, b: VantageId) {
-        let class = |of| self.vantages.iter().find(|(v, ..)| *v == of).map(|(.., c)| *c);
-        let (Some(a), Some(b)) = (class(a), class(b)) else { return };
-        for (.., class) in &mut self.vantages {
-            if *class == b {
-                *class = a;
-            }
+/// The vantages `a` and `b` show one link.
+fn join(vantages: &mut [(VantageId, Place, VantageId)], a: VantageId, b: VantageId) {
+    let class = |of| vantages.iter().find(|(v, ..)| *v == of).map(|(.., c)| *c);
+    let (Some(a), Some(b)) = (class(a), class(b)) else { return };
+    if a == b {
+        return;
+    }
+    for (.., class) in vantages {
+        if *class == b {
+            *class = a;
         }
     }
 }
 
 impl Packet {
-    fn is_sighting(&self, new: &Sighting, window: Span) -> bool {
+    /// Its sightings, emptied for those of another packet: bulk traffic forgets one for each that it remembers.
+    fn cleared(mut self) -> Vec<Sighting> {
+        self.seen.clear();
+        self.seen
+    }
+
+    fn is_within(&self, new: &Sighting, window: Span) -> bool {
         self.seen.first().is_some_and(|first| new.time.since(first.time).abs() <= window)
+    }
+
+    fn is_sighting(&self, new: &Sighting, window: Span) -> bool {
+        self.is_within(new, window)
             && self.seen.iter().all(|s| s.at.vantage != new.at.vantage)
             && self.seen.iter().all(|s| s.tags.is_compatible(&new.tags))
     }
@@ -160,5 +183,43 @@ impl Sighting {
     /// The same tags, going the same way through devices of one host: the two vantages show one link.
     fn is_same_link(&self, other: &Self) -> bool {
         self.tags == other.tags && self.direction == other.direction && self.wire_len == other.wire_len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Offload, Record};
+    use crate::value::{Outside, Timestamp};
+    use crate::wire::LinkType;
+
+    #[test]
+    fn only_what_is_forgotten_before_its_time_is_a_loss() {
+        let mut settings = Settings::default();
+        settings.tables.packets = 2;
+        let mut sightings = Sightings::new(&settings);
+        let here = |lane| VantageId { lane, interface: 0 };
+        let vantage = Vantage {
+            name: Outside::from("eth0"),
+            place: Place::Nic,
+            link: LinkType::Ethernet,
+            snap_len: 0,
+            filter: None,
+            tells_offload: false,
+            offset: Span::ZERO,
+        };
+        sightings.add_vantage(here(0), &vantage);
+        sightings.add_vantage(here(1), &vantage);
+        let mut note = |lane, content: u8, second| {
+            let (direction, offload) = (Direction::Unknown, Offload::Unknown);
+            let (bytes, time) = ([content; 60], Timestamp::from_parts(second, 0));
+            let record = Record { interface: 0, number: 1, time, wire_len: 60, direction, offload, bytes: &bytes };
+            let noted =
+                sightings.note(&Frame::decode(record, here(lane), LinkType::Ethernet, time), DomainId::default());
+            (noted.before.is_some(), sightings.forgotten())
+        };
+        assert_eq!([note(0, 1, 10), note(1, 1, 10)], [(false, 0), (true, 0)]);
+        assert_eq!([note(0, 2, 10), note(0, 3, 10), note(1, 2, 10)], [(false, 0), (false, 1), (true, 1)]);
+        assert_eq!([note(0, 4, 100), note(0, 5, 100)], [(false, 1), (false, 1)]);
     }
 }
