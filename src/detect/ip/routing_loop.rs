@@ -24,7 +24,7 @@ pub static ENTRY: Entry = Entry {
     make: |settings| Box::new(RoutingLoop::new(settings)),
 };
 
-/// Passes that make a loop, and in what time: a router between two networks of one trunk makes two.
+/// Passes that make a loop, and in what time; a router between two networks of one trunk makes two.
 const PASSES: usize = 3;
 const WITHIN: Span = Span::secs(2);
 /// How long without one until it is over (findings.md, IP003).
@@ -48,6 +48,10 @@ struct Passes {
     first_ttl: u8,
     last_ttl: u8,
     count: usize,
+    /// Who sent it on, and whether one of them did so twice: routers one behind the other each do so once.
+    routers: Vec<Mac>,
+    has_come_back: bool,
+    is_told: bool,
     glimpses: Vec<Glimpse>,
 }
 
@@ -79,13 +83,13 @@ impl RoutingLoop {
         }
         let id = (frame.at.vantage, frame.routed_fingerprint());
         let passes = self.packets.entry(&id, || Passes::new(frame, ip.ttl()));
-        passes.pass(frame, ip.ttl());
-        if passes.count < PASSES {
+        passes.pass(frame, src, ip.ttl());
+        if passes.count < PASSES || !passes.has_come_back {
             return;
         }
         let place = (cx.world.domains.root(seen.domain), Prefix::of(ip.dst()));
         let fresh = || Loop::new(frame.at.vantage, ip.dst());
-        if passes.count == PASSES {
+        if !std::mem::replace(&mut passes.is_told, true) {
             let cite = || passes.glimpses.iter().map(Glimpse::cited).collect::<Vec<Cited>>();
             self.loops.note(&place, passes.since, cx, fresh, cite);
         }
@@ -164,15 +168,28 @@ impl Detector for RoutingLoop {
 
 impl Passes {
     const fn new(frame: &Frame<'_>, ttl: u8) -> Self {
-        Self { since: frame.order, first_ttl: ttl, last_ttl: u8::MAX, count: 0, glimpses: Vec::new() }
+        Self {
+            since: frame.order,
+            first_ttl: ttl,
+            last_ttl: u8::MAX,
+            count: 0,
+            routers: Vec::new(),
+            has_come_back: false,
+            is_told: false,
+            glimpses: Vec::new(),
+        }
     }
 
     /// The packet passes; with more hops left than before, or long after, it is another one that looks the same.
-    fn pass(&mut self, frame: &Frame<'_>, ttl: u8) {
+    fn pass(&mut self, frame: &Frame<'_>, src: Mac, ttl: u8) {
         if ttl >= self.last_ttl || frame.order.since(self.since) > WITHIN {
             *self = Self::new(frame, ttl);
         }
         self.last_ttl = ttl;
+        self.has_come_back |= self.routers.contains(&src);
+        if self.routers.len() < MOST_ROUTERS {
+            self.routers.push(src);
+        }
         self.count = self.count.saturating_add(1);
         if self.glimpses.len() < MOST_CITED {
             self.glimpses.push(Glimpse::of(frame));

@@ -195,7 +195,7 @@ fn routing_loop() -> Vec<Shot> {
     in_order(vec![life(), circles.collect()])
 }
 
-/// A route is traced through a router that joins two VLANs of one trunk: each probe passes twice, with one hop less the second time.
+/// A route is traced through two routers that join three VLANs of one trunk: each probe passes three times, each time with one hop less.
 fn traced() -> Vec<Shot> {
     let far = Ipv4Addr::new(198, 51, 100, 9);
     let probes = (0..12_u8).flat_map(|i| {
@@ -204,8 +204,12 @@ fn traced() -> Vec<Shot> {
             let ip = frame().from(from).to(to).tags(&[vlan]).ipv4(GUEST_IP, far).hops(hops);
             ip.udp(42_000, 33_434 + u16::from(i)).bytes(b"trace")
         };
-        let hops = 2 + i / 3;
-        [at(t, probe(GUEST, SERVER, 100, hops)), at(t + 0.0003, probe(SERVER, SECOND, 200, hops - 1))]
+        let hops = 3 + i / 3;
+        [
+            at(t, probe(GUEST, SERVER, 100, hops)),
+            at(t + 0.0003, probe(SERVER, SECOND, 200, hops - 1)),
+            at(t + 0.0006, probe(SECOND, NEIGHBOUR, 300, hops - 2)),
+        ]
     });
     in_order(vec![life(), probes.collect()])
 }
