@@ -5,6 +5,7 @@ mod exchange;
 mod ledger;
 mod paths;
 mod relate;
+mod relations;
 mod report;
 mod rule;
 mod tally;

@@ -1,0 +1,155 @@
+//! What explains what, as a table (findings.md, part K), in the order in which ties are decided. A code that does not exist explains
+//! nothing and is never explained.
+//!
+//! R1 is turned round against the catalogue's table: the overflow is what an operator must hear of, and an exit code that counts roots
+//! must count it; the stacked VLAN stands under it as its precondition and the overflow's causes name it.
+
+/// One relation: a finding of code `root` explains those of the codes `symptoms` with which it shares what is named.
+pub(super) struct Relation {
+    pub root: &'static str,
+    pub symptoms: &'static [&'static str],
+    /// Names of the root's part and of the symptom's that must be equal, each part of a key or of what was measured.
+    pub shared: Shared,
+    pub when: When,
+}
+
+pub(super) type Shared = &'static [(&'static str, &'static str)];
+
+/// When a symptom must have been seen to be the root's work.
+pub(super) enum When {
+    /// Whenever it was.
+    Ever,
+    /// Not before the root: what it made so cannot be older.
+    Later,
+    /// While the root held: nobody can say which began first.
+    During,
+    /// Behind the same uplink, at most so many seconds before the root began and after.
+    Behind(i64, i64),
+}
+
+const fn ever(root: &'static str, symptoms: &'static [&'static str], shared: Shared) -> Relation {
+    Relation { root, symptoms, shared, when: When::Ever }
+}
+
+const fn later(root: &'static str, symptoms: &'static [&'static str], shared: Shared) -> Relation {
+    Relation { root, symptoms, shared, when: When::Later }
+}
+
+const fn during(root: &'static str, symptoms: &'static [&'static str], shared: Shared) -> Relation {
+    Relation { root, symptoms, shared, when: When::During }
+}
+
+const fn behind(root: &'static str, symptoms: &'static [&'static str], before: i64, after: i64) -> Relation {
+    Relation { root, symptoms, shared: &[], when: When::Behind(before, after) }
+}
+
+/// The same client, guest or station, by the names that it has in different keys.
+const CLIENT: Shared = &[("client", "client")];
+const MAC: Shared = &[("mac", "mac")];
+const GUEST: Shared = &[("mac", "client")];
+const NEXT_HOP: Shared = &[("mac", "next_hop")];
+/// The same server, and the same client of it.
+const SERVER: Shared = &[("server", "server")];
+const TALK: Shared = &[("server", "server"), ("client", "client")];
+/// The same network, and a station or an address of it.
+const DOMAIN: Shared = &[("domain", "domain")];
+const STATION: Shared = &[("mac", "mac"), ("domain", "domain")];
+const OUTER: Shared = &[("outer", "outer")];
+const ON_LINK: Shared = &[("interface", "interface"), ("outer", "outer")];
+const PREFIX: Shared = &[("prefix", "prefix")];
+const ENDS: Shared = &[("src", "src"), ("dst", "dst")];
+
+/// All relations.
+pub(super) static RELATIONS: &[Relation] = &[
+    ever("MTU001", &["VLAN001"], ON_LINK),
+    // R2 and R3.
+    ever("MTU001", &["MTU003", "MTU006"], OUTER),
+    ever("MTU001", &["MTU008"], ON_LINK),
+    ever("MTU007", &["MTU006"], ENDS),
+    ever("MTU005", &["MTU003"], ENDS),
+    ever("MTU003", &["MTU009", "TCP001"], &[("mac", "mac"), ("next_hop", "next_hop")]),
+    // R7: a guest that does not hear does not hear DHCP either; an answered renewal may be the first thing that it leaves unheard.
+    later("HOST001", &["DHCP002", "DHCP003"], GUEST),
+    during("HOST001", &["DHCP005"], GUEST),
+    later("HOST001", &["DHCP006", "DHCP007"], GUEST),
+    later("HOST001", &["TCP001"], NEXT_HOP),
+    later("HOST001", &["ARP002"], STATION),
+    // R8: who is gone answers nothing.
+    later("HOST002", &["ARP002"], STATION),
+    later("HOST002", &["DHCP002"], GUEST),
+    later("HOST002", &["TCP001", "TCP002"], NEXT_HOP),
+    // R16: what goes out goes through the gateway.
+    later("ARP003", &["IP002", "TCP002"], NEXT_HOP),
+    // R23: a network that is not reached is reached at no port.
+    ever("IP002", &["TCP002"], &[("source", "client"), ("prefix", "prefix")]),
+    ever("ARP003", &["ARP002"], &[("domain", "domain"), ("ip", "ip")]),
+    // Whoever gets its answers in another tag hears nothing, and asks again.
+    ever("VLAN002", &["HOST001"], MAC),
+    ever("VLAN002", &["ARP002"], &[("answerer", "ip")]),
+    // What a router says of a network that is not reached.
+    ever("IP002", &["IP001"], &[("prefix", "prefix"), ("source", "source")]),
+    during("IP003", &["IP002", "IP001"], PREFIX),
+    // Who takes no more is asked again and again whether it does.
+    during("TCP004", &["TCP001"], &[("hosts", "hosts"), ("domain", "domain")]),
+    // R13: an address that was given out again while somebody used it.
+    during("DHCP007", &["ARP001"], &[("address", "ip")]),
+    during("DHCP012", &["ARP001"], &[("address", "ip")]),
+    during("DHCP007", &["DHCP010"], &[("address", "address")]),
+    // R25: the other owner of the address refuses, and does not hear what is meant for the first.
+    during("ARP001", &["TCP003"], &[("ip", "server")]),
+    during("ARP001", &["HOST001"], &[("ip", "address")]),
+    ever("L2004", &["L2003"], STATION),
+    // What a guest's bridge does beside speaking at all.
+    ever("STP001", &["STP008", "STP003", "STP010"], MAC),
+    // R4: the silence names the sender of the BPDU before it.
+    ever("STP001", &["STP002"], MAC),
+    ever("STP011", &["STP002"], MAC),
+    // R17: what the switch does not carry nobody answers.
+    ever("VLAN003", &["DHCP001", "ARP002", "ARP003"], DOMAIN),
+    // R15: where two VLANs are joined, whoever serves the one is a stranger in the other.
+    during("VLAN009", &["DHCP015", "ARP001", "RA001"], DOMAIN),
+    during("VLAN009", &["DHCP015", "ARP001", "RA001"], &[("other", "domain")]),
+    // R14: a loop.
+    during("L2001", &["L2002"], &[("interface", "interface")]),
+    during("L2001", &["L2003", "STP005"], DOMAIN),
+    // A client asks everybody because its own server did not answer, or because it did not hear the answer.
+    ever("DHCP004", &["DHCP006"], CLIENT),
+    ever("DHCP005", &["DHCP006"], CLIENT),
+    // Who cannot renew asks anew, and is not answered either.
+    ever("DHCP004", &["DHCP001"], CLIENT),
+    // R10: no server runs.
+    ever("DHCP022", &["DHCP004"], SERVER),
+    ever("DHCP022", &["DHCP023", "DHCP001"], DOMAIN),
+    // Who is not answered at all is not answered in its first words either.
+    ever("DHCP001", &["DHCP023"], CLIENT),
+    // R24: what it asked did not pass its port.
+    ever("DHCP024", &["DHCP001"], CLIENT),
+    // What a relay keeps back, or hands round, no client hears.
+    ever("DHCP017", &["DHCP001", "DHCP002", "DHCP003"], CLIENT),
+    // R10: where nobody answers anybody, nobody renews. Only the finding about a whole network says that it is unserved.
+    ever("DHCP001", &["DHCP004", "DHCP006", "DHCP023"], &[("unserved", "domain")]),
+    // R11: what is wrong with the answers is why they are not heard.
+    ever("DHCP019", &["DHCP002", "DHCP003", "DHCP005"], TALK),
+    ever("DHCP018", &["DHCP002", "DHCP003", "DHCP005"], TALK),
+    // R12: the second server contradicts, refuses, and tells other things.
+    ever("DHCP015", &["DHCP009", "DHCP008"], SERVER),
+    ever("DHCP015", &["DHCP021"], DOMAIN),
+    // A refusal against another server's grant is half of the contradiction.
+    ever("DHCP009", &["DHCP008"], TALK),
+    // A server without an address left offers nothing, and refuses.
+    ever("DHCP016", &["DHCP001"], DOMAIN),
+    ever("DHCP016", &["DHCP008"], SERVER),
+    // R5: what a guard that shuts a port takes with it; 95 s is what slow LACP takes to time out, and a little.
+    behind("STP002", &["HOST003", "HOST004", "HOST005", "LACP001", "LACP003"], 1, 95),
+    behind("HOST005", &["HOST003"], 15, 15),
+    // R6: what a link that is silent makes unanswered is everything of hosts behind it.
+    behind(
+        "HOST003",
+        &[
+            "DHCP001", "DHCP003", "DHCP004", "DHCP006", "ARP002", "ARP003", "TCP001", "TCP002", "IP002", "HOST002",
+            "SVC001", "SVC004", "SVC005", "DHCP601", "DHCP602", "DHCP603", "RA002", "STP013",
+        ],
+        1,
+        i64::MAX,
+    ),
+];
