@@ -41,6 +41,8 @@ pub struct Attempts {
     servers: BoundedMap<(DomainId, IpAddr), Server>,
     groups: BoundedMap<(DomainId, IpAddr, Prefix), Group>,
     clients: BoundedMap<(DomainId, IpAddr), Client>,
+    /// Attempts that still waited when there was no room.
+    forgotten: u64,
 }
 
 /// A network, a client in it, and a server.
@@ -125,6 +127,7 @@ impl Attempts {
             servers: BoundedMap::new(limit),
             groups: BoundedMap::new(limit),
             clients: BoundedMap::new(limit),
+            forgotten: 0,
         }
     }
 
@@ -147,7 +150,13 @@ impl Attempts {
     /// A SYN.
     fn opens(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, pair: Pair, out: &mut Vec<Derived>) {
         let (at, port) = (frame.order, tcp.dst_port());
-        let ports = self.pairs.entry(&pair, Vec::new);
+        let ports = self.pairs.entry_after(&pair, |old| {
+            let mut ports = old.unwrap_or_default();
+            // Who was answered is forgotten by plan.
+            self.forgotten = self.forgotten.saturating_add(u64::from(ports.iter().any(Port::waits)));
+            ports.clear();
+            ports
+        });
         let known = ports.iter().position(|p| p.number == port);
         let (is_new, is_full) = (known.is_none(), ports.len() >= MOST_PORTS);
         self.client(frame, pair, is_new, is_full);
@@ -197,7 +206,11 @@ impl Attempts {
             return;
         }
         let key = (domain, client, prefix);
-        let group = self.groups.entry(&key, || Group::new(src, gateway, frame.at.vantage, at));
+        let group = self.groups.entry_after(&key, |old| {
+            let is_lost = old.is_some_and(|group| group.attempts > 0);
+            self.forgotten = self.forgotten.saturating_add(u64::from(is_lost));
+            Group::new(src, gateway, frame.at.vantage, at)
+        });
         group.asked(server, port, at, Glimpse::of(frame));
         if group.tells(at) {
             let since = group.since;
@@ -396,6 +409,6 @@ impl Tracker for Attempts {
     }
 
     fn forgotten(&self) -> u64 {
-        self.pairs.forgotten().saturating_add(self.groups.forgotten())
+        self.forgotten
     }
 }

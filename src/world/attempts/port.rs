@@ -80,6 +80,11 @@ impl Port {
         self.sends > 0 && self.attempt.0 == port
     }
 
+    /// Whether it waits for an answer.
+    pub const fn waits(&self) -> bool {
+        self.sends > 0
+    }
+
     /// Everything so far is settled; whether it had been told of.
     pub fn settle(&mut self) -> bool {
         (self.sends, self.attempts, self.is_settled) = (0, 0, true);
