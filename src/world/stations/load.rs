@@ -153,10 +153,10 @@ impl Past {
 }
 
 /// Empties the places in `ring` behind `from` up to `to`.
-fn clear(ring: &mut [u32], from: i64, to: i64) {
-    let passed = usize::try_from(to.saturating_sub(from)).unwrap_or(ring.len()).min(ring.len());
+fn clear<const N: usize>(ring: &mut [u32; N], from: i64, to: i64) {
+    let passed = usize::try_from(to.saturating_sub(from)).unwrap_or(N).min(N);
     for back in 0..passed {
-        let at = place(to.saturating_sub(i64::try_from(back).unwrap_or(0)), ring.len());
+        let at = place(to.saturating_sub(i64::try_from(back).unwrap_or(0)), N);
         ring.get_mut(at).into_iter().for_each(|slot| *slot = 0);
     }
 }
@@ -172,6 +172,7 @@ fn second_of(time: Timestamp) -> i64 {
     time.nanos().div_euclid(Span::secs(1).as_nanos())
 }
 
+#[inline]
 fn place(at: i64, of: usize) -> usize {
     usize::try_from(at.rem_euclid(i64::try_from(of).unwrap_or(1))).unwrap_or(0)
 }
