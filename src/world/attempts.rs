@@ -167,6 +167,8 @@ impl Attempts {
         let Some(ports) = self.pairs.get_mut(&pair) else { return };
         let index = known.unwrap_or(ports.len());
         if is_new {
+            // Most servers are asked at one port.
+            ports.reserve_exact(1);
             ports.push(Port::new(port, attempt, at));
         }
         let Some(entry) = ports.get_mut(index) else { return };

@@ -117,6 +117,9 @@ impl Group {
         }
         if self.cited.len() >= MOST_CITED {
             self.cited.pop();
+        } else if self.cited.is_empty() {
+            // Most are answered before they are repeated.
+            self.cited.reserve_exact(1);
         }
         self.cited.push(glimpse);
     }
