@@ -112,4 +112,8 @@ impl Tracker for Echoes {
             out.push(Derived::Echo(Arc::new(echo)));
         }
     }
+
+    fn forgotten(&self) -> u64 {
+        self.waiting.forgotten()
+    }
 }

@@ -403,6 +403,8 @@ impl World {
             ("rivals", self.rivals.forgotten()),
             ("stalls", self.stalls.forgotten()),
             ("attempts", self.attempts.forgotten()),
+            ("fragments", self.fragments.forgotten()),
+            ("echoes", self.echoes.forgotten()),
             ("stacks", self.domains.forgotten()),
             ("trees", self.trees.forgotten()),
             ("ports", self.ports.forgotten()),
