@@ -53,6 +53,12 @@ impl Detector for VlanStackTooDeep {
             }
         }
     }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        for key in self.stacks.unsaid() {
+            self.claim(key, cx);
+        }
+    }
 }
 
 impl VlanStackTooDeep {
