@@ -119,17 +119,12 @@ impl Detector for RebootVerificationUnanswered {
             DhcpKind::Ack | DhcpKind::Nak => self.answered(step, cx),
             // It has given the old address up: after several tries that tells that nobody spoke for it.
             DhcpKind::Discover => {
-                let tries = self.tries;
-                let Some(wait) = self.waits.of(step.talk) else { return };
-                if wait.tries < tries {
-                    self.waits.close(step.talk);
-                } else {
+                let is_news = self.waits.start_over(step, self.tries);
+                if let Some(wait) = self.waits.of(step.talk) {
                     wait.last = std::sync::Arc::clone(step);
-                    if !wait.starts_over {
-                        wait.starts_over = true;
-                        wait.cite(&step.cited);
-                        self.judge(step.talk, cx);
-                    }
+                }
+                if is_news {
+                    self.judge(step.talk, cx);
                 }
             }
             _ => {}

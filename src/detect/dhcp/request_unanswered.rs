@@ -145,18 +145,7 @@ impl Detector for RequestUnanswered {
             DhcpKind::Request if step.asking == Some(Asking::Selecting) => self.asked(step),
             DhcpKind::Ack if step.is_inform_answer() => {}
             DhcpKind::Ack | DhcpKind::Nak => self.closed(step, cx),
-            // It has given up: after one try that may be a lost packet, after several it is the end of the story.
-            DhcpKind::Discover => {
-                let tries = self.tries;
-                let Some(wait) = self.waits.of(step.talk) else { return };
-                if wait.tries < tries {
-                    self.waits.close(step.talk);
-                } else if !wait.starts_over {
-                    wait.starts_over = true;
-                    wait.cite(&step.cited);
-                    self.judge(step.talk, cx);
-                }
-            }
+            DhcpKind::Discover if self.waits.start_over(step, self.tries) => self.judge(step.talk, cx),
             _ => {}
         }
     }

@@ -69,6 +69,21 @@ impl Waits {
         self.by_talk.remove(&talk)
     }
 
+    /// The client starts over. After fewer than `tries` that may be one lost packet, and it waits no more; after as many it is the end of the
+    /// story: whether that is news.
+    pub fn start_over(&mut self, step: &DhcpStep, tries: u64) -> bool {
+        let Some(wait) = self.by_talk.get_mut(&step.talk) else { return false };
+        if wait.tries < tries {
+            self.close(step.talk);
+            return false;
+        }
+        let is_news = !std::mem::replace(&mut wait.starts_over, true);
+        if is_news {
+            wait.cite(&step.cited);
+        }
+        is_news
+    }
+
     /// It is to be judged at `at`.
     pub fn judge_at(&mut self, talk: TalkId, at: Timestamp) {
         self.due.set(talk, at);
