@@ -132,6 +132,29 @@ fn every_conclusion_is_heard() {
     assert!(unheard.is_empty(), "nobody hears {unheard:?}");
 }
 
+/// A rule that names a conclusion is told of it: its entry follows the topic.
+#[test]
+fn every_rule_follows_what_it_names() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let world = fs::read_to_string(source.join("world/derived.rs")).unwrap();
+    // Each arm tells the topic of some conclusions: `Self::Silent(..) | Self::Restored(..) => Topic::Uplink,`.
+    let (_, arms) = world.split_once("const fn topic(").unwrap();
+    let parts: Vec<&str> = arms.split("Topic::").collect();
+    let name = |text: &str| text.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned();
+    let topics: Vec<(&str, String)> = parts.windows(2).map(|pair| (pair[0], name(pair[1]))).collect();
+    for (family, entry) in FAMILIES.iter().flat_map(|family| family.entries.iter().map(move |entry| (family, entry))) {
+        let file = page_file(family.prefix, entry.rule.name).with_extension("rs");
+        let text = fs::read_to_string(&file).unwrap();
+        let named =
+            text.split("Derived::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap());
+        let is_of = |arm: &str, name: &str| ["(", " "].iter().any(|end| arm.contains(&format!("Self::{name}{end}")));
+        let of = |name: &str| topics.iter().find(|(arm, _)| is_of(arm, name)).unwrap().1.clone();
+        let wanted: BTreeSet<String> = named.map(|name| of(&name)).collect();
+        let follows: BTreeSet<String> = entry.follows.iter().map(|topic| format!("{topic:?}")).collect();
+        assert_eq!(follows, wanted, "{}", file.display());
+    }
+}
+
 /// The README's table of rules, as the list of rules makes it.
 fn table() -> String {
     let mut table = String::from("| code | name | at worst | what it says |\n|---|---|---|---|\n");

@@ -35,11 +35,11 @@ use crate::finding::{Claim, Key, Rule};
 use crate::settings::Settings;
 use crate::value::Timestamp;
 use crate::wire::Kind;
-use crate::world::{Observation, World};
+use crate::world::{Observation, Topic, World};
 
 /// One judgement.
 pub trait Detector: Send {
-    /// Hears what was observed: frames of the kinds that its entry names, and every host fact, loss and conclusion.
+    /// Hears what was observed: frames of the kinds and conclusions on the topics that its entry names, and every host fact and loss.
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>);
 
     /// The next moment at which silence means something.
@@ -61,6 +61,8 @@ pub struct Entry {
     pub rule: Rule,
     /// The kinds of frames that the detector must hear.
     pub hears: &'static [Kind],
+    /// The topics on which it must hear what trackers conclude.
+    pub follows: &'static [Topic],
     /// Without what the rule cannot be checked.
     pub needs: Needs,
     /// Makes the detector.

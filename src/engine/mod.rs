@@ -1,14 +1,18 @@
 //! Time, order and delivery: engine time is the largest event time so far; every deadline fires at its own time, the world's
 //! before the detectors', those in the order of the catalogue; an answer at the very deadline is in time.
 
+mod audience;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use audience::{Audience, Rules};
 
 use crate::detect::{self, Context, Detector, Entry, Needs, Said};
 use crate::event::{Drops, Event, Fact, Frame, Place, Record, Stamped, Vantage, VantageId};
 use crate::finding::{Change, Exchange, Finding, Input, Ledger, Lost, NotChecked, Pending, Report, relate};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
-use crate::wire::{Kinds, LinkType};
+use crate::wire::LinkType;
 use crate::world::{Derived, Heard, Observation, World};
 
 /// How long after the end of a complete capture deadlines still fire: longer than any client of any protocol here keeps trying.
@@ -22,8 +26,7 @@ pub struct Engine {
     settings: Settings,
     world: World,
     slots: Vec<Slot>,
-    /// What any detector must hear: bulk traffic that none must hear passes all of them at once.
-    hears: Kinds,
+    audience: Audience,
     ledger: Ledger,
     now: Timestamp,
     /// Whether anything has a time so far.
@@ -42,22 +45,19 @@ pub struct Engine {
 /// A rule with its detector.
 struct Slot {
     entry: &'static Entry,
-    hears: Kinds,
     detector: Box<dyn Detector>,
+    /// When silence means something to it next; `MAX` if never.
+    due: Timestamp,
 }
 
 impl Engine {
     /// An engine that judges by every rule.
     pub fn new(settings: Settings) -> Self {
-        let hears = detect::entries().fold(Kinds::EMPTY, |all, entry| all.union(Kinds::of(entry.hears)));
-        let slots = detect::entries().map(|entry| Slot {
-            entry,
-            hears: Kinds::of(entry.hears),
-            detector: (entry.make)(&settings),
-        });
+        let slots =
+            detect::entries().map(|entry| Slot { entry, detector: (entry.make)(&settings), due: Timestamp::MAX });
         Self {
             slots: slots.collect(),
-            hears,
+            audience: Audience::new(detect::entries()),
             world: World::new(&settings),
             settings,
             ledger: Ledger::default(),
@@ -214,24 +214,19 @@ impl Engine {
         let Some(heard) = self.world.apply(event, &mut self.derived) else { return };
         match heard {
             Heard::Frame { seen, is_first } => {
-                let kinds = seen.frame.layers.kinds();
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
-                if self.hears.intersects(kinds) {
-                    self.deliver(&observation, Some(kinds));
-                }
+                self.deliver(&observation, self.audience.of_frame(seen.frame.layers.kinds()));
             }
-            Heard::Host(fact) => self.deliver(&Observation::Host(fact), None),
-            Heard::Lost(drops) => self.deliver(&Observation::Lost(drops), None),
+            Heard::Host(fact) => self.deliver(&Observation::Host(fact), self.audience.all()),
+            Heard::Lost(drops) => self.deliver(&Observation::Lost(drops), self.audience.all()),
         }
         self.deliver_derived();
     }
 
-    /// Gives an observation to every detector that must hear it.
-    fn deliver(&mut self, observation: &Observation<'_>, kinds: Option<Kinds>) {
-        for at in 0..self.slots.len() {
-            if kinds.is_none_or(|kinds| self.slots[at].hears.intersects(kinds)) {
-                self.call(at, |detector, cx| detector.observe(observation, cx));
-            }
+    /// Gives an observation to those who must hear it.
+    fn deliver(&mut self, observation: &Observation<'_>, rules: Rules) {
+        for at in rules {
+            self.call(at, |detector, cx| detector.observe(observation, cx));
         }
     }
 
@@ -243,7 +238,7 @@ impl Engine {
         }
         let mut derived = std::mem::take(&mut self.derived);
         for conclusion in derived.drain(..) {
-            self.deliver(&Observation::Derived(&conclusion), None);
+            self.deliver(&Observation::Derived(&conclusion), self.audience.of_topic(conclusion.topic()));
         }
         self.derived = derived;
     }
@@ -253,9 +248,9 @@ impl Engine {
         let mut moments = 0_u32;
         loop {
             let world = self.world.next_deadline();
-            let detectors = self.slots.iter().filter_map(|slot| slot.detector.next_deadline()).min();
+            let detectors = self.slots.iter().map(|slot| slot.due).min().unwrap_or(Timestamp::MAX);
             let books = self.ledger.next_deadline().unwrap_or(Timestamp::MAX);
-            let due = world.min(detectors.unwrap_or(Timestamp::MAX)).min(books);
+            let due = world.min(detectors).min(books);
             self.due = due;
             if due >= time {
                 return;
@@ -272,15 +267,10 @@ impl Engine {
                 self.deliver_derived();
             }
             for at in 0..self.slots.len() {
-                if self.slots[at].detector.next_deadline().is_some_and(|d| d <= due) {
+                if self.slots[at].due <= due {
                     self.call(at, |detector, cx| detector.expire(cx));
                     let slot = &self.slots[at];
-                    let next = slot.detector.next_deadline();
-                    debug_assert!(
-                        next.is_none_or(|d| d > due),
-                        "{} would wait for {due:?} for ever",
-                        slot.entry.rule.code
-                    );
+                    debug_assert!(slot.due > due, "{} would wait for {due:?} for ever", slot.entry.rule.code);
                 }
             }
             for change in self.ledger.expire(due) {
@@ -294,7 +284,8 @@ impl Engine {
         let slot = &mut self.slots[at];
         let mut cx = Context::new(self.now, &self.world, &self.settings, &mut self.said);
         judge(slot.detector.as_mut(), &mut cx);
-        self.due = self.due.min(slot.detector.next_deadline().unwrap_or(Timestamp::MAX));
+        slot.due = slot.detector.next_deadline().unwrap_or(Timestamp::MAX);
+        self.due = self.due.min(slot.due);
         if self.said.is_empty() {
             return;
         }

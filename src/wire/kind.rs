@@ -54,6 +54,11 @@ pub enum Kind {
     Stopped,
 }
 
+impl Kind {
+    /// How many there are.
+    pub const COUNT: usize = Self::Stopped as usize + 1;
+}
+
 /// A set of kinds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Kinds(u64);
@@ -78,6 +83,24 @@ impl Kinds {
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The kinds that are in both sets.
+    #[inline]
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The kinds of the set as numbers below `Kind::COUNT`, upwards.
+    #[inline]
+    pub fn bits(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let bit = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (bit < u64::BITS).then_some(bit as usize)
+        })
     }
 
     /// Whether `kind` is in the set.
@@ -161,5 +184,7 @@ mod tests {
         assert!(SET.contains(Kind::Arp) && SET.contains(Kind::Stopped) && !SET.contains(Kind::Tcp));
         assert!(SET.intersects(Kinds::of(&[Kind::Tcp, Kind::Arp])) && !SET.intersects(Kinds::EMPTY));
         assert!(Kinds::EMPTY.is_empty());
+        assert_eq!(SET.bits().collect::<Vec<_>>(), [Kind::Arp as usize, Kind::Stopped as usize]);
+        assert_eq!(SET.intersection(Kinds::of(&[Kind::Arp, Kind::Tcp])), Kinds::of(&[Kind::Arp]));
     }
 }

@@ -136,6 +136,80 @@ pub enum Derived {
     },
 }
 
+/// What conclusions are about, by which a rule says what it must hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Topic {
+    /// What the capture itself cannot show, or shows wrong.
+    Capture,
+    /// Echo requests and their answers.
+    Echo,
+    /// Segments that are sent again and again, and how they end.
+    Segment,
+    /// Routers' words about the sizes that paths take.
+    PathMtu,
+    /// Pieces of packets that did not come.
+    Fragment,
+    /// Segment sizes that connections in tags or tunnels announce.
+    SegmentSize,
+    /// Packets in two tags or more that arrived, or did not.
+    Delivery,
+    /// DHCP conversations, and addresses in use.
+    Dhcp,
+    /// Frames to everybody.
+    Broadcast,
+    /// Ports behind which addresses live.
+    Port,
+    /// Spanning trees.
+    Tree,
+    /// Uplinks at which nothing arrives.
+    Uplink,
+    /// Stations that hear nothing any more.
+    Station,
+    /// Attempts to reach somebody.
+    Attempt,
+    /// Addresses that are asked for, or that several claim.
+    Address,
+    /// Receivers that take no more.
+    Stall,
+}
+
+impl Topic {
+    /// How many there are.
+    pub const COUNT: usize = Self::Stall as usize + 1;
+}
+
+impl Derived {
+    /// What it is about.
+    pub const fn topic(&self) -> Topic {
+        match self {
+            Self::ClockJumped(..) | Self::SuperFrame(..) | Self::OneDirection(..) | Self::DataUnseen(..) => {
+                Topic::Capture
+            }
+            Self::Echo(..) => Topic::Echo,
+            Self::SegmentStuck(..) | Self::SegmentFreed(..) | Self::Storm(..) => Topic::Segment,
+            Self::TooBig(..) | Self::StillTooBig(..) => Topic::PathMtu,
+            Self::Torn(..) => Topic::Fragment,
+            Self::Announced(..) => Topic::SegmentSize,
+            Self::Delivered(..) | Self::EchoLost(..) => Topic::Delivery,
+            Self::Dhcp(..) | Self::AddressUsed(..) => Topic::Dhcp,
+            Self::Copied(..) | Self::Burst(..) => Topic::Broadcast,
+            Self::Moved(..) => Topic::Port,
+            Self::Tree(..) => Topic::Tree,
+            Self::Silent(..) | Self::Restored(..) => Topic::Uplink,
+            Self::Lapsed(..) | Self::Revived(..) => Topic::Station,
+            Self::Unopened(..)
+            | Self::Connected { .. }
+            | Self::Refused(..)
+            | Self::Unreached(..)
+            | Self::Reached { .. }
+            | Self::Accepted { .. } => Topic::Attempt,
+            Self::Contested(..) | Self::Wanted(..) | Self::Found { .. } => Topic::Address,
+            Self::Stalled(..) | Self::Drained { .. } => Topic::Stall,
+        }
+    }
+}
+
 /// A station that hears again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revived {

@@ -42,7 +42,7 @@ pub use arp::{Addresses, Asker, Wanted};
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use attempts::{Attempt, Attempts, Prefix, Refusal, Unreached};
 pub use clock::{Clocks, Jump};
-pub use derived::{Derived, Passed, Revived};
+pub use derived::{Derived, Passed, Revived, Topic};
 pub use dhcp::{
     AddressUse, Asked, Asking, Checksum, Defect, DhcpStep, DhcpTalks, Lease, Over, Pair, Server, TalkId, Terms, Times,
 };

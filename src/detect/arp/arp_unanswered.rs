@@ -8,7 +8,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::BoundedMap;
-use crate::world::{Asker, Derived, DomainId, Observation, Wanted};
+use crate::world::{Asker, Derived, DomainId, Observation, Topic, Wanted};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -18,8 +18,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Info), (Confidence::Likely, Severity::Warning)],
         page: include_str!("arp_unanswered.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Address],
     needs: Needs::Ethernet,
     make: |settings| Box::new(ArpUnanswered::new(settings)),
 };

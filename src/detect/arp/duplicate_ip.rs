@@ -8,7 +8,7 @@ use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
-use crate::world::{Conflict, Contested, Derived, DomainId, Observation};
+use crate::world::{Conflict, Contested, Derived, DomainId, Observation, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -18,8 +18,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("duplicate_ip.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Address],
     needs: Needs::Ethernet,
     make: |settings| Box::new(DuplicateIp::new(settings)),
 };

@@ -8,7 +8,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac};
-use crate::world::{Derived, DomainId, Observation, Revived, Wanted};
+use crate::world::{Derived, DomainId, Observation, Revived, Topic, Wanted};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -18,8 +18,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Confirmed, Severity::Error), (Confidence::Confirmed, Severity::Critical)],
         page: include_str!("gateway_silent.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Station, Topic::Address],
     needs: Needs::Ethernet,
     make: |settings| Box::new(GatewaySilent::new(settings)),
 };

@@ -8,7 +8,7 @@ use crate::event::{Drops, VantageId};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
-use crate::world::{Derived, Observation, Unseen};
+use crate::world::{Derived, Observation, Topic, Unseen};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -19,6 +19,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("capture_drops.md"),
     },
     hears: &[],
+    follows: &[Topic::Capture],
     needs: Needs::Frames,
     make: |settings| Box::new(CaptureDrops::new(settings)),
 };

@@ -3,7 +3,7 @@
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::Span;
-use crate::world::{Derived, Jump, Observation};
+use crate::world::{Derived, Jump, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -14,6 +14,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("clock_disorder.md"),
     },
     hears: &[],
+    follows: &[Topic::Capture],
     needs: Needs::Frames,
     make: |_| Box::new(ClockDisorder::default()),
 };

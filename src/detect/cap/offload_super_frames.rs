@@ -4,7 +4,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::Timestamp;
-use crate::world::{Derived, Observation};
+use crate::world::{Derived, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -15,6 +15,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("offload_super_frames.md"),
     },
     hears: &[],
+    follows: &[Topic::Capture],
     needs: Needs::Frames,
     make: |_| Box::new(OffloadSuperFrames::default()),
 };

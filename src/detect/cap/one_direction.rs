@@ -7,7 +7,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::Timestamp;
-use crate::world::{Derived, Observation, OneSided};
+use crate::world::{Derived, Observation, OneSided, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("one_direction.md"),
     },
     hears: &[],
+    follows: &[Topic::Capture],
     needs: Needs::Frames,
     make: |_| Box::new(OneDirection::default()),
 };

@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("snaplen_cut.md"),
     },
     hears: &[Kind::Stopped],
+    follows: &[],
     needs: Needs::Frames,
     make: |_| Box::new(SnaplenCut::default()),
 };

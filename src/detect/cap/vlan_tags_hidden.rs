@@ -15,6 +15,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("vlan_tags_hidden.md"),
     },
     hears: &[Kind::Sll, Kind::Sll2],
+    follows: &[],
     needs: Needs::Frames,
     make: |_| Box::new(VlanTagsHidden::default()),
 };

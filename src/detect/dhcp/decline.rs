@@ -10,7 +10,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{DhcpKind, Kind};
-use crate::world::{Derived, DhcpStep, DomainId, Glimpse, Observation, Seen};
+use crate::world::{Derived, DhcpStep, DomainId, Glimpse, Observation, Seen, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -22,6 +22,7 @@ pub static ENTRY: Entry = Entry {
     },
     // Who has an address says so in ARP.
     hears: &[Kind::Arp],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(Decline::new(settings)),
 };

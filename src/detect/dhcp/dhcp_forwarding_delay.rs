@@ -19,6 +19,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("dhcp_forwarding_delay.md"),
     },
     hears: &[Kind::Dhcp],
+    follows: &[],
     needs: Needs::Frames,
     make: |settings| Box::new(DhcpForwardingDelay::new(settings)),
 };

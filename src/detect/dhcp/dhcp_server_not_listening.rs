@@ -9,7 +9,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, TimedMap, Timestamp};
 use crate::wire::{DhcpKind, Ip, Kind, Quoted};
-use crate::world::{Derived, DhcpStep, DomainId, Observation};
+use crate::world::{Derived, DhcpStep, DomainId, Observation, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -20,6 +20,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("dhcp_server_not_listening.md"),
     },
     hears: &[Kind::Icmp],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(DhcpServerNotListening::new(settings)),
 };

@@ -9,7 +9,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
-use crate::world::{Derived, DhcpStep, DomainId, Observation, Pair, Times};
+use crate::world::{Derived, DhcpStep, DomainId, Observation, Pair, Times, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -19,8 +19,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Confirmed, Severity::Warning)],
         page: include_str!("dhcp_server_slow.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(DhcpServerSlow::new(settings)),
 };

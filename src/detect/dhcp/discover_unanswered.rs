@@ -10,7 +10,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Asking, Derived, DhcpStep, DomainId, Observation, TalkId};
+use crate::world::{Asking, Derived, DhcpStep, DomainId, Observation, TalkId, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -20,8 +20,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("discover_unanswered.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(DiscoverUnanswered::new(settings)),
 };

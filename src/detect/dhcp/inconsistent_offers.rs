@@ -10,7 +10,7 @@ use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::Outside;
 use crate::wire::DhcpKind;
-use crate::world::{Derived, DhcpStep, DomainId, Observation, TalkId, Terms};
+use crate::world::{Derived, DhcpStep, DomainId, Observation, TalkId, Terms, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -20,8 +20,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Risk, Severity::Warning)],
         page: include_str!("inconsistent_offers.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(InconsistentOffers::new(settings)),
 };

@@ -9,7 +9,7 @@ use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Derived, DhcpStep, DomainId, Observation, TalkId};
+use crate::world::{Derived, DhcpStep, DomainId, Observation, TalkId, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -19,8 +19,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Info), (Confidence::Likely, Severity::Warning)],
         page: include_str!("inform_unanswered.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(InformUnanswered::new(settings)),
 };

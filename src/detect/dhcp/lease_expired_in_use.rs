@@ -10,7 +10,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{AddressUse, Derived, DhcpStep, Observation, Over};
+use crate::world::{AddressUse, Derived, DhcpStep, Observation, Over, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -20,8 +20,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("lease_expired_in_use.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(LeaseExpiredInUse::new(settings)),
 };

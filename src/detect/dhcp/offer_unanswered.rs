@@ -11,7 +11,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Asking, Defect, Derived, DhcpStep, Observation, TalkId};
+use crate::world::{Asking, Defect, Derived, DhcpStep, Observation, TalkId, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -26,8 +26,8 @@ pub static ENTRY: Entry = Entry {
         ],
         page: include_str!("offer_unanswered.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(OfferUnanswered::new(settings)),
 };

@@ -11,7 +11,7 @@ use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Asking, Derived, DhcpStep, DomainId, Observation, TalkId};
+use crate::world::{Asking, Derived, DhcpStep, DomainId, Observation, TalkId, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -21,8 +21,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Error), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("pool_exhausted.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(PoolExhausted::new(settings)),
 };

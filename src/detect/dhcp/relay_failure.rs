@@ -9,7 +9,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Derived, DhcpStep, Observation, TalkId};
+use crate::world::{Derived, DhcpStep, Observation, TalkId, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -19,8 +19,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Confirmed, Severity::Error)],
         page: include_str!("relay_failure.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(RelayFailure::new(settings)),
 };

@@ -12,7 +12,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Asking, Derived, DhcpStep, Observation, TalkId};
+use crate::world::{Asking, Derived, DhcpStep, Observation, TalkId, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -22,8 +22,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Error), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("renewal_answer_ignored.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp, Topic::Station],
     needs: Needs::Frames,
     make: |settings| Box::new(RenewalAnswerIgnored::new(settings)),
 };

@@ -9,7 +9,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Timestamp};
 use crate::wire::{DhcpKind, Kind};
-use crate::world::{Checksum, Derived, DhcpStep, Observation};
+use crate::world::{Checksum, Derived, DhcpStep, Observation, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -20,6 +20,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("reply_bad_checksum.md"),
     },
     hears: &[Kind::Dhcp],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(ReplyBadChecksum::new(settings)),
 };

@@ -10,7 +10,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Defect, Derived, DhcpStep, Observation};
+use crate::world::{Defect, Derived, DhcpStep, Observation, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -20,8 +20,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Risk, Severity::Info), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("reply_unacceptable.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(ReplyUnacceptable::new(settings)),
 };

@@ -11,7 +11,7 @@ use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Asking, Derived, DhcpStep, Observation, TalkId};
+use crate::world::{Asking, Derived, DhcpStep, Observation, TalkId, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -21,8 +21,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("request_unanswered.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(RequestUnanswered::new(settings)),
 };

@@ -9,7 +9,7 @@ use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Derived, DhcpStep, DomainId, Observation, Server};
+use crate::world::{Derived, DhcpStep, DomainId, Observation, Server, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -19,8 +19,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Error), (Confidence::Confirmed, Severity::Critical)],
         page: include_str!("rogue_dhcp_server.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(RogueDhcpServer::new(settings)),
 };

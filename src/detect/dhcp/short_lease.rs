@@ -9,7 +9,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
-use crate::world::{Asking, Derived, DhcpStep, DomainId, Observation};
+use crate::world::{Asking, Derived, DhcpStep, DomainId, Observation, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -19,8 +19,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Risk, Severity::Info), (Confidence::Risk, Severity::Warning)],
         page: include_str!("short_lease.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Dhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(ShortLease::new(settings)),
 };

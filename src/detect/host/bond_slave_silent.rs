@@ -4,7 +4,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{LinkKind, VantageId};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
-use crate::world::{Derived, Observation, Silence};
+use crate::world::{Derived, Observation, Silence, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -15,6 +15,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("bond_slave_silent.md"),
     },
     hears: &[],
+    follows: &[Topic::Uplink],
     needs: Needs::Host,
     make: |_| Box::new(BondSlaveSilent::default()),
 };

@@ -17,6 +17,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("carrier_lost.md"),
     },
     hears: &[],
+    follows: &[],
     needs: Needs::Host,
     make: |_| Box::new(CarrierLost::default()),
 };

@@ -7,7 +7,7 @@ use crate::event::Place;
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span};
-use crate::world::{Derived, DomainId, Lapse, Load, Observation, Proof, Revived, Stimulus};
+use crate::world::{Derived, DomainId, Lapse, Load, Observation, Proof, Revived, Stimulus, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -17,8 +17,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Error), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("guest_deaf.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Station],
     needs: Needs::Ethernet,
     make: |settings| Box::new(GuestDeaf::new(settings)),
 };

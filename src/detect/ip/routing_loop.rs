@@ -20,6 +20,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("routing_loop.md"),
     },
     hears: &[Kind::LowTtl],
+    follows: &[],
     needs: Needs::Frames,
     make: |settings| Box::new(RoutingLoop::new(settings)),
 };

@@ -7,7 +7,7 @@ use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::BoundedMap;
-use crate::world::{Derived, DomainId, Observation, Prefix, Unreached};
+use crate::world::{Derived, DomainId, Observation, Prefix, Topic, Unreached};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -17,8 +17,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Error), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("subnet_unreachable.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Attempt],
     needs: Needs::Ethernet,
     make: |settings| Box::new(SubnetUnreachable::new(settings)),
 };

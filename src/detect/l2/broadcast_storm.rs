@@ -6,7 +6,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Place, VantageId};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
-use crate::world::{Burst, Derived, Observation};
+use crate::world::{Burst, Derived, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -17,6 +17,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("broadcast_storm.md"),
     },
     hears: &[],
+    follows: &[Topic::Broadcast],
     needs: Needs::Ethernet,
     make: |_| Box::new(BroadcastStorm::default()),
 };

@@ -4,7 +4,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
-use crate::world::{Derived, DomainId, Moved, Observation};
+use crate::world::{Derived, DomainId, Moved, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -15,6 +15,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("mac_flapping.md"),
     },
     hears: &[],
+    follows: &[Topic::Port],
     needs: Needs::Ethernet,
     make: |_| Box::new(MacFlapping { moves: BoundedMap::new(MOST), deadlines: Deadlines::new() }),
 };

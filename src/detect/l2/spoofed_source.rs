@@ -5,7 +5,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{LinkKind, Place};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
-use crate::world::{Derived, Moved, Observation, Role};
+use crate::world::{Derived, Moved, Observation, Role, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("spoofed_source.md"),
     },
     hears: &[],
+    follows: &[Topic::Port],
     needs: Needs::Host,
     make: |_| Box::new(SpoofedSource { claimed: BoundedMap::new(MOST), deadlines: Deadlines::new() }),
 };

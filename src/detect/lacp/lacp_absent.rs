@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("lacp_absent.md"),
     },
     hears: &[Kind::Lacp],
+    follows: &[],
     needs: Needs::Host,
     make: |_| Box::new(LacpAbsent::default()),
 };

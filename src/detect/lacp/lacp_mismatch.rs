@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("lacp_mismatch.md"),
     },
     hears: &[Kind::Lacp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(LacpMismatch::default()),
 };

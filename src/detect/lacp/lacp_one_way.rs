@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("lacp_one_way.md"),
     },
     hears: &[Kind::Lacp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(LacpOneWay::default()),
 };

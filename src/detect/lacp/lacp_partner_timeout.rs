@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("lacp_partner_timeout.md"),
     },
     hears: &[Kind::Lacp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(LacpPartnerTimeout::default()),
 };

@@ -15,6 +15,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("neighbour_facts.md"),
     },
     hears: &[Kind::Lldp, Kind::Cdp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(NeighbourFacts { told: Followed::new(MOST, 1, 1) }),
 };

@@ -10,7 +10,7 @@ use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, TagStack, Tpid};
 use crate::wire::Kind;
-use crate::world::{Derived, DomainId, Observation, Seen};
+use crate::world::{Derived, DomainId, Observation, Seen, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -21,6 +21,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("declared_mtu_mismatch.md"),
     },
     hears: &[Kind::Dhcp, Kind::Icmpv6, Kind::Lldp],
+    follows: &[Topic::Delivery],
     needs: Needs::Frames,
     make: |settings| Box::new(DeclaredMtuMismatch::new(settings)),
 };

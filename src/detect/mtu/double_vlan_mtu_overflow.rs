@@ -9,7 +9,7 @@ use crate::event::{Direction, Fact, Place, VantageId};
 use crate::finding::{Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp, Tpid, Vid};
 use crate::wire::Kind;
-use crate::world::{Derived, Observation, Passed, Pile, Seen, TooBig};
+use crate::world::{Derived, Observation, Passed, Pile, Seen, TooBig, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -24,6 +24,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("double_vlan_mtu_overflow.md"),
     },
     hears: &[Kind::VlanStack],
+    follows: &[Topic::PathMtu, Topic::Delivery],
     needs: Needs::Ethernet,
     make: |_| Box::new(DoubleVlanMtuOverflow::default()),
 };

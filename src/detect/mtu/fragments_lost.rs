@@ -8,7 +8,7 @@ use crate::event::Place;
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::{Kind, Quoted};
-use crate::world::{Derived, DomainId, Observation, Pieces, Torn};
+use crate::world::{Derived, DomainId, Observation, Pieces, Topic, Torn};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -19,6 +19,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("fragments_lost.md"),
     },
     hears: &[Kind::Icmp, Kind::Icmpv6],
+    follows: &[Topic::Fragment],
     needs: Needs::Frames,
     make: |_| Box::new(FragmentsLost::default()),
 };

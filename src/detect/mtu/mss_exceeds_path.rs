@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp, Tpid};
-use crate::world::{Announced, Derived, DomainId, Observation, Passed};
+use crate::world::{Announced, Derived, DomainId, Observation, Passed, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -17,6 +17,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("mss_exceeds_path.md"),
     },
     hears: &[],
+    follows: &[Topic::SegmentSize, Topic::Delivery],
     needs: Needs::Ethernet,
     make: |_| Box::new(MssExceedsPath::default()),
 };
@@ -48,7 +49,10 @@ struct Network {
     largest: Option<Announced>,
     /// Connections since the last that announced too much.
     fitting: u32,
-    is_raised: bool,
+    /// Of how many connections was told; 0 before the first claim.
+    said: usize,
+    /// Whether a larger segment was announced since.
+    is_larger: bool,
     cited: usize,
     fresh: Vec<Cited>,
 }
@@ -68,15 +72,22 @@ impl Detector for MssExceedsPath {
 
     fn expire(&mut self, cx: &mut Context<'_>) {
         while let Some(domain) = self.deadlines.pop(cx.now) {
-            let Some(network) = self.networks.get(&domain) else { continue };
+            let Some(network) = self.networks.get_mut(&domain) else { continue };
             let quiet = cx.now.since(network.last);
             if quiet >= FITTING_FOR && network.fitting > 0 {
+                network.tell(domain, cx);
                 cx.resolve(claim_key(domain, cx), format!("what was announced for {quiet} fits"));
                 self.networks.remove(&domain);
             } else {
                 // Each look waits as long again as all before it: a capture may leap over years.
                 self.deadlines.set(domain, cx.now.after(quiet.max(FITTING_FOR)));
             }
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        for (domain, network) in &mut self.networks {
+            network.tell(*domain, cx);
         }
     }
 }
@@ -96,10 +107,10 @@ impl MssExceedsPath {
         }
         let network = self.networks.entry(domain).or_insert_with(|| Network::new(cx.now));
         network.add(announced, cx.now);
-        if network.connections.len() >= CONNECTIONS {
-            network.is_raised = true;
-            let claim = network.claim(claim_key(domain, cx), cx);
-            cx.raise(claim.at(announced.path.vantage));
+        if network.is_news() {
+            network.tell(domain, cx);
+        }
+        if network.said > 0 {
             self.deadlines.set(domain, cx.now.after(FITTING_FOR));
         }
     }
@@ -118,9 +129,10 @@ impl MssExceedsPath {
         let proven: Vec<DomainId> =
             self.networks.iter().filter(|(_, n)| is_proven(n)).map(|(domain, _)| *domain).collect();
         for domain in proven {
-            let is_raised = self.networks.remove(&domain).is_some_and(|network| network.is_raised);
+            let Some(mut network) = self.networks.remove(&domain) else { continue };
             self.deadlines.clear(&domain);
-            if is_raised {
+            network.tell(domain, cx);
+            if network.said > 0 {
                 cx.resolve(
                     claim_key(domain, cx),
                     format!("{carry} bytes behind the outer tag arrived, so that there is room"),
@@ -139,7 +151,8 @@ impl Network {
             connections: BTreeSet::new(),
             largest: None,
             fitting: 0,
-            is_raised: false,
+            said: 0,
+            is_larger: false,
             cited: 0,
             fresh: Vec::new(),
         }
@@ -158,11 +171,31 @@ impl Network {
         }
         if self.largest.as_ref().is_none_or(|largest| largest.mss < announced.mss) {
             self.largest = Some(announced.clone());
+            self.is_larger = true;
         }
         if self.cited < CITED {
             self.cited = self.cited.saturating_add(1);
             self.fresh.push(announced.glimpse.cited());
         }
+    }
+
+    /// Whether there is more to say than that one more connection did the same, which is said at the end.
+    fn is_news(&self) -> bool {
+        let connections = self.connections.len();
+        let is_fresh = self.is_larger || !self.fresh.is_empty();
+        connections >= CONNECTIONS && (is_fresh || connections >= self.said.saturating_mul(2))
+    }
+
+    /// Says what has not been said.
+    fn tell(&mut self, domain: DomainId, cx: &mut Context<'_>) {
+        let connections = self.connections.len();
+        if connections < CONNECTIONS || (connections == self.said && !self.is_larger && self.fresh.is_empty()) {
+            return;
+        }
+        let Some(vantage) = self.largest.as_ref().map(|announced| announced.path.vantage) else { return };
+        (self.said, self.is_larger) = (connections, false);
+        let claim = self.claim(claim_key(domain, cx), cx);
+        cx.raise(claim.at(vantage));
     }
 
     fn claim(&mut self, key: Key, cx: &Context<'_>) -> Claim {
@@ -188,6 +221,7 @@ impl Network {
         let told = cx.world.host.mtu(&cx.world.interface(announced.path.vantage));
         let claim = Claim::new(key, Confidence::Risk, Severity::Warning, headline)
             .seen(self.first, self.connections.len() as u64)
+            .until(self.last)
             .number("mss", mss)
             .number("packet", announced.packet_len)
             .number("room", room)

@@ -8,7 +8,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Place, VantageId};
 use crate::finding::{Cited, Confidence, Key, Rule, Severity, Way};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
-use crate::world::{Derived, DomainId, Echo, Freed, Observation, Path, Stuck};
+use crate::world::{Derived, DomainId, Echo, Freed, Observation, Path, Stuck, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -23,6 +23,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("mtu_black_hole.md"),
     },
     hears: &[],
+    follows: &[Topic::Echo, Topic::Segment],
     needs: Needs::Frames,
     make: |_| Box::new(MtuBlackHole::default()),
 };

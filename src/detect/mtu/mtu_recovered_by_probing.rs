@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
-use crate::world::{Derived, Freed, Observation};
+use crate::world::{Derived, Freed, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("mtu_recovered_by_probing.md"),
     },
     hears: &[],
+    follows: &[Topic::Segment],
     needs: Needs::Frames,
     make: |_| Box::new(MtuRecoveredByProbing::default()),
 };

@@ -8,7 +8,7 @@ use crate::event::{Frame, VantageId};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Span, Timestamp};
 use crate::wire::{Ip, Kind};
-use crate::world::{Derived, Observation, Torn};
+use crate::world::{Derived, Observation, Topic, Torn};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -19,6 +19,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("overlay_overhead_overflow.md"),
     },
     hears: &[Kind::Fragment],
+    follows: &[Topic::Fragment],
     needs: Needs::Frames,
     make: |_| Box::new(OverlayOverheadOverflow { tunnels: Followed::new(MOST, ENOUGH, CITED) }),
 };

@@ -8,7 +8,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Direction, Place};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
-use crate::world::{Derived, Observation, StillTooBig, TooBig};
+use crate::world::{Derived, Observation, StillTooBig, TooBig, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -19,6 +19,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("path_mtu_message_ignored.md"),
     },
     hears: &[],
+    follows: &[Topic::PathMtu],
     needs: Needs::Frames,
     make: |_| Box::new(PathMtuMessageIgnored::default()),
 };

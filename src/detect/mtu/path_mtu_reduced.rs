@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
-use crate::world::{Derived, DomainId, Observation, TooBig};
+use crate::world::{Derived, DomainId, Observation, TooBig, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -17,6 +17,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("path_mtu_reduced.md"),
     },
     hears: &[],
+    follows: &[Topic::PathMtu],
     needs: Needs::Frames,
     make: |_| Box::new(PathMtuReduced::default()),
 };

@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("bpdu_returned.md"),
     },
     hears: &[Kind::Stp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(BpduReturned { sent: Vec::new(), loops: Followed::new(MOST, ENOUGH, ENOUGH) }),
 };

@@ -5,7 +5,7 @@ use crate::event::{Direction, Place, VantageId};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Fingerprint, Mac, Span, Timestamp};
 use crate::wire::Kind;
-use crate::world::{Derived, DomainId, Observation, Origin, Seen, Sighting, Silence};
+use crate::world::{Derived, DomainId, Observation, Origin, Seen, Sighting, Silence, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("bpdu_then_link_silent.md"),
     },
     hears: &[Kind::Stp],
+    follows: &[Topic::Uplink],
     needs: Needs::Ethernet,
     make: |_| Box::new(BpduThenLinkSilent::default()),
 };

@@ -5,7 +5,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Fingerprint, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Kind, StpFamily};
-use crate::world::{Derived, DomainId, Observation, Origin, Reach, Seen, Sighting};
+use crate::world::{Derived, DomainId, Observation, Origin, Reach, Seen, Sighting, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -23,6 +23,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("guest_originated_bpdu.md"),
     },
     hears: &[Kind::Stp],
+    follows: &[Topic::Uplink],
     needs: Needs::Frames,
     make: |_| {
         Box::new(GuestOriginatedBpdu {

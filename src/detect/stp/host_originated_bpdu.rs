@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("host_originated_bpdu.md"),
     },
     hears: &[Kind::Stp],
+    follows: &[],
     needs: Needs::Host,
     make: |_| Box::new(HostOriginatedBpdu::default()),
 };

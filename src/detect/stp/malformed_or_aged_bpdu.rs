@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("malformed_or_aged_bpdu.md"),
     },
     hears: &[Kind::Stp],
+    follows: &[],
     needs: Needs::Frames,
     make: |_| Box::new(MalformedOrAgedBpdu { senders: Followed::new(MOST, 1, CITED) }),
 };

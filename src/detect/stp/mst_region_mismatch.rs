@@ -17,6 +17,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("mst_region_mismatch.md"),
     },
     hears: &[Kind::Stp],
+    follows: &[],
     needs: Needs::Frames,
     make: |_| Box::new(MstRegionMismatch::default()),
 };

@@ -7,7 +7,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::BridgeId;
-use crate::world::{Derived, Observation, Speaker, TreeEvent, TreeKey};
+use crate::world::{Derived, Observation, Speaker, Topic, TreeEvent, TreeKey};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("multiple_roots.md"),
     },
     hears: &[],
+    follows: &[Topic::Tree],
     needs: Needs::Ethernet,
     make: |_| Box::new(MultipleRoots::default()),
 };

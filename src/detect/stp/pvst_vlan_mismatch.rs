@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("pvst_vlan_mismatch.md"),
     },
     hears: &[Kind::Stp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(PvstVlanMismatch { pairs: Followed::new(MOST, ENOUGH, ENOUGH) }),
 };

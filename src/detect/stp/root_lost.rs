@@ -8,7 +8,7 @@ use crate::event::VantageId;
 use crate::finding::{Claim, Confidence, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::BridgeId;
-use crate::world::{Derived, Observation, TreeEvent, TreeKey};
+use crate::world::{Derived, Observation, Topic, TreeEvent, TreeKey};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -19,6 +19,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("root_lost.md"),
     },
     hears: &[],
+    follows: &[Topic::Tree],
     needs: Needs::Ethernet,
     make: |_| Box::new(RootLost::default()),
 };

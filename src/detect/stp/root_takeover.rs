@@ -5,7 +5,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::BridgeId;
-use crate::world::{Derived, Observation, Speaker, Tree, TreeEvent, TreeKey, TreeStep};
+use crate::world::{Derived, Observation, Speaker, Topic, Tree, TreeEvent, TreeKey, TreeStep};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -21,6 +21,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("root_takeover.md"),
     },
     hears: &[],
+    follows: &[Topic::Tree],
     needs: Needs::Ethernet,
     make: |_| Box::new(RootTakeover::default()),
 };

@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("switch_bpdu_on_host_port.md"),
     },
     hears: &[Kind::Stp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(SwitchBpduOnHostPort { bridges: Followed::new(MOST, 1, CITED) }),
 };

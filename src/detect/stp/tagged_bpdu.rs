@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("tagged_bpdu.md"),
     },
     hears: &[Kind::Stp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(TaggedBpdu { senders: Followed::new(MOST, 1, CITED) }),
 };

@@ -6,7 +6,7 @@ use crate::detect::stp::tree::{in_words, key_of};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
-use crate::world::{Derived, Observation, TreeEvent, TreeKey};
+use crate::world::{Derived, Observation, Topic, TreeEvent, TreeKey};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -17,6 +17,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("topology_change_storm.md"),
     },
     hears: &[],
+    follows: &[Topic::Tree],
     needs: Needs::Ethernet,
     make: |_| Box::new(TopologyChangeStorm::default()),
 };

@@ -8,7 +8,7 @@ use crate::event::VantageId;
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
-use crate::world::{Derived, DomainId, Glimpse, Observation, Refusal};
+use crate::world::{Derived, DomainId, Glimpse, Observation, Refusal, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -18,8 +18,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Confirmed, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("connection_refused.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Attempt],
     needs: Needs::Frames,
     make: |settings| Box::new(ConnectionRefused::new(settings)),
 };

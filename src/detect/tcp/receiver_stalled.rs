@@ -7,7 +7,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::BoundedMap;
-use crate::world::{Derived, DomainId, Observation, Stall};
+use crate::world::{Derived, DomainId, Observation, Stall, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -17,8 +17,8 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Confirmed, Severity::Warning)],
         page: include_str!("receiver_stalled.md"),
     },
-    // What it needs comes as conclusions, which everybody hears.
     hears: &[],
+    follows: &[Topic::Stall],
     needs: Needs::Frames,
     make: |settings| Box::new(ReceiverStalled::new(settings)),
 };

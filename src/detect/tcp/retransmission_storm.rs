@@ -7,7 +7,7 @@ use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::VantageId;
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
-use crate::world::{Derived, DomainId, Freed, Observation, Storm, Stuck};
+use crate::world::{Derived, DomainId, Freed, Observation, Storm, Stuck, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("retransmission_storm.md"),
     },
     hears: &[],
+    follows: &[Topic::Segment],
     needs: Needs::Frames,
     make: |_| Box::new(RetransmissionStorm::default()),
 };

@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("invalid_vlan_tag.md"),
     },
     hears: &[Kind::ReservedTag, Kind::Stopped],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(InvalidVlanTag { seen: BoundedMap::new(MOST), quiet: BTreeMap::new() }),
 };

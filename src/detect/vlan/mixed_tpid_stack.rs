@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("mixed_tpid_stack.md"),
     },
     hears: &[Kind::VlanStack],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |settings| Box::new(MixedTpidStack::new(settings)),
 };

@@ -17,6 +17,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("priority_tag.md"),
     },
     hears: &[Kind::PriorityTag, Kind::Arp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(PriorityTag { senders: BoundedMap::new(MOST), asked: TimedMap::new(MOST) }),
 };

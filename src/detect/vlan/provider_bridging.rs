@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("provider_bridging.md"),
     },
     hears: &[Kind::VlanStack],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(ProviderBridging { services: Followed::new(MOST, 1, CITED) }),
 };

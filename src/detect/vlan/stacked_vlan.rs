@@ -7,7 +7,7 @@ use crate::event::{Fact, Place, VantageId};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, TagStack, Timestamp, Tpid, Vid};
 use crate::wire::Kind;
-use crate::world::{Derived, Host, Observation, Passed, Pile, Seen};
+use crate::world::{Derived, Host, Observation, Passed, Pile, Seen, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -18,6 +18,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("stacked_vlan.md"),
     },
     hears: &[Kind::VlanStack],
+    follows: &[Topic::Delivery],
     needs: Needs::Ethernet,
     make: |_| Box::new(StackedVlan::default()),
 };

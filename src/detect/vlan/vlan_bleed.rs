@@ -19,6 +19,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("vlan_bleed.md"),
     },
     hears: &[Kind::Arp, Kind::Dhcp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(VlanBleed::default()),
 };

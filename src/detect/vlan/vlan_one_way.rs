@@ -22,6 +22,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("vlan_one_way.md"),
     },
     hears: &[Kind::Arp, Kind::Dhcp],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |settings| Box::new(VlanOneWay::new(settings)),
 };

@@ -16,6 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("vlan_stack_too_deep.md"),
     },
     hears: &[Kind::VlanStack],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |_| Box::new(VlanStackTooDeep { stacks: Followed::new(MOST, ENOUGH, ENOUGH) }),
 };

@@ -20,6 +20,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("vlan_tag_left_on.md"),
     },
     hears: &[Kind::Arp, Kind::Icmp, Kind::Icmpv6],
+    follows: &[],
     needs: Needs::Ethernet,
     make: |settings| Box::new(VlanTagLeftOn::new(settings)),
 };
