@@ -147,6 +147,7 @@ fn recording(c: &mut Criterion) {
 fn vantage(name: &str) -> Vantage {
     Vantage {
         name: Outside::from(name),
+        is_named: true,
         place: Place::from_name(name, LinkType::Ethernet),
         link: LinkType::Ethernet,
         snap_len: 0,

@@ -33,7 +33,7 @@ use stacking::{Mended, Piles, devices, key_of, unstack, vlans};
 
 use crate::finding::{Claim, Key, Rule};
 use crate::settings::Settings;
-use crate::value::Timestamp;
+use crate::value::{Timestamp, spelled_out};
 use crate::wire::Kind;
 use crate::world::{Observation, Topic, World};
 
@@ -149,16 +149,16 @@ impl<'a> Context<'a> {
 
     /// Says that what was claimed about `key` is over, and why, as in "Resolved after 33 s: `why`.".
     pub fn resolve(&mut self, key: Key, why: impl Into<String>) {
-        self.said.push(Said::Resolve(key, why.into()));
+        self.said.push(Said::Resolve(key, spelled_out(why.into())));
     }
 
     /// Says that what was claimed about `key` is told by a wider finding of the same rule from now on, and which.
     pub fn absorb(&mut self, key: Key, why: impl Into<String>) {
-        self.said.push(Said::Absorb(key, why.into()));
+        self.said.push(Said::Absorb(key, spelled_out(why.into())));
     }
 
     /// Says what still waited, since when, as the capture ended.
     pub fn pending(&mut self, what: impl Into<String>, since: Timestamp) {
-        self.said.push(Said::Pending(what.into(), since));
+        self.said.push(Said::Pending(spelled_out(what.into()), since));
     }
 }

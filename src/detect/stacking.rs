@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
-use crate::finding::Claim;
+use crate::finding::{Claim, Command};
 use crate::value::{Deadlines, Outside, Span, Timestamp, Tpid, Vid};
-use crate::world::{Host, Pile};
+use crate::world::{Host, Pile, World};
 
 /// A carrier and the outermost tag that a pile of VLAN devices wears on it.
 pub type PileKey = (String, (Tpid, Vid));
@@ -131,7 +131,8 @@ pub fn vlans(vids: &BTreeSet<u16>) -> String {
 
 /// With who stacks VLAN devices on `carrier` in the tag `outer`, and with the steps that put it right. Stacked devices come first: they are
 /// made anew only if they are not there (nova, `ensure_vlan`), so that a right setting alone changes nothing.
-pub fn unstack(claim: Claim, host: &Host, carrier: &str, outer: (Tpid, Vid), inner: u16) -> Claim {
+pub fn unstack(claim: Claim, world: &World, carrier: &str, outer: (Tpid, Vid), inner: u16) -> Claim {
+    let host = &world.host;
     let pile = host.pile(carrier, outer);
     let lower = pile.as_ref().and_then(|pile| Some(pile.devices.first()?.lower.to_string()));
     let elsewhere = pile.is_none() && host.link(carrier).is_some();
@@ -146,49 +147,39 @@ pub fn unstack(claim: Claim, host: &Host, carrier: &str, outer: (Tpid, Vid), inn
         )),
     };
     let names = pile.map(|pile| pile.names()).unwrap_or_default();
-    let plain: Vec<&str> = names.iter().map(Outside::raw).filter(|name| is_plain(name)).take(SHOWN).collect();
-    let delete = match plain.as_slice() {
-        [] => format!("ip link del vlan{inner}"),
-        plain => {
-            let commands: Vec<String> = plain.iter().map(|name| format!("ip link del {name}")).collect();
-            match names.len().saturating_sub(plain.len()) {
-                0 => commands.join("; "),
-                more => format!("{}   # and {more} more", commands.join("; ")),
+    let known: Vec<&str> = names.iter().filter_map(|name| world.known_device(name.raw())).take(SHOWN).collect();
+    let delete = match known.as_slice() {
+        [] => Command::with("ip link del vlan{}", &[&inner]),
+        known => {
+            let one = |name: &&str| Command::with("ip link del {}", &[name]);
+            let all = known.iter().map(one).reduce(|all, one| all.then(&one)).unwrap_or_default();
+            match names.len().saturating_sub(known.len()) {
+                0 => all,
+                more => all.remark(format_args!("and {more} more")),
             }
         }
     };
-    let at = lower.filter(|lower| is_plain(lower)).map_or_else(|| "vlan".to_owned(), |lower| format!("{lower}:"));
+    let at = lower
+        .as_deref()
+        .and_then(|lower| world.known_device(lower))
+        .map_or("vlan".to_owned(), |lower| format!("{lower}:"));
     claim
         .cause("a physical_interface_mapping or bridge_mapping of Neutron points at a VLAN device")
-        .step("See which VLAN devices ride on a VLAN device", format!("ip -d link show type vlan | grep '@{at}'"))
+        .step("See which VLAN devices ride on a VLAN device", Command::with("ip -d link show type vlan | grep '@{}'", &[&at]))
         .step(
             "Delete the stacked devices first, one a tenant VLAN: they are only made anew if they are not there, and their instances lose the link meanwhile",
             delete,
         )
-        .step(
-            format!("Name {carrier} in the configuration, then restart the service"),
-            format!("grep -E 'vlan_interface|flat_interface' /etc/nova/nova.conf   # set vlan_interface={carrier}"),
-        )
+        .step(format!("Name {carrier} in the configuration, then restart the service"), Command::from("grep -E 'vlan_interface|flat_interface' /etc/nova/nova.conf").remark(format_args!("set vlan_interface={carrier}")))
         .step(
             "Look at what each network has stored, which wins over the configuration",
             "mysql nova -e 'select id, vlan, bridge_interface from networks'",
         )
 }
 
-/// Whether a device's name may stand in a command as it is: names come from outside, and the kernel allows `;` in them.
-fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_that_could_be_a_command_is_not_put_into_one() {
-        assert!(is_plain("bond0.20") && is_plain("vlan-100_a"));
-        assert!(!is_plain("a;reboot") && !is_plain("$(x)") && !is_plain(""));
-    }
 
     #[test]
     fn many_are_counted_and_few_are_named() {

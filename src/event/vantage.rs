@@ -19,6 +19,8 @@ pub struct VantageId {
 pub struct Vantage {
     /// The interface's name where the capture tells it, else the name of the file without its ending.
     pub name: Outside,
+    /// Whether the name is the interface's: told by the capture or by a case, and not read off a file's name.
+    pub is_named: bool,
     /// What kind of place it is.
     pub place: Place,
     /// How its frames begin.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Confidence, Key, Severity, Way};
+use super::{Command, Confidence, Key, Severity, Way};
 use crate::event::{Frame, FrameRef, VantageId};
-use crate::value::{TagStack, Timestamp};
+use crate::value::{TagStack, Timestamp, spelled_out};
 
 /// Bytes of a cited frame that are kept: a jumbo frame whole, a super-frame by its beginning.
 const KEPT: usize = 9_216;
@@ -93,8 +93,8 @@ pub struct Step {
     /// What to do, in words.
     pub what: String,
     /// The command; empty where no command does it.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub command: String,
+    #[serde(skip_serializing_if = "Command::is_empty")]
+    pub command: Command,
 }
 
 impl Claim {
@@ -104,7 +104,7 @@ impl Claim {
             key,
             confidence,
             severity,
-            headline,
+            headline: spelled_out(headline),
             first: None,
             last: None,
             count: 1,
@@ -188,28 +188,28 @@ impl Claim {
     /// With a display filter that selects such frames.
     #[must_use]
     pub fn filter(mut self, filter: impl Into<String>) -> Self {
-        self.filter = filter.into();
+        self.filter = spelled_out(filter.into());
         self
     }
 
     /// With a likely cause, after those told before.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
-        self.causes.push(Cause(cause.into()));
+        self.causes.push(Cause(spelled_out(cause.into())));
         self
     }
 
     /// With a step that mends it and its command, after those told before.
     #[must_use]
-    pub fn step(mut self, what: impl Into<String>, command: impl Into<String>) -> Self {
-        self.remedy.push(Step { what: what.into(), command: command.into() });
+    pub fn step(mut self, what: impl Into<String>, command: impl Into<Command>) -> Self {
+        self.remedy.push(Step { what: spelled_out(what.into()), command: command.into() });
         self
     }
 
     /// With something that was assumed and not measured.
     #[must_use]
     pub fn assuming(mut self, assumption: impl Into<String>) -> Self {
-        self.assumptions.push(assumption.into());
+        self.assumptions.push(spelled_out(assumption.into()));
         self
     }
 }
@@ -247,13 +247,13 @@ impl From<f64> for Number {
 
 impl From<String> for Number {
     fn from(words: String) -> Self {
-        Self::Words(words)
+        Self::Words(spelled_out(words))
     }
 }
 
 impl From<&str> for Number {
     fn from(words: &str) -> Self {
-        Self::Words(words.to_owned())
+        Self::Words(spelled_out(words.to_owned()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a person reads: a finding, its two scales, its key, its evidence; and the books that are kept of findings.
 
 mod claim;
+mod command;
 mod exchange;
 mod ledger;
 mod paths;
@@ -13,6 +14,7 @@ mod topology;
 mod way;
 
 pub use claim::{Cause, Cited, Claim, Number, Step};
+pub use command::{Command, IFACE, is_device_name};
 pub use exchange::{Exchange, ExchangeKind, Latency, LeaseClock, Message, Offered, Outcome};
 pub use ledger::{Change, Ledger};
 pub use paths::{Cell, FlowPath, Hop, LeftOut, Paths, Row, Verdict};

@@ -87,7 +87,7 @@ fn finding_text(out: &mut String, finding: &Finding, report: &Report, width: usi
         let label = if at == 0 { "Try" } else { "" };
         labelled(out, indent, label, &step.what, width);
         // A command is copied, so it is never parted.
-        for line in step.command.lines() {
+        for line in step.command.as_str().lines() {
             let _ = writeln!(out, "{indent}            {BOLD}{line}{BOLD:#}");
         }
     }

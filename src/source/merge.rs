@@ -233,6 +233,7 @@ impl Lane {
 
     fn describe(&self, interface: &Interface, of: usize) -> Vantage {
         let named = interface.name.clone().filter(|name| !name.is_empty() && (of > 1 || self.vantage.is_none()));
+        let is_named = named.is_some() || self.vantage.is_some();
         let name = match (named, &self.vantage) {
             (Some(name), _) => name,
             (None, Some(told)) => Outside::from(told.as_str()),
@@ -241,6 +242,7 @@ impl Lane {
         Vantage {
             place: self.place.unwrap_or_else(|| Place::from_name(name.raw(), interface.link)),
             name,
+            is_named,
             link: interface.link,
             snap_len: interface.snap_len,
             filter: interface.filter.clone(),

@@ -25,7 +25,7 @@ pub use deadlines::Deadlines;
 pub use fingerprint::Fingerprint;
 pub use index::Index;
 pub use mac::{Mac, MacPrefix};
-pub use text::Outside;
+pub use text::{Outside, spelled_out};
 pub use time::{Span, Timestamp};
 pub use timed::TimedMap;
 pub use vlan::{Tag, TagStack, Tpid, Vid};

@@ -50,6 +50,14 @@ impl Outside {
     }
 }
 
+/// `text` of our own with what came into it from outside made fit for a terminal, and one line.
+pub fn spelled_out(text: String) -> String {
+    match spell_out(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(spelled) => spelled,
+    }
+}
+
 /// `text` with every character that could move a cursor, start a line, or turn the reading direction spelled out as `\u{..}`.
 fn spell_out(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {

@@ -15,6 +15,7 @@ mod arrivals;
 mod attempts;
 mod clock;
 mod derived;
+mod device;
 mod dhcp;
 mod domain;
 mod echo;

@@ -114,6 +114,7 @@ mod tests {
             VantageId { lane, interface: 0 },
             Vantage {
                 name,
+                is_named: true,
                 place,
                 link: LinkType::Ethernet,
                 snap_len: 0,

@@ -201,6 +201,7 @@ mod tests {
         let here = |lane| VantageId { lane, interface: 0 };
         let vantage = Vantage {
             name: Outside::from("eth0"),
+            is_named: true,
             place: Place::Nic,
             link: LinkType::Ethernet,
             snap_len: 0,

@@ -72,14 +72,16 @@ pub fn cases_below(folder: &Path) -> Vec<PathBuf> {
 
 /// The report on these files, judged as one case.
 pub fn review(files: &[&Path]) -> Report {
-    let mut case = Case { lanes: files.iter().map(|file| lane(file)).collect(), ..Case::default() };
+    judged(Case { lanes: files.iter().map(|file| lane(file)).collect(), ..Case::default() })
+}
+
+/// The report on a case.
+pub fn judged(mut case: Case) -> Report {
     case.survey(true);
     judge(case, &Settings::default(), false, &mut ())
 }
 
 /// The report on the case in `folder`.
 pub fn review_case(folder: &Path) -> Report {
-    let mut case = Case::open(folder).unwrap();
-    case.survey(true);
-    judge(case, &Settings::default(), false, &mut ())
+    judged(Case::open(folder).unwrap())
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::{REQUESTS, askers, is_gateway, network, requests};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::BoundedMap;
 use crate::world::{Asker, Derived, DomainId, Observation, Topic, Wanted};
@@ -97,23 +97,33 @@ fn told(claim: Claim, wanted: &Wanted, cx: &Context<'_>) -> Claim {
     let ip = wanted.ip;
     match wanted.owner {
         Some((mac, _)) => {
-            let port = cx.world.host.guest_port(mac).unwrap_or_else(|| "TAP".to_owned());
+            let port = cx.world.host.guest_port(mac);
+            let port = port.as_deref().and_then(|port| cx.world.known_device(port)).unwrap_or("TAP");
             claim
                 .number("mac", mac.to_string())
                 .cause("it is switched off, paused or dead, or its link is down")
                 .cause("it sends and does not hear (HOST001), or it was moved and its address with it")
                 .cause("a filter on its port drops ARP: port security, ebtables")
-                .step("See whether its port is up and drains what it is sent", format!("ip -s link show {port}"))
-                .step("See where the bridge believes it to be", format!("bridge fdb show | grep {mac}"))
+                .step(
+                    "See whether its port is up and drains what it is sent",
+                    Command::with("ip -s link show {}", &[&port]),
+                )
+                .step("See where the bridge believes it to be", Command::with("bridge fdb show | grep {}", &[&mac]))
                 .step("With libvirt, see whether it runs", "virsh list --all; virsh domstate --reason GUEST")
-                .step("Ask it from another place of the same network", format!("arping -c 3 -I IFACE {ip}"))
+                .step("Ask it from another place of the same network", Command::with("arping -c 3 -I IFACE {}", &[&ip]))
         }
         None => claim
             .cause("the address is in nobody's use: a wrong setting in who asks, or a host that is not there yet")
             .cause("it is in another VLAN, or behind a router: the asker's subnet mask is wrong")
             .cause("the way to it is cut: its questions come through, its answers do not")
-            .step("See what the asker believes about that address", format!("ip route get {ip}; ip neigh show {ip}"))
-            .step("See whether anybody has it", format!("arping -c 3 -I IFACE {ip}"))
-            .step("With OpenStack, see whose it is", format!("openstack port list --fixed-ip ip-address={ip}")),
+            .step(
+                "See what the asker believes about that address",
+                Command::with("ip route get {}; ip neigh show {}", &[&ip, &ip]),
+            )
+            .step("See whether anybody has it", Command::with("arping -c 3 -I IFACE {}", &[&ip]))
+            .step(
+                "With OpenStack, see whose it is",
+                Command::with("openstack port list --fixed-ip ip-address={}", &[&ip]),
+            ),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::world::{Conflict, Contested, Derived, DomainId, Observation, Topic};
@@ -74,10 +74,16 @@ impl DuplicateIp {
             .cause("one host with two interfaces in this network answers on both (Linux arp_ignore)")
             .step(
                 "See whose addresses these are",
-                format!("openstack port list --mac-address {one}; openstack port list --mac-address {two}"),
+                Command::with(
+                    "openstack port list --mac-address {}; openstack port list --mac-address {}",
+                    &[&one, &two],
+                ),
             )
             .step("On both nodes, see whether the same instance runs", "virsh list --all")
-            .step("Take one of them off the network, and see who answers", format!("arping -D -I IFACE {}", latest.ip));
+            .step(
+                "Take one of them off the network, and see who answers",
+                Command::with("arping -D -I IFACE {}", &[&latest.ip]),
+            );
         let claim = cx.world.domains.vantages(place.0).take(1).fold(claim, Claim::at);
         let claim = matter.prove(claim);
         cx.raise(claim);

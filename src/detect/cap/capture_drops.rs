@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Drops, VantageId};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::world::{Derived, Observation, Topic, Unseen};
@@ -127,7 +127,7 @@ impl Loss {
         }
         claim.step(
             "Give the capture a larger ring and keep less of each frame",
-            format!("tcpdump -i {interface} -B 65536 -s 640 -w FILE"),
+            Command::with("tcpdump -i {} -B 65536 -s 640 -w FILE", &[&cx.world.device(&interface)]),
         )
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::Timestamp;
 use crate::world::{Derived, Observation, Topic};
 
@@ -58,7 +58,7 @@ fn claim(vantage: VantageId, first: Timestamp, cited: Option<Cited>, cx: &mut Co
         .filter("ip.len > 1500 && tcp")
         .step(
             "To see the frames as they are on the wire, capture on the switch, or switch the offloads off for a while",
-            format!("ethtool -K {interface} tso off gso off gro off"),
+            Command::with("ethtool -K {} tso off gso off gro off", &[&cx.world.device(&interface)]),
         );
     cx.raise(claim);
 }

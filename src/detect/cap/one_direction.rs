@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::Timestamp;
 use crate::world::{Derived, Observation, OneSided, Topic};
 
@@ -104,7 +104,10 @@ impl Sides {
             .filter(filter)
             .cause("a mirror session that copies one direction only")
             .cause("the answers take another way: another member of the bond, another router")
-            .step("Mirror both directions, or capture on the host", format!("tcpdump -i {interface} -w FILE"));
+            .step(
+                "Mirror both directions, or capture on the host",
+                Command::with("tcpdump -i {} -w FILE", &[&cx.world.device(&interface)]),
+            );
         if is_all { claim.doubting(Timestamp::MIN, until) } else { claim }
     }
 }

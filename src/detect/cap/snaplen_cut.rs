@@ -2,7 +2,7 @@
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::Timestamp;
 use crate::wire::{Kind, Why};
 use crate::world::{Observation, Seen};
@@ -97,7 +97,7 @@ impl Cut {
             .filter("frame.cap_len < frame.len")
             .step(
                 "Capture again and keep enough for DHCP behind two tags",
-                format!("tcpdump -i {interface} -s 640 -w FILE"),
+                Command::with("tcpdump -i {} -s 640 -w FILE", &[&cx.world.device(&interface)]),
             )
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -126,7 +126,7 @@ impl ConflictingAnswers {
             .cause("two servers with lists of their own are both told that they are authoritative")
             .cause(format!("{server} should not be in this network at all"))
             .step("See who answers here", "nmap --script broadcast-dhcp-discover -e IFACE")
-            .step("Find the port that it lives behind", format!("ip neigh show {server}; bridge fdb show"))
+            .step("Find the port that it lives behind", Command::with("ip neigh show {}; bridge fdb show", &[&server]))
             .step(
                 "Leave one of them authoritative, or give both the same list of hosts",
                 "grep -rE 'authoritative|dhcp-hostsfile' /etc/dnsmasq.conf /etc/dnsmasq.d",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{DhcpKind, Kind};
@@ -199,7 +199,10 @@ impl Declined {
         let claim = claim
             .cause("a machine has an address of the pool set by hand")
             .cause("a client kept its address after its lease had ended, and the server gave it away")
-            .step("Find out who has the address", format!("arping -c 3 -I IFACE {address}; ip neigh show {address}"))
+            .step(
+                "Find out who has the address",
+                Command::with("arping -c 3 -I IFACE {}; ip neigh show {}", &[&address, &address]),
+            )
             .step("Find the port it lives behind", "bridge fdb show | grep MAC");
         let claim = if is_many {
             claim.step("Switch proxy ARP off where it answers for all", "sysctl -w net.ipv4.conf.IFACE.proxy_arp=0")

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::wait::Waits;
 use super::{network, visibility};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -89,7 +89,10 @@ impl InformUnanswered {
             claim
                 .cause("the server serves known clients only, and this host was set up by hand")
                 .cause("no DHCP server runs for this network")
-                .step("See whether the server hears it", format!("journalctl -t dnsmasq-dhcp | grep {client}")),
+                .step(
+                    "See whether the server hears it",
+                    Command::with("journalctl -t dnsmasq-dhcp | grep {}", &[&client]),
+                ),
         );
     }
 }

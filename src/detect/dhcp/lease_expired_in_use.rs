@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{LISTED, network};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -170,7 +170,10 @@ impl Used {
                 "See in the guest whether its DHCP client runs, and what it says of the lease",
                 "journalctl -u NetworkManager -u systemd-networkd -t dhclient",
             )
-            .step("See to whom the server gives the address", format!("grep {address} /var/lib/misc/dnsmasq.leases"))
+            .step(
+                "See to whom the server gives the address",
+                Command::with("grep {} /var/lib/misc/dnsmasq.leases", &[&address]),
+            )
             .step("Let the client ask anew", "dhclient -r && dhclient");
         if about.is_listed() {
             claim = claim.assuming(LISTED);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -269,7 +269,7 @@ fn told(claim: Claim, asking: Option<Asking>, client: &str) -> Claim {
         )
         .step(
             "Compare the address with what the cloud has for this port",
-            format!("openstack port list --mac-address {client}"),
+            Command::with("openstack port list --mac-address {}", &[&client]),
         )
         .step("Let the client ask anew", "dhclient -r && dhclient")
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::wait::Waits;
 use super::{answers_pass, network};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -126,7 +126,7 @@ impl PoolExhausted {
             .filter(format!("dhcp.option.dhcp == 1 && eth.src == {sender}"))
             .cause("somebody tries to use up the addresses, to be the server himself afterwards")
             .cause("a test of the DHCP server's speed runs here")
-            .step("Find the port that it lives behind", format!("bridge fdb show | grep {sender}"));
+            .step("Find the port that it lives behind", Command::with("bridge fdb show | grep {}", &[&sender]));
         cx.raise(claim);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{network, server_of};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -182,10 +182,7 @@ impl Run {
             .cause("the server's address has changed, and the client asks at the old one")
             .cause("a filter passes broadcasts only")
             .step("See whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
-            .step(
-                "Look on the server's side whether unicast renewals arrive and are answered",
-                format!("tcpdump -eni any 'udp port 67 and ether host {client}'"),
-            );
+            .step("Look on the server's side whether unicast renewals arrive and are answered", Command::with("tcpdump -eni any 'udp port 67 and ether host {}'", &[&client]));
         cx.raise(claim);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -214,7 +214,7 @@ impl Relay {
             .cause("the relay drops answers that do not repeat what it added (option 82)")
             .step("See whether the relay's program gets them", "ss -lnup 'sport = :67'; tcpdump -eni any 'udp port 67'")
             .step("See what filters them", "iptables-save | grep -E 'dport (67|68)'; nft list ruleset | grep 67")
-            .step("See that the server's way back to the relay is open", format!("ip route get {relay}"));
+            .step("See that the server's way back to the relay is open", Command::with("ip route get {}", &[&relay]));
         cx.raise(claim);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::Mac;
 use crate::wire::DhcpKind;
@@ -107,11 +107,11 @@ fn claim(used: &AddressUse, told: &DhcpStep, cx: &mut Context<'_>) {
         claim
             .step(
                 "See whether the instance should still be there",
-                format!("openstack port list --mac-address {client}; virsh list --all"),
+                Command::with("openstack port list --mac-address {}; virsh list --all", &[&client]),
             )
             .step(
                 "See to whom the server gives the address now",
-                format!("grep {address} /var/lib/misc/dnsmasq.leases"),
+                Command::with("grep {} /var/lib/misc/dnsmasq.leases", &[&address]),
             ),
     );
 }

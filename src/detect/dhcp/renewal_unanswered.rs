@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::wait::Waits;
 use super::{LISTED, answers_pass, network, server_of};
 use crate::detect::{Context, Detector, Entry, Needs, Recalled};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -323,7 +323,7 @@ fn told(claim: Claim, server: &str) -> Claim {
         .cause("the server has moved to another address, and its clients still ask at the old one")
         .cause("a filter passes broadcasts only, so that DORA works and renewals do not")
         .step("See whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
-        .step("See whether the server is reached at all", format!("ping -c 3 {server}"))
+        .step("See whether the server is reached at all", Command::with("ping -c 3 {}", &[&server]))
         .step("Look on the server's side whether the questions arrive", "tcpdump -eni any 'udp port 67'")
         .step("Start the server again; a longer lease would only hide this", "systemctl restart neutron-dhcp-agent")
 }

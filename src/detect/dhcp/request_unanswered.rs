@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::wait::Waits;
 use super::{answers_pass, network};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -115,7 +115,7 @@ impl RequestUnanswered {
                  and servers ignore requests for others"
             ))
             .cause("the request does not reach the server, though the DISCOVER did: a filter, or a path that broke in that moment")
-            .step("Read what the server says about it", format!("journalctl -t dnsmasq-dhcp | grep {client}"))
+            .step("Read what the server says about it", Command::with("journalctl -t dnsmasq-dhcp | grep {}", &[&client]))
             .step("See whether the disk with its lease file is full", "df -h /var/lib; ls -l /var/lib/misc/dnsmasq.leases")
             .step("Look on the server's side whether the requests arrive", "tcpdump -eni any 'udp port 67'");
         if !is_final {

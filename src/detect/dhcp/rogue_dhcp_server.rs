@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
@@ -115,19 +115,14 @@ impl RogueDhcpServer {
         if port.is_none() && self.meant.is_empty() {
             claim = claim.assuming("of two servers the one that was heard first is the right one; the settings can name those that are meant");
         }
-        let tap = port.unwrap_or_else(|| "TAP".to_owned());
+        let tap = port.as_deref().and_then(|port| cx.world.known_device(port)).unwrap_or("TAP");
         let claim = claim
             .cause("a guest runs a DHCP server for a network of its own (dnsmasq, Internet sharing, libvirt) on the wrong interface")
             .cause("nothing keeps guests from answering DHCP: port security is off, or the rule is missing")
             .cause("two VLANs are joined, and this is the server of the other")
-            .step("Find the port that it lives behind", format!("bridge fdb show | grep {}", rogue.sender))
-            .step(
-                "Drop what it answers at that port",
-                format!(
-                    "nft add table bridge netdiag; nft 'add chain bridge netdiag dhcp {{ type filter hook forward priority 0; }}'; \
-                     nft add rule bridge netdiag dhcp iifname {tap} udp sport 67 drop"
-                ),
-            )
+            .step("Find the port that it lives behind", Command::with("bridge fdb show | grep {}", &[&rogue.sender]))
+            .step("Drop what it answers at that port", Command::with("nft add table bridge netdiag; nft 'add chain bridge netdiag dhcp { type filter hook forward priority 0; }'; \
+                     nft add rule bridge netdiag dhcp iifname {} udp sport 67 drop", &[&tap]))
             .step("Let those who took its address ask anew", "dhclient -r && dhclient");
         self.gone.set(id, rogue.last.after(GONE));
         cx.raise(claim);

@@ -235,7 +235,16 @@ pub fn play(name: &str, end: i64, said: &[(i64, Say)]) -> Report {
     let place = Place::from_name(name.raw(), link);
     engine.add_vantage(
         at,
-        Vantage { name, place, link, snap_len: 0, filter: None, tells_offload: false, offset: Span::ZERO },
+        Vantage {
+            name,
+            is_named: true,
+            place,
+            link,
+            snap_len: 0,
+            filter: None,
+            tells_offload: false,
+            offset: Span::ZERO,
+        },
     );
     for (number, (ms, say)) in (1..).zip(said) {
         let bytes = say.bytes();

@@ -1,6 +1,6 @@
 //! Why a DHCP server may be silent, and what mends it: to all clients of a network, or to one of them. Text of DHCP001 only.
 
-use crate::finding::Claim;
+use crate::finding::{Claim, Command};
 
 /// With the causes and remedies of a server that answers nobody.
 pub(super) fn nobody(claim: Claim) -> Claim {
@@ -23,11 +23,11 @@ pub(super) fn only_this_client(claim: Claim, client: &str) -> Claim {
         .cause("the client's switch port or bridge port does not forward yet (spanning tree)")
         .step(
             "See whether the server knows the client",
-            format!("grep -r {client} /var/lib/neutron/dhcp /var/lib/nova/networks"),
+            Command::with("grep -r {} /var/lib/neutron/dhcp /var/lib/nova/networks", &[&client]),
         )
-        .step("Read what the server says about it", format!("journalctl -t dnsmasq-dhcp | grep {client}"))
+        .step("Read what the server says about it", Command::with("journalctl -t dnsmasq-dhcp | grep {}", &[&client]))
         .step(
             "Look whether the questions reach the server",
-            format!("tcpdump -eni any 'udp port 67 and ether host {client}'"),
+            Command::with("tcpdump -eni any 'udp port 67 and ether host {}'", &[&client]),
         )
 }

@@ -1,8 +1,8 @@
 //! HOST004: nothing arrives at one member of a bond any more while the others are busy (Linux bonding; IEEE 802.1AX-2014 clause 6.2: frames are spread).
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::{LinkKind, VantageId};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::world::{Derived, Observation, Silence, Topic};
 
@@ -110,12 +110,18 @@ impl BondSlaveSilent {
             .number("silent_s", cx.now.since(silence.since).as_secs())
             .number("frames_in_10_s_before", silence.before)
             .proved_by([silence.last.clone()])
-            .filter(format!("frame.interface_name == \"{name}\""))
+            .filter(filter::interface(&name))
             .cause("the switch has shut this port, or takes it out of the group")
             .cause("a VLAN is not allowed on this member's port")
             .cause("an optic or a fibre that works one way only")
-            .step("See what the bond says of each member", format!("cat /proc/net/bonding/{bond}"))
-            .step("Take the member out until it is mended, if connections fail", format!("ip link set {name} down"));
+            .step(
+                "See what the bond says of each member",
+                Command::with("cat /proc/net/bonding/{}", &[&cx.world.device(&bond)]),
+            )
+            .step(
+                "Take the member out until it is mended, if connections fail",
+                Command::with("ip link set {} down", &[&cx.world.device(&name)]),
+            );
         cx.raise(claim);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Fact, Link, LinkKind};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, IFACE, Key, Rule, Severity};
 use crate::value::{Span, Timestamp};
 use crate::world::Observation;
 
@@ -102,8 +102,11 @@ impl CarrierLost {
             .cause("a cable or an optic has failed or was pulled")
             .cause("the driver or the card has failed: see the kernel's log")
             .step("Look for the port in the switch's log first: a port that was shut looks like a pulled cable", "")
-            .step("See what the kernel says of the card", format!("dmesg | grep -w {}", names.first().unwrap_or(&"")))
-            .step("See each member", format!("cat /proc/net/bonding/{name}"));
+            .step(
+                "See what the kernel says of the card",
+                Command::with("dmesg | grep -w {}", &[&names.first().map_or(IFACE, |name| cx.world.device(name))]),
+            )
+            .step("See each member", Command::with("cat /proc/net/bonding/{}", &[&cx.world.device(&name)]));
         cx.raise(claim);
     }
 }

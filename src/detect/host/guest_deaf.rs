@@ -1,10 +1,10 @@
 //! A station sends and does not hear: what it must answer stays unanswered, by kind and by asker (findings.md 2.8). Load before is told
 //! and never blamed; whoever sends nothing either is HOST002's.
 
-use super::station::{is_guest, named, own_tap, port, questions, was_asked_at};
+use super::station::{is_guest, named, own_tap, port, port_word, questions, was_asked_at};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Place;
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span};
 use crate::world::{Derived, DomainId, Lapse, Load, Observation, Proof, Revived, Stimulus, Topic};
@@ -139,17 +139,20 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
     } else if was_asked_at(Place::Tap, lapse, cx) {
         claim
     } else if let Some(tap) = &own {
-        return lost_on_this_host(claim, lapse.mac, tap);
+        return lost_on_this_host(claim, lapse.mac, tap, cx);
     } else {
         claim.assuming("whether frames reach its own port is not known from here; a capture there would tell")
     };
-    let port = port(lapse, cx).or(own).unwrap_or_else(|| "TAP".to_owned());
+    let port = port_word(port(lapse, cx).or(own).as_deref(), cx);
     if !is_guest {
         return claim
             .cause("the receiving side of its network card or driver is stuck")
             .cause("frames reach it in a VLAN tag that it does not expect: a switch port leaves the tag on")
             .cause("frames to it take another way than its own: a switch or a bridge has learned its address elsewhere")
-            .step("See where the bridge or switch believes it to be", format!("bridge fdb show | grep {mac}"))
+            .step(
+                "See where the bridge or switch believes it to be",
+                Command::with("bridge fdb show | grep {}", &[&mac]),
+            )
             .step("On the station itself, see whether frames are counted and dropped", "ethtool -S IFACE; ip -s link")
             .step("And whether what comes wears a tag", "tcpdump -eni IFACE vlan");
     }
@@ -160,15 +163,9 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
         .cause("its kernel is stuck while a timer still sends: an interrupt lost, a soft lockup")
         .cause("the bridge sends frames for it to another port: its address was learned elsewhere")
         .cause("a filter on its port drops what goes in: ebtables, port security, a full connection table")
-        .step(
-            "See whether the guest drains its tap: dropped frames that grow under TX say no",
-            format!("ip -s link show {port}"),
-        )
-        .step("See which port the bridge sends its frames to", format!("bridge fdb show | grep {mac}"))
-        .step(
-            "Wake the card: take its link down and up",
-            format!("virsh domif-setlink GUEST {port} down; virsh domif-setlink GUEST {port} up"),
-        )
+        .step("See whether the guest drains its tap: dropped frames that grow under TX say no", Command::with("ip -s link show {}", &[&port]))
+        .step("See which port the bridge sends its frames to", Command::with("bridge fdb show | grep {}", &[&mac]))
+        .step("Wake the card: take its link down and up", Command::with("virsh domif-setlink GUEST {} down; virsh domif-setlink GUEST {} up", &[&port, &port]))
         .step("Look at the card from qemu", "virsh qemu-monitor-command --hmp GUEST 'info network'")
         .step(
             "Update qemu and the guest's kernel; as a test take vhost out of the way in the domain's interface",
@@ -178,14 +175,17 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
 }
 
 /// The claim where the station's own port was captured, and what is sent to it never came there: nobody is deaf.
-fn lost_on_this_host(claim: Claim, mac: Mac, port: &str) -> Claim {
+fn lost_on_this_host(claim: Claim, mac: Mac, port: &str, cx: &Context<'_>) -> Claim {
     claim
         .number("seen_at_tap", "no")
         .cause(format!("frames for it are lost on this host: they come in, and are not sent out on its port {port}"))
         .cause("the bridge has learned its address at another port, or forgot the port")
         .cause("a filter of the host drops them before the port: ebtables, a security group, a full connection table")
-        .step("See which port the bridge sends its frames to", format!("bridge fdb show | grep {mac}"))
-        .step("See whether the port forwards, and in which bridge it is", format!("bridge -d link show dev {port}"))
+        .step("See which port the bridge sends its frames to", Command::with("bridge fdb show | grep {}", &[&mac]))
+        .step(
+            "See whether the port forwards, and in which bridge it is",
+            Command::with("bridge -d link show dev {}", &[&port_word(Some(port), cx)]),
+        )
         .step("See what the host drops", "ebtables -L --Lc; nft list ruleset; conntrack -S")
 }
 

@@ -1,10 +1,10 @@
 //! A station has fallen silent: it answers nothing of what it must answer, and sends nothing of its own (findings.md 2.8). Whoever gave its
 //! address back left by plan; whoever still sends is HOST001's; the way out of a network is ARP003's.
 
-use super::station::{is_guest, named, own_tap, port, questions, was_asked_at};
+use super::station::{is_guest, named, own_tap, port, port_word, questions, was_asked_at};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Place;
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span};
 use crate::world::{Derived, DomainId, Lapse, Observation, Topic};
@@ -128,11 +128,11 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
             .cause("its port or cable is down, or a switch has shut the port")
             .step(
                 "See which switch port it was last seen at, and whether that is up",
-                format!("bridge fdb show | grep {}", lapse.mac),
+                Command::with("bridge fdb show | grep {}", &[&lapse.mac]),
             )
             .step("Look at its console", "");
     }
-    let port = port(lapse, cx).or(own).unwrap_or_else(|| "TAP".to_owned());
+    let port = port_word(port(lapse, cx).or(own).as_deref(), cx);
     claim
         .cause("it has crashed or hangs: the console tells")
         .cause("it is paused, by an operator or because its disk has no space left or is gone")
@@ -142,10 +142,10 @@ fn told(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
         .step("Read its console", "openstack console log show GUEST")
         .step(
             "See whether its port is up and in its bridge",
-            format!("ip -d link show {port}; bridge link show dev {port}"),
+            Command::with("ip -d link show {}; bridge link show dev {}", &[&port, &port]),
         )
         .step(
             "If it was moved, see whether it is announced from its new host",
-            format!("tcpdump -nei any 'ether src {} and (arp or rarp)'", lapse.mac),
+            Command::with("tcpdump -nei any 'ether src {} and (arp or rarp)'", &[&lapse.mac]),
         )
 }

@@ -2,7 +2,7 @@
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::world::{Derived, Observation, Silence, Topic};
 
@@ -108,6 +108,7 @@ impl LinkSilent {
             silence.last.time.clock(),
             silence.before
         );
+        let device = cx.world.device(&interface);
         let claim = Claim::new(claim_key(&interface), confidence, Severity::Critical, headline)
             .at(vantage)
             .seen(silence.last.time, 1)
@@ -120,8 +121,8 @@ impl LinkSilent {
             .cause("the switch has shut the port (STP002 if a BPDU went before)")
             .cause("a cable, an optic or the switch itself has failed")
             .cause("link aggregation broke on all members (LACP001)")
-            .step("See what the bond and its members say", format!("cat /proc/net/bonding/{interface}"))
-            .step("See carrier and errors of the card", format!("ip -s link show {interface}"))
+            .step("See what the bond and its members say", Command::with("cat /proc/net/bonding/{}", &[&device]))
+            .step("See carrier and errors of the card", Command::with("ip -s link show {}", &[&device]))
             .step("Look for the port in the switch's log", "");
         cx.raise(claim);
     }

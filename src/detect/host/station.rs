@@ -39,6 +39,11 @@ pub(super) fn port(lapse: &Lapse, cx: &Context<'_>) -> Option<String> {
     })
 }
 
+/// What stands for the station's port in a command: its name where it is known to be one.
+pub(super) fn port_word(port: Option<&str>, cx: &Context<'_>) -> String {
+    port.and_then(|port| cx.world.known_device(port)).unwrap_or("TAP").to_owned()
+}
+
 /// The captured tap that belongs to the station: by the host's word, or because all that passes there is to it or from it.
 pub(super) fn own_tap(lapse: &Lapse, cx: &Context<'_>) -> Option<String> {
     let port = cx.world.host.guest_port(lapse.mac);

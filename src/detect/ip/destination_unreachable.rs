@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{Kind, Quoted};
@@ -275,12 +275,12 @@ fn told(claim: Claim, reason: Reason, (reporter, dst): (IpAddr, IpAddr), src: Ip
         Reason::Network | Reason::SourceRoute => claim
             .cause(format!("{reporter} has no route to {dst}, or a route that says so on purpose"))
             .cause(format!("{src} sends through the wrong gateway"))
-            .step(format!("On {reporter}, see where it would send that"), format!("ip route get {dst}"))
-            .step(format!("On {src}, see whom it asks"), format!("ip route get {dst}")),
+            .step(format!("On {reporter}, see where it would send that"), Command::with("ip route get {}", &[&dst]))
+            .step(format!("On {src}, see whom it asks"), Command::with("ip route get {}", &[&dst])),
         Reason::Host => claim
             .cause(format!("{dst} is switched off or gone: {reporter} asks for it by ARP and nobody answers"))
             .cause("the address is wrong, or lies in another network than the router believes")
-            .step(format!("On {reporter}, see whether it finds the host"), format!("ip neigh show {dst}"))
+            .step(format!("On {reporter}, see whether it finds the host"), Command::with("ip neigh show {}", &[&dst]))
             .step("See whether the host runs, and which address it has", "openstack server list --ip ADDRESS"),
         Reason::Forbidden => claim
             .cause(format!("a rule of a filter on {reporter} refuses it"))

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Frame, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, Timestamp};
 use crate::wire::{Kind, LOW_TTL};
@@ -132,8 +132,11 @@ impl RoutingLoop {
                 place.1
             ))
             .cause("a route that changed, and has not reached all routers yet")
-            .step("On each of the routers, see where it would send it", format!("ip route get {dst}"))
-            .step("Where the network ends, refuse what nobody has", format!("ip route add unreachable {}", place.1));
+            .step("On each of the routers, see where it would send it", Command::with("ip route get {}", &[&dst]))
+            .step(
+                "Where the network ends, refuse what nobody has",
+                Command::with("ip route add unreachable {}", &[&place.1]),
+            );
         let claim = matter.prove(claim);
         cx.raise(claim);
     }

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs, filter};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::BoundedMap;
 use crate::world::{Derived, DomainId, Observation, Prefix, Topic, Unreached};
@@ -152,8 +152,8 @@ fn told(claim: Claim, unreached: &Unreached) -> Claim {
         .cause("a security group or firewall drops it without a word")
         .cause(format!("{client} sends through the wrong gateway"))
         .step("Compare the networks of the deployment with those that exist", "bosh cloud-config; openstack subnet list")
-        .step(format!("See which way {client} takes"), format!("ip route get {target}"))
+        .step(format!("See which way {client} takes"), Command::with("ip route get {}", &[&target]))
         .step("See which networks the router joins", "openstack router show ROUTER")
-        .step("See whether the machines there have a way back", format!("ip route get {client}"))
+        .step("See whether the machines there have a way back", Command::with("ip route get {}", &[&client]))
         .step("Only when that is mended, free what waits: unlocking first repeats it", "bosh cancel-task; bosh locks")
 }

@@ -2,7 +2,7 @@
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
 use crate::world::{Derived, DomainId, Moved, Observation, Topic};
 
@@ -112,7 +112,7 @@ impl MacFlapping {
             .filter(format!("eth.src == {}", moved.mac))
             .cause("a loop, or a switch that sends back what the node sent (L2001, STP012)")
             .cause("two guests have the same address: an image with a fixed one")
-            .step("See where the bridge believes it to be", format!("bridge fdb show | grep {}", moved.mac))
+            .step("See where the bridge believes it to be", Command::with("bridge fdb show | grep {}", &[&moved.mac]))
             .step("Give each guest an address of its own; let both sides of a bond speak LACP", "");
         cx.raise(claim);
     }

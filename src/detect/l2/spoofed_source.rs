@@ -1,9 +1,9 @@
 //! L2004: frames come in at a guest's port with an address that is somebody else's. No standard forbids it; nobody but the owner may be answered there
 //! (IEEE 802.1D-2004 clause 7.8: a bridge believes the last frame).
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::{LinkKind, Place};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
 use crate::world::{Derived, Moved, Observation, Role, Topic};
 
@@ -112,11 +112,14 @@ impl SpoofedSource {
             .seen(claimed.first, claimed.times)
             .number("times", claimed.times)
             .proved_by(claimed.fresh.drain(..))
-            .filter(format!("eth.src == {mac} && frame.interface_name == \"{port}\""))
+            .filter(format!("eth.src == {mac} && {}", filter::interface(&port)))
             .cause("the guest was given, or gave itself, an address that is in use")
             .cause("an attack: whoever sends with the address of another hears what is meant for it")
             .cause("a loop: the guest's bridge returns what it hears")
-            .step("See where the bridge believes the address to be", format!("bridge fdb show | grep {mac}"))
+            .step(
+                "See where the bridge believes the address to be",
+                Command::with("bridge fdb show | grep {}", &[&mac]),
+            )
             .step("Let no other address out of the port", "virsh edit DOMAIN: <filterref filter='no-mac-spoofing'/>");
         if owner.is_doubtful {
             claim = claim

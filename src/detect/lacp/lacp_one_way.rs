@@ -2,7 +2,7 @@
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::Span;
 use crate::wire::Kind;
 use crate::world::{End, Observation};
@@ -88,7 +88,10 @@ fn claim(vantage: VantageId, deaf: &End, heard: &End, cx: &mut Context<'_>) {
         .cause("a fibre or an optic that works one way only")
         .cause("a filter on the way that drops LACPDUs of one direction")
         .cause("a cable in the wrong port: each end hears a third")
-        .step("Compare the light that both ends receive", format!("ethtool -m {interface}"))
+        .step(
+            "Compare the light that both ends receive",
+            Command::with("ethtool -m {}", &[&cx.world.device(&interface)]),
+        )
         .step("See whom the switch names at this port", "show lacp neighbor");
     cx.raise(claim);
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Fact, Frame, Link, LinkKind, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, TagStack, Tpid};
 use crate::wire::Kind;
@@ -116,7 +116,7 @@ impl DeclaredMtuMismatch {
             .cause("the second tag was not meant (VLAN001)")
             .cause("the DHCP server was not told of it")
             .step("Take the second tag away where it was not meant", "netdiag explain VLAN001")
-            .step("Else tell guests what fits", format!("dnsmasq --dhcp-option-force=26,{fits}"));
+            .step("Else tell guests what fits", Command::with("dnsmasq --dhcp-option-force=26,{}", &[&fits]));
         let claim = match told_room {
             Some(_) => claim,
             None => claim.assuming(format!("link MTU assumed {room}: a capture does not hold it; --host tells")),
@@ -148,8 +148,8 @@ impl DeclaredMtuMismatch {
             .filter("dhcp.option.interface_mtu || icmpv6.opt.mtu")
             .cause("one of the two was forgotten when the network's MTU was changed")
             .cause("the network is an overlay, and only one of the two knows")
-            .step("Let DHCP say what fits", format!("dnsmasq --dhcp-option-force=26,{least}"))
-            .step("And the router", format!("AdvLinkMTU {least};   # in radvd.conf"))
+            .step("Let DHCP say what fits", Command::with("dnsmasq --dhcp-option-force=26,{}", &[&least]))
+            .step("And the router", Command::with("AdvLinkMTU {};   # in radvd.conf", &[&least]))
             .step("See what fits", "ping -M do -s 1472 OTHER-HOST");
         self.raise(claim.at(vantage), cx);
     }
@@ -181,7 +181,10 @@ impl DeclaredMtuMismatch {
                 .cause("jumbo frames were switched on here and not at the switch")
                 .cause("the switch tells what its hardware is made for and not what is set")
                 .step("See what the port is set to", "show interfaces | include MTU")
-                .step("Raise it there, or come down here", format!("ip link set {interface} mtu 1500"));
+                .step(
+                    "Raise it there, or come down here",
+                    Command::with("ip link set {} mtu 1500", &[&cx.world.device(&interface)]),
+                );
             self.raise(claim.at(vantage), cx);
         }
     }
@@ -214,12 +217,15 @@ impl DeclaredMtuMismatch {
                     "guests were not told by DHCP that {room} bytes are the most; from the host's configuration"
                 ))
                 .cause("the MTU of one device was changed, and not that of the others")
-                .step("Compare the devices of the bridge", format!("ip link show master {}", bridge.name))
+                .step(
+                    "Compare the devices of the bridge",
+                    Command::with("ip link show master {}", &[&cx.world.device(bridge.name.raw())]),
+                )
                 .step(
                     "Make the way out as large as the guests' ports",
-                    format!("ip link set {} mtu {largest}", out.name),
+                    Command::with("ip link set {} mtu {}", &[&cx.world.device(out.name.raw()), &largest]),
                 )
-                .step("Or tell guests what fits", format!("dnsmasq --dhcp-option-force=26,{room}"))));
+                .step("Or tell guests what fits", Command::with("dnsmasq --dhcp-option-force=26,{}", &[&room]))));
         }
         for one in news {
             match one {

@@ -236,7 +236,7 @@ impl DoubleVlanMtuOverflow {
             overflow.is_raised = true;
             overflow.begin_counting(vantage, &cx.world.domains);
         }
-        let claim = overflow.claim(claim_key(cx, key), &interface, (room, is_assumed), &cx.world.host);
+        let claim = overflow.claim(claim_key(cx, key), &interface, (room, is_assumed), cx.world);
         cx.raise(claim.at(vantage));
         self.deadlines.set(*key, overflow.last.after(Span::secs(cx.settings.vlan.resolve_s)));
         if key.2 != Direction::Unknown && self.piles.has(&(interface.clone(), key.1)) {
@@ -266,7 +266,7 @@ impl DoubleVlanMtuOverflow {
         for pile in self.piles.follow(cx, Pile::is_tight) {
             // What packets show is told with them.
             if self.raised(&key_of(&pile), cx).is_empty() {
-                cx.raise(configured(pile_key(pile.carrier.raw(), pile.outer), &pile, &cx.world.host));
+                cx.raise(configured(pile_key(pile.carrier.raw(), pile.outer), &pile, cx.world));
             }
         }
         let raised: Vec<LinkKey> = self.links.iter().filter(|(_, o)| o.is_raised).map(|(key, _)| *key).collect();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Place;
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::{Kind, Quoted};
 use crate::world::{Derived, DomainId, Observation, Pieces, Topic, Torn};
@@ -201,7 +201,7 @@ impl Loss {
         };
         claim
             .step("See whether the receiver waits in vain", "nstat -az | grep -i reasm")
-            .step("Find the size that passes whole", format!("ping -M do -c 3 -s 1472 {dst}"))
+            .step("Find the size that passes whole", Command::with("ping -M do -c 3 -s 1472 {}", &[&dst]))
             .step("Avoid pieces: NFS over TCP, a smaller MTU for the tunnel's inner network; or let them through the firewall", "")
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::finding::{Cited, Claim, Confidence, Key, Severity, Way};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Severity, Way};
 use crate::value::{Fingerprint, Span, Timestamp};
 use crate::world::{Path, Stuck, Told};
 
@@ -251,9 +251,12 @@ fn advise(claim: Claim, dst: IpAddr, lost: u32, fits: u32) -> Claim {
         .cause("a tunnel on the way whose headers leave less room than the sender thinks (MTU007)")
         .cause("a bridge, bond or switch port on the way with a smaller MTU than the ends have")
         .cause("a router on the way would say so, and a firewall or security group drops the message")
-        .step("Find the size that passes: this one vanishes", format!("ping -M do -c 3 -s {large} {dst}"))
-        .step("And this one should be answered", format!("ping -M do -c 3 -s {small} {dst}"))
-        .step("Find the hop", format!("tracepath -n {dst}"))
+        .step(
+            "Find the size that passes: this one vanishes",
+            Command::with("ping -M do -c 3 -s {} {}", &[&large, &dst]),
+        )
+        .step("And this one should be answered", Command::with("ping -M do -c 3 -s {} {}", &[&small, &dst]))
+        .step("Find the hop", Command::with("tracepath -n {}", &[&dst]))
         .step(
             "Look for drops at each device on the way through this host, and mend the MTU of the one that drops",
             "ip -s link",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp, Tpid};
 use crate::world::{Announced, Derived, DomainId, Observation, Passed, Topic};
 
@@ -232,8 +232,8 @@ impl Network {
             .filter(format!("tcp.flags.syn == 1 && tcp.options.mss_val > {fits}"))
             .cause("a VLAN device on a VLAN device (MTU001), or a tunnel below networks whose MTU was not lowered (MTU007)")
             .cause("the guests were told an MTU of 1500, by DHCP option 26 or by nobody")
-            .step("Tell the guests what fits", format!("dnsmasq --dhcp-option-force=26,{room}"))
-            .step("Or cut the segments where they pass", format!("nft add rule inet mangle forward tcp flags syn tcp option maxseg size set {fits}"));
+            .step("Tell the guests what fits", Command::with("dnsmasq --dhcp-option-force=26,{}", &[&room]))
+            .step("Or cut the segments where they pass", Command::with("nft add rule inet mangle forward tcp flags syn tcp option maxseg size set {}", &[&fits]));
         let claim = match announced.path.tags.outer().filter(|_| announced.tunnel == 0) {
             Some((tpid, vid)) => claim.number("outer", format!("{tpid}:{vid}")),
             None => claim,

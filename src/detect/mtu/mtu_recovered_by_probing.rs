@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::world::{Derived, Freed, Observation, Topic};
 
@@ -90,5 +90,5 @@ fn claim(freed: &Freed, cx: &Context<'_>) -> Claim {
         .proved_by([freed.cited.clone()])
         .filter(format!("{ip}.addr == {src} && {ip}.addr == {dst} && tcp.port == {from} && tcp.port == {to}"))
         .cause("a hop on the way takes less than the sender thought, and says nothing (MTU003)")
-        .step("Find the hop, and mend its MTU", format!("tracepath -n {dst}"))
+        .step("Find the hop, and mend its MTU", Command::with("tracepath -n {}", &[&dst]))
 }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use crate::detect::{unstack, vlans};
 use crate::event::{Frame, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Severity, Way};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Severity, Way};
 use crate::value::{TagStack, Timestamp, Tpid, Vid};
-use crate::world::{Domains, Host, Pile, Segment};
+use crate::world::{Domains, Pile, Segment, World};
 
 /// Frames that are cited of each kind: those that do not fit, and their repeats.
 const CITED: usize = 2;
@@ -145,7 +145,7 @@ impl Overflow {
     }
 
     /// The claim about it, on a link that is called `interface` and takes `mtu` bytes.
-    pub fn claim(&mut self, key: Key, interface: &str, (mtu, is_assumed): (u32, bool), host: &Host) -> Claim {
+    pub fn claim(&mut self, key: Key, interface: &str, (mtu, is_assumed): (u32, bool), world: &World) -> Claim {
         let over = self.carry.saturating_sub(mtu);
         let safe = self.largest.saturating_sub(over);
         let outer = self.stack.outer().unwrap_or((Tpid::C, Vid::from_tci(0)));
@@ -195,12 +195,12 @@ impl Overflow {
             outer.1,
             safe.saturating_sub(40)
         );
-        advise(claim, host, interface, outer, innermost, self.carry).filter(filter)
+        advise(claim, world, interface, outer, innermost, self.carry).filter(filter)
     }
 }
 
 /// The claim that the host's links alone allow, before any packet was sent.
-pub fn configured(key: Key, pile: &Pile, host: &Host) -> Claim {
+pub fn configured(key: Key, pile: &Pile, world: &World) -> Claim {
     let (needed, room) = (pile.needed().unwrap_or(0), pile.carrier_mtu.unwrap_or(0));
     let over = needed.saturating_sub(room);
     let largest = pile.devices.iter().filter_map(|device| device.mtu).max().unwrap_or(0);
@@ -223,28 +223,35 @@ pub fn configured(key: Key, pile: &Pile, host: &Host) -> Claim {
         .number("safe_packet", largest.saturating_sub(over))
         .assuming("from the host's configuration; no such packet was seen");
     let inner = pile.devices.first().and_then(|device| device.tags.inner()).map_or(0, |(_, vid)| vid.number());
-    advise(claim, host, pile.carrier.raw(), pile.outer, inner, needed)
+    advise(claim, world, pile.carrier.raw(), pile.outer, inner, needed)
 }
 
 /// Causes and remedy, which do not depend on how it was found.
-fn advise(claim: Claim, host: &Host, interface: &str, outer: (Tpid, Vid), inner: u16, carry: u32) -> Claim {
+fn advise(claim: Claim, world: &World, interface: &str, outer: (Tpid, Vid), inner: u16, carry: u32) -> Claim {
     // Addresses, EtherType, the outer tag and the check sequence come on top.
     let frame = carry.saturating_add(22);
-    let lower = host.pile(interface, outer).and_then(|pile| Some(pile.devices.first()?.lower.to_string()));
+    let lower = world
+        .host
+        .pile(interface, outer)
+        .and_then(|pile| Some(world.device(pile.devices.first()?.lower.raw()).to_owned()));
     let lower = lower.unwrap_or_else(|| format!("vlan{}", outer.1));
-    unstack(claim, host, interface, outer, inner)
+    unstack(claim, world, interface, outer, inner)
         .cause(
             "the switch port takes no frame longer than 1522 bytes with its check sequence, and counts these as giants",
         )
         .step(
             format!("Until then, if every switch port on the way takes {frame} bytes, make room from the bottom up"),
-            format!("ip link set {interface} mtu {carry} && ip link set {lower} mtu {carry}"),
+            Command::with(
+                "ip link set {} mtu {} && ip link set {} mtu {}",
+                &[&world.device(interface), &carry, &lower, &carry],
+            ),
         )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
 
     #[test]
     fn the_sentence_names_vlans_sizes_and_limit() {
@@ -252,7 +259,7 @@ mod tests {
         let mut overflow = Overflow::new(Timestamp::from_nanos(0), stack);
         overflow.inner.insert(100);
         (overflow.largest, overflow.carry) = (1_500, 1_504);
-        let claim = overflow.claim(Key::new(), "bond0", (1_500, true), &Host::default());
+        let claim = overflow.claim(Key::new(), "bond0", (1_500, true), &World::new(&Settings::default()));
         assert_eq!(
             claim.headline,
             "VLAN 100 inside VLAN 20 makes 1504-byte payloads behind the outer tag on bond0, whose MTU is assumed to be 1500: \

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Frame, VantageId};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Span, Timestamp};
 use crate::wire::{Ip, Kind};
 use crate::world::{Derived, Observation, Topic, Torn};
@@ -118,9 +118,9 @@ impl OverlayOverheadOverflow {
             .cause("a guest's MTU was set by hand")
             .step(
                 "Make the network below larger, at every hop and on the switches",
-                format!("ip link set bond0 mtu {}", outer.max(1_600)),
+                Command::with("ip link set bond0 mtu {}", &[&outer.max(1_600)]),
             )
-            .step("Or tell guests what fits", format!("dnsmasq --dhcp-option-force=26,{fits}"))
+            .step("Or tell guests what fits", Command::with("dnsmasq --dhcp-option-force=26,{}", &[&fits]))
             .step(
                 "With OpenStack, tell Neutron what the network below takes",
                 "grep -E 'global_physnet_mtu|path_mtu' /etc/neutron/neutron.conf /etc/neutron/plugins/ml2/ml2_conf.ini",

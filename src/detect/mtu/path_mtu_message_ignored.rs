@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Direction, Place};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::world::{Derived, Observation, StillTooBig, TooBig, Topic};
 
@@ -120,7 +120,7 @@ fn claim(still: &StillTooBig, has_reached: bool) -> Claim {
         .cause("address translation on the way does not translate the packet that the message quotes, and the message is dropped as invalid")
         .cause("several machines share the address, and the message went to another of them")
         .step("Let 'fragmentation needed' (ICMP type 3 code 4, ICMPv6 type 2) through, in the guest and in its security group", "nft list ruleset | grep -i icmp")
-        .step("See whether the sender has taken note", format!("ip route get {dst}   # says mtu where it has"))
+        .step("See whether the sender has taken note", Command::with("ip route get {}   # says mtu where it has", &[&dst]))
         .step(
             "Until then, cut the segments at the router",
             "nft add rule inet mangle forward tcp flags syn tcp option maxseg size set rt mtu",

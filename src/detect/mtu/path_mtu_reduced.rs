@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::world::{Derived, DomainId, Observation, TooBig, Topic};
 
@@ -146,12 +146,14 @@ impl Said {
             .cause("a tunnel or a VPN on the way, whose headers take room")
             .cause("two VLAN tags on a link that was made for one (MTU001)");
         if self.odd.is_none() {
-            return claim
-                .step("Nothing, if the sender cuts its packets (else MTU005 says so)", format!("ip route get {dst}"));
+            return claim.step(
+                "Nothing, if the sender cuts its packets (else MTU005 says so)",
+                Command::with("ip route get {}", &[&dst]),
+            );
         }
         claim
             .step("Look at the MTU of the router's interface towards the receiver", "ip link show")
-            .step("See what passes", format!("tracepath -n {dst}"))
+            .step("See what passes", Command::with("tracepath -n {}", &[&dst]))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Direction, Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Fingerprint, Mac, Span, Timestamp};
 use crate::wire::Kind;
 use crate::world::{Derived, DomainId, Observation, Origin, Seen, Sighting, Silence, Topic};
@@ -269,7 +269,10 @@ impl Outage {
                 "netdiag explain STP001 --remedy nft | nft -f -",
             )
             .step(port_step(self.vantage, cx), "show interfaces status err-disabled")
-            .step("See that the bond has its members back", format!("cat /proc/net/bonding/{interface}"));
+            .step(
+                "See that the bond has its members back",
+                Command::with("cat /proc/net/bonding/{}", &[&cx.world.device(&interface)]),
+            );
         if !self.silence.is_captured {
             claim = claim.assuming(format!(
                 "the capture of {interface} was not stopped at that moment: nothing more of either direction is in it"

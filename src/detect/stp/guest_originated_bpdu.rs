@@ -2,7 +2,7 @@
 
 use crate::detect::stp::exposure::Exposure;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Fingerprint, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Kind, StpFamily};
 use crate::world::{Derived, DomainId, Observation, Origin, Reach, Seen, Sighting, Topic};
@@ -228,9 +228,10 @@ impl GuestOriginatedBpdu {
         };
         let address = if is_pvst { "01:00:0c:cc:cc:cd" } else { "01:80:c2:00:00:00" };
         let port = match &origin {
-            Origin::Guest { port: Some(port), .. } => port.clone(),
-            _ => "tap+".to_owned(),
+            Origin::Guest { port: Some(port), .. } => cx.world.known_device(port),
+            _ => None,
         };
+        let port = port.unwrap_or("tap+");
         let mut claim = Claim::new(finding, verdict.confidence, verdict.severity, headline)
             .at(sender.sighting.at.vantage)
             .seen(sender.first, sender.count)
@@ -242,7 +243,7 @@ impl GuestOriginatedBpdu {
             .cause("the guest's image or its user bridges its network card with spanning tree on")
             .cause("the guest is a virtual switch or firewall; declare it with stp.appliances in the settings if that is meant")
             .step("Stop such frames at the guest's port now", NFT)
-            .step("Or with ebtables, for both families", format!("ebtables -I FORWARD -i {port} -d 01:80:c2:00:00:00 -j DROP && ebtables -I FORWARD -i {port} -d 01:00:0c:cc:cc:cd -j DROP"))
+            .step("Or with ebtables, for both families", Command::with("ebtables -I FORWARD -i {} -d 01:80:c2:00:00:00 -j DROP && ebtables -I FORWARD -i {} -d 01:00:0c:cc:cc:cd -j DROP", &[&port, &port]))
             .step("Then switch it off in the guest", "ip link set br0 type bridge stp_state 0")
             .step("Then clear err-disable on the switch port, if it is down", "");
         if let Some(assumption) = verdict.assumption {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Direction, Fact, Place};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::Kind;
-use crate::world::{Observation, Seen};
+use crate::world::{Observation, Seen, World};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -115,7 +115,7 @@ impl HostOriginatedBpdu {
             let claim = Claim::new(bridge.key.clone(), Confidence::Risk, Severity::Error, headline)
                 .behind(uplink)
                 .assuming("from the host's configuration; no such frame was seen");
-            cx.raise(advise(claim, name));
+            cx.raise(advise(claim, name, cx.world));
         }
     }
 
@@ -158,18 +158,18 @@ impl HostOriginatedBpdu {
             .number("guests_behind_the_uplink", cx.world.guests())
             .proved_by(spoken.fresh.drain(..))
             .filter(format!("stp && eth.src == {}", spoken.mac));
-        cx.raise(advise(claim, &name));
+        cx.raise(advise(claim, &name, cx.world));
         self.deadlines.set(name, cx.now.after(Span::secs(cx.settings.stp.resolve_s)));
     }
 }
 
-fn advise(claim: Claim, bridge: &str) -> Claim {
+fn advise(claim: Claim, bridge: &str, world: &World) -> Claim {
     claim
         .cause("somebody switched it on, perhaps against a guest's BPDUs (STP001): it makes matters worse")
         .cause("the distribution's network scripts switch it on by default (STP=yes, bridge_stp on)")
         .step(
             "Switch it off; the bridge has one way out, and needs no tree",
-            format!("ip link set {bridge} type bridge stp_state 0"),
+            Command::with("ip link set {} type bridge stp_state 0", &[&world.device(bridge)]),
         )
         .step("Stop guests' BPDUs at their ports instead", "netdiag explain STP001 --remedy nft | nft -f -")
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::VantageId;
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
 use crate::world::{Derived, DomainId, Glimpse, Observation, Refusal, Topic};
@@ -163,7 +163,7 @@ impl Port {
         let claim = if is_elsewhere {
             claim
                 .cause("a firewall on the way refuses in the server's name")
-                .step("See how far the question gets", format!("traceroute -Tnp {port} {server}"))
+                .step("See how far the question gets", Command::with("traceroute -Tnp {} {}", &[&port, &server]))
         } else {
             claim
                 .cause("the service does not run: it stopped, or did not start with the machine")
@@ -171,7 +171,10 @@ impl Port {
                 .cause("a packet filter of the host refuses (REJECT with tcp-reset)")
         };
         claim
-            .step("On the server, see who listens there and at which address", format!("ss -ltnp sport = :{port}"))
+            .step(
+                "On the server, see who listens there and at which address",
+                Command::with("ss -ltnp sport = :{}", &[&port]),
+            )
             .step("See whether the service failed, then start it", "systemctl --failed")
             .step("See whether a filter refuses", "nft list ruleset | grep -i reject")
     }

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::BoundedMap;
 use crate::world::{Derived, DomainId, Observation, Stall, Topic};
@@ -67,7 +67,10 @@ impl ReceiverStalled {
             .cause("the program computes, hangs, or waits for its own disk or database")
             .cause("the machine swaps, or its processor is not given to it")
             .cause("more is sent than it can ever take in: a slow consumer")
-            .step("On the receiver, see how much waits to be read, and by whom", format!("ss -tnpi sport = :{one}"))
+            .step(
+                "On the receiver, see how much waits to be read, and by whom",
+                Command::with("ss -tnpi sport = :{}", &[&one]),
+            )
             .step("See what that program does", "cat /proc/PID/wchan /proc/PID/status; strace -fp PID")
             .step("See whether the machine swaps or waits for its disk", "vmstat 1 5; iostat -x 1 5");
         cx.raise(claim);

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs, filter};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
 use crate::world::{Attempt, Derived, DomainId, Observation, Prefix, Topic};
@@ -147,12 +147,12 @@ fn told(claim: Claim, attempt: &Attempt, is_alive: bool) -> Claim {
     claim
         .step(
             "On the server, see whether it listens there and how full its queue is",
-            format!("ss -ltn sport = :{port}"),
+            Command::with("ss -ltn sport = :{}", &[&port]),
         )
         .step("See what filters stand before it", "openstack security group rule list; nft list ruleset")
-        .step("See which way the client takes", format!("ip route get {server}"))
+        .step("See which way the client takes", Command::with("ip route get {}", &[&server]))
         .step(
             "Look on the server whether the questions arrive",
-            format!("tcpdump -ni any 'tcp port {port} and tcp[13] & 2 != 0'"),
+            Command::with("tcpdump -ni any 'tcp port {} and tcp[13] & 2 != 0'", &[&port]),
         )
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{Kind, Why};
 use crate::world::{Observation, Seen};
@@ -102,7 +102,10 @@ impl InvalidVlanTag {
         .filter(format!("{filter} && eth.src == {mac}"))
         .cause(cause)
         .cause("a driver or a tap that handles tags wrongly")
-        .step("Try with the card's tag offload switched off", format!("ethtool -K {interface} rxvlan off txvlan off"));
+        .step(
+            "Try with the card's tag offload switched off",
+            Command::with("ethtool -K {} rxvlan off txvlan off", &[&cx.world.device(&interface)]),
+        );
         cx.raise(claim);
     }
 }

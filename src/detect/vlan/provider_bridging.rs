@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Place, VantageId};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Span, Timestamp, Tpid, Vid};
 use crate::wire::Kind;
 use crate::world::{Observation, Seen};
@@ -115,7 +115,7 @@ impl ProviderBridging {
         .cause("a provider's or data centre's service VLAN, working as designed")
         .step(
             format!("Nothing, if every hop has an MTU of {} or more for it", entry.carry.max(1_504)),
-            format!("ip -d link show {interface}"),
+            Command::with("ip -d link show {}", &[&cx.world.device(&interface)]),
         );
         cx.raise(matter.prove(claim));
     }

@@ -7,7 +7,7 @@ use crate::event::{Fact, Place, VantageId};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, TagStack, Timestamp, Tpid, Vid};
 use crate::wire::Kind;
-use crate::world::{Derived, Host, Observation, Passed, Pile, Seen, Topic};
+use crate::world::{Derived, Observation, Passed, Pile, Seen, Topic, World};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -139,7 +139,7 @@ impl StackedVlan {
         if cx.world.sightings.link_of(vantage) != vantage {
             return;
         }
-        let claim = stack.claim(outer, &cx.world.interface(vantage), &cx.world.host).at(vantage);
+        let claim = stack.claim(outer, &cx.world.interface(vantage), cx.world).at(vantage);
         stack.raised = Some(claim.severity);
         stack.fresh.clear();
         cx.raise(claim);
@@ -190,11 +190,11 @@ impl StackedVlan {
             };
             // What frames show is told with them.
             if !self.links.iter().any(|(key, stack)| stack.raised.is_some() && is_seen(key)) {
-                cx.raise(configured(&pile, &cx.world.host));
+                cx.raise(configured(&pile, cx.world));
             }
         }
         let has_changed = |(key, stack): (&LinkKey, &Stack)| {
-            let severity = stack.claim(key.1, &cx.world.interface(key.0), &cx.world.host).severity;
+            let severity = stack.claim(key.1, &cx.world.interface(key.0), cx.world).severity;
             stack.raised.is_some_and(|raised| raised != severity).then_some(*key)
         };
         let changed: Vec<LinkKey> = self.links.iter().filter_map(has_changed).collect();
@@ -239,13 +239,13 @@ impl Stack {
         cx.world.domains.frames(vantage, is_same)
     }
 
-    fn claim(&self, outer: Vid, interface: &str, host: &Host) -> Claim {
+    fn claim(&self, outer: Vid, interface: &str, world: &World) -> Claim {
         let seen = format!(
             "{interface}: frames carry {} inside VLAN {outer} since {}, both with TPID 0x8100",
             vlans(&self.inner),
             self.first.clock()
         );
-        let told = host.mtu(interface).unwrap_or(0);
+        let told = world.host.mtu(interface).unwrap_or(0);
         let (severity, headline) = if self.room > STANDARD {
             let proven = format!("room for the second tag is proven up to {} bytes behind the outer one", self.room);
             (Severity::Info, format!("{seen}; {proven}."))
@@ -269,12 +269,12 @@ impl Stack {
             .filter(format!("vlan.id == {outer} && vlan.etype == 0x8100"));
         // Room that turns up takes the warning back; so does an MTU that the host tells.
         let claim = if severity == Severity::Info { claim.correcting() } else { claim };
-        advise(claim, host, interface, outer, self.inner.first().copied().unwrap_or(0))
+        advise(claim, world, interface, outer, self.inner.first().copied().unwrap_or(0))
     }
 }
 
 /// What the host's links alone tell.
-fn configured(pile: &Pile, host: &Host) -> Claim {
+fn configured(pile: &Pile, world: &World) -> Claim {
     let (outer, inner) = (pile.outer.1, inner_of(pile));
     let carrier = pile.carrier.raw();
     let frames = if pile.devices.len() == 1 { "its frames" } else { "their frames" };
@@ -297,7 +297,7 @@ fn configured(pile: &Pile, host: &Host) -> Claim {
         .number("inner_vlan_count", inner.len())
         .assuming("from the host's configuration; no such frame was seen")
         .correcting();
-    advise(claim, host, carrier, outer, inner.first().copied().unwrap_or(0))
+    advise(claim, world, carrier, outer, inner.first().copied().unwrap_or(0))
 }
 
 /// The VLANs inside the outer one.
@@ -322,8 +322,8 @@ fn claim_key(interface: &str, outer: Vid) -> Key {
     Key::new().with("interface", interface).with("outer", format!("{}:{outer}", Tpid::C)).with("inner", Tpid::C)
 }
 
-fn advise(claim: Claim, host: &Host, interface: &str, outer: Vid, inner: u16) -> Claim {
-    unstack(claim, host, interface, (Tpid::C, outer), inner)
+fn advise(claim: Claim, world: &World, interface: &str, outer: Vid, inner: u16) -> Claim {
+    unstack(claim, world, interface, (Tpid::C, outer), inner)
         .cause("a guest tags its own traffic on a network that is tagged already")
         .cause("stacking on purpose, made with 0x8100 outside (many switches call it dot1q-tunnel): declare it with vlan.qinq in the settings")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Direction, Frame, Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, TagStack, Timestamp};
 use crate::wire::{DhcpKind, Kind};
 use crate::world::{Observation, Seen};
@@ -97,7 +97,10 @@ impl VlanBleed {
             .cause("a VLAN device is a port of the wrong bridge")
             .cause("two switches disagree about the native VLAN of a trunk, which joins the two (STP007)")
             .step("See which bridge holds which VLAN device", "bridge link; ip -d link show type vlan")
-            .step("Find the port where the station came in last", format!("bridge fdb show | grep {station}"))
+            .step(
+                "Find the port where the station came in last",
+                Command::with("bridge fdb show | grep {}", &[&station]),
+            )
             .step("Take the guest's port down that has an interface in either", "ip link set TAP down")
             .step("On switches, compare the native VLAN at both ends of each trunk", "show interfaces trunk");
         cx.raise(pair.prove(claim).at(vantage));

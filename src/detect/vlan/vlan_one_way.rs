@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Direction, Frame, Place};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Mac, Span, TimedMap, Timestamp};
 use crate::wire::{DhcpKind, Kind};
@@ -275,7 +275,7 @@ impl Talk {
             .cause("one member of the bond carries it and the other does not: then about half of the conversations work")
             .cause("all stations of this VLAN live on this node, and the one that they ask is away")
             .step("See what the switch carries on this port, and on both members of a bond", "show interfaces trunk; show vlan")
-            .step("Let it carry the VLAN", format!("switchport trunk allowed vlan add {vid}"))
+            .step("Let it carry the VLAN", Command::with("switchport trunk allowed vlan add {}", &[&vid]))
             .step("See which VLAN the network has", "openstack network show NETWORK -c provider:segmentation_id");
         match cx.world.domains.vantages(domain).next() {
             Some(vantage) => claim.at(vantage),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Frame, Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, TagStack, Timestamp, Vid};
 use crate::wire::Kind;
@@ -349,11 +349,8 @@ impl Line {
             .cause(format!("a trunk's two ends disagree about the native VLAN, one of them means {vid}"))
             .cause("a VLAN device rides on a VLAN device, and only one tag is taken off (VLAN001)")
             .cause("a bridge has both a VLAN device and the device below it as ports")
-            .step("On a Linux bridge, see which ports send the VLAN untagged", format!("bridge vlan show | grep -B1 -w {vid}"))
-            .step(
-                "And make the port take the tag off",
-                format!("bridge vlan add dev PORT vid {vid} pvid untagged"),
-            )
+            .step("On a Linux bridge, see which ports send the VLAN untagged", Command::with("bridge vlan show | grep -B1 -w {}", &[&vid]))
+            .step("And make the port take the tag off", Command::with("bridge vlan add dev PORT vid {} pvid untagged", &[&vid]))
             .step(
                 "On a switch, compare the native VLAN of both ends of each link on the way",
                 "show interfaces trunk   # switchport trunk native vlan, or switchport access vlan",
