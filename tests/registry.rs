@@ -149,7 +149,7 @@ fn every_rule_follows_what_it_names() {
             text.split("Derived::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap());
         let is_of = |arm: &str, name: &str| ["(", " "].iter().any(|end| arm.contains(&format!("Self::{name}{end}")));
         let of = |name: &str| topics.iter().find(|(arm, _)| is_of(arm, name)).unwrap().1.clone();
-        let wanted: BTreeSet<String> = named.map(|name| of(&name)).collect();
+        let wanted: BTreeSet<String> = named.map(of).collect();
         let follows: BTreeSet<String> = entry.follows.iter().map(|topic| format!("{topic:?}")).collect();
         assert_eq!(follows, wanted, "{}", file.display());
     }
