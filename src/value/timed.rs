@@ -33,6 +33,12 @@ impl<K: Hash + Ord + Clone, V> TimedMap<K, V> {
         self.map.entry(key, make)
     }
 
+    /// The same, where what is new is made from what had to go for it, if anything had to.
+    pub fn entry_after(&mut self, key: &K, make: impl FnOnce(Option<V>) -> V) -> &mut V {
+        self.make_room(key);
+        self.map.entry_after(key, make)
+    }
+
     /// Puts `value` under `key`, and gives back what stood there; its deadline stays.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         self.make_room(&key);

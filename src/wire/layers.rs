@@ -160,7 +160,7 @@ impl<'a> Layers<'a> {
     /// Whether a tunnel was entered: another link or network header lies inside the first.
     #[inline]
     pub const fn has_tunnel(&self) -> bool {
-        self.kinds.intersects(Kinds::of(&[Kind::Vxlan, Kind::Geneve, Kind::Gre]))
+        self.kinds.intersects(const { Kinds::of(&[Kind::Vxlan, Kind::Geneve, Kind::Gre]) })
     }
 
     /// How many tags the outermost link header has.

@@ -197,7 +197,7 @@ impl Addresses {
 
 impl Tracker for Addresses {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Arp, Kind::Dhcp])
+        const { Kinds::of(&[Kind::Arp, Kind::Dhcp]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {

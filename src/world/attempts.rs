@@ -13,14 +13,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use group::Group;
-use port::{Port, TWICE};
+use port::Port;
 use target::Server;
 
 use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
 use crate::event::{Frame, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Ip, Kind, Kinds, Quoted, Tcp};
 
 /// Ports of one server that are told apart for one client; more than these are a scan of it.
@@ -36,8 +36,7 @@ const MOST_ANSWERING: usize = 8;
 
 /// All attempts.
 pub struct Attempts {
-    pairs: BoundedMap<Pair, Vec<Port>>,
-    due: Deadlines<(Pair, u16)>,
+    pairs: TimedMap<Pair, Vec<Port>>,
     servers: BoundedMap<(DomainId, IpAddr), Server>,
     groups: BoundedMap<(DomainId, IpAddr, Prefix), Group>,
     clients: BoundedMap<(DomainId, IpAddr), Client>,
@@ -122,8 +121,7 @@ impl Attempts {
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.attempts;
         Self {
-            pairs: BoundedMap::new(limit),
-            due: Deadlines::new(),
+            pairs: TimedMap::new(limit),
             servers: BoundedMap::new(limit),
             groups: BoundedMap::new(limit),
             clients: BoundedMap::new(limit),
@@ -172,12 +170,14 @@ impl Attempts {
             ports.push(Port::new(port, attempt, at));
         }
         let Some(entry) = ports.get_mut(index) else { return };
-        entry.asked(attempt, at, Glimpse::of(frame));
-        if entry.sends >= 2 {
-            self.due.set((pair, port), entry.since.after(TWICE).max(at));
+        let glimpse = Glimpse::of(frame);
+        entry.asked(attempt, at, &glimpse);
+        // One that was sent once says nothing yet.
+        if entry.due.is_some() {
+            self.wake(pair);
+            self.judge(pair, port, at, out);
         }
-        self.judge(pair, port, at, out);
-        self.group(frame, pair, Some(port), out);
+        self.group(frame, pair, Some(port), glimpse, out);
     }
 
     /// Notes who a client is, and whether it looks around.
@@ -197,7 +197,14 @@ impl Attempts {
     }
 
     /// A question to a network behind a gateway.
-    fn group(&mut self, frame: &Frame<'_>, (domain, client, server): Pair, port: Option<u16>, out: &mut Vec<Derived>) {
+    fn group(
+        &mut self,
+        frame: &Frame<'_>,
+        (domain, client, server): Pair,
+        port: Option<u16>,
+        glimpse: Glimpse,
+        out: &mut Vec<Derived>,
+    ) {
         let (Some(src), Some(gateway)) = (frame.layers.inner_src(), frame.layers.inner_dst()) else { return };
         let (at, prefix) = (frame.order, Prefix::of(server));
         if prefix == Prefix::of(client) || !gateway.is_station() {
@@ -213,7 +220,7 @@ impl Attempts {
             self.forgotten = self.forgotten.saturating_add(u64::from(is_lost));
             Group::new(src, gateway, frame.at.vantage, at)
         });
-        group.asked(server, port, at, Glimpse::of(frame));
+        group.asked(server, port, at, glimpse);
         if group.tells(at) {
             let since = group.since;
             let answering = known.map_or(&[][..], |c| &c.answering).iter().filter(|(_, last)| *last >= since);
@@ -230,7 +237,6 @@ impl Attempts {
         else {
             return;
         };
-        self.due.clear(&(pair, port));
         if entry.settle() {
             out.push(Derived::Connected { domain, client, server, port, at });
         }
@@ -269,7 +275,6 @@ impl Attempts {
             && let Some(entry) = ports.iter_mut().find(|p| p.number == tcp.dst_port() && p.is_from(tcp.src_port()))
         {
             entry.settle();
-            self.due.clear(&(own, tcp.dst_port()));
             return;
         }
         let pair = (domain, to, from);
@@ -311,7 +316,7 @@ impl Attempts {
         let at = frame.order;
         if is_request {
             self.client(frame, (domain, ip.src(), ip.dst()), false, false);
-            self.group(frame, (domain, ip.src(), ip.dst()), None, out);
+            self.group(frame, (domain, ip.src(), ip.dst()), None, Glimpse::of(frame), out);
         } else if is_reply {
             self.servers.entry(&(domain, ip.src()), Server::default).alive = Some(at);
             self.replied((domain, ip.dst(), ip.src()), at, out);
@@ -341,7 +346,14 @@ impl Attempts {
             && let Some(entry) = ports.iter_mut().find(|p| p.number == port)
         {
             entry.settle();
-            self.due.clear(&(pair, port));
+        }
+    }
+
+    /// Looks at a pair again when the first of its ports is due.
+    fn wake(&mut self, pair: Pair) {
+        let due = self.pairs.peek(&pair).and_then(|ports| ports.iter().filter_map(|port| port.due).min());
+        if let Some(due) = due {
+            self.pairs.wake(&pair, due);
         }
     }
 
@@ -391,7 +403,7 @@ impl Attempts {
 
 impl Tracker for Attempts {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::TcpOpening, Kind::Icmp, Kind::Icmpv6])
+        const { Kinds::of(&[Kind::TcpOpening, Kind::Icmp, Kind::Icmpv6]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
@@ -401,12 +413,16 @@ impl Tracker for Attempts {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.due.next()
+        self.pairs.next_deadline()
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        while let Some((pair, port)) = self.due.pop(now) {
-            self.judge(pair, port, now, out);
+        while let Some(pair) = self.pairs.due(now) {
+            // What was answered meanwhile is not due any more.
+            let ports = self.pairs.get_mut(&pair).into_iter().flatten();
+            let due: Vec<u16> = ports.filter_map(|port| port.is_due(now).then_some(port.number)).collect();
+            due.into_iter().for_each(|port| self.judge(pair, port, now, out));
+            self.wake(pair);
         }
     }
 

@@ -14,13 +14,16 @@ pub struct DomainId(u32);
 /// All networks seen.
 pub struct Domains {
     nodes: Vec<Node>,
-    /// The node of the frame before: the next is often of the same network.
-    latest: u32,
+    /// The node that was found last for each trace of a place: nearly every frame is of a network seen lately.
+    recent: Vec<u32>,
     index: Index,
     hash: foldhash::fast::RandomState,
     limit: usize,
     forgotten: u64,
 }
+
+/// Traces of places that are told apart: two kibibytes of them, so that they stay where they are quick to reach.
+const RECENT: usize = 512;
 
 /// By what a network is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,17 @@ struct Place {
     vantage: VantageId,
     vni: Option<u32>,
     stack: TagStack,
+}
+
+impl Place {
+    /// A number below `RECENT` that most places of one capture have for themselves.
+    #[inline]
+    fn trace(&self) -> usize {
+        let VantageId { lane, interface } = self.vantage;
+        let tags = self.stack.as_slice().iter().fold(0_u32, |all, (_, vid)| all << 5 ^ u32::from(vid.number()));
+        let all = tags ^ u32::from(lane) << 5 ^ interface << 7 ^ self.vni.unwrap_or(0);
+        all as usize % RECENT
+    }
 }
 
 impl Hash for Place {
@@ -65,7 +79,8 @@ impl Domains {
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.stacks.max(1);
         let hash = foldhash::fast::RandomState::default();
-        Self { nodes: Vec::new(), latest: 0, index: Index::default(), hash, limit, forgotten: 0 }
+        let recent = vec![u32::MAX; RECENT];
+        Self { nodes: Vec::new(), recent, index: Index::default(), hash, limit, forgotten: 0 }
     }
 
     /// The network that `frame` travels in; counts the frame.
@@ -73,9 +88,13 @@ impl Domains {
         let layers = &frame.layers;
         let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
         let place = Place { vantage: frame.at.vantage, vni: layers.vni(), stack };
-        let is_latest = self.nodes.get(self.latest as usize).is_some_and(|node| node.place == place);
-        let id = if is_latest { self.latest } else { self.intern(place) };
-        self.latest = id;
+        let trace = place.trace();
+        let recent = self.recent.get(trace).copied().unwrap_or(u32::MAX);
+        let is_it = self.nodes.get(recent as usize).is_some_and(|node| node.place == place);
+        let id = if is_it { recent } else { self.intern(place) };
+        if let Some(recent) = self.recent.get_mut(trace) {
+            *recent = id;
+        }
         if let Some(node) = self.nodes.get_mut(id as usize) {
             node.frames = node.frames.saturating_add(1);
             node.latest = node.latest.max(frame.order);

@@ -90,7 +90,7 @@ impl Echoes {
 
 impl Tracker for Echoes {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Icmp, Kind::Icmpv6])
+        const { Kinds::of(&[Kind::Icmp, Kind::Icmpv6]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, out: &mut Vec<Derived>) {

@@ -126,7 +126,7 @@ impl Default for Floods {
 
 impl Tracker for Floods {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Ethernet])
+        const { Kinds::of(&[Kind::Ethernet]) }
     }
 
     #[inline]

@@ -177,7 +177,7 @@ impl Train {
 
 impl Tracker for Fragments {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Fragment])
+        const { Kinds::of(&[Kind::Fragment]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, _out: &mut Vec<Derived>) {

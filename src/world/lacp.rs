@@ -63,7 +63,7 @@ impl Aggregation {
 
 impl Tracker for Aggregation {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Lacp])
+        const { Kinds::of(&[Kind::Lacp]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, _out: &mut Vec<Derived>) {

@@ -117,7 +117,7 @@ impl Neighbour {
 
 impl Tracker for Neighbours {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Lldp, Kind::Cdp])
+        const { Kinds::of(&[Kind::Lldp, Kind::Cdp]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, _out: &mut Vec<Derived>) {

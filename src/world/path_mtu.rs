@@ -193,7 +193,7 @@ impl PathMtus {
 
 impl Tracker for PathMtus {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Icmp, Kind::Icmpv6])
+        const { Kinds::of(&[Kind::Icmp, Kind::Icmpv6]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, out: &mut Vec<Derived>) {

@@ -63,7 +63,7 @@ impl Default for Ports {
 
 impl Tracker for Ports {
     fn hears(&self) -> Kinds {
-        if self.has_taps { Kinds::of(&[Kind::Ethernet]) } else { Kinds::EMPTY }
+        if self.has_taps { const { Kinds::of(&[Kind::Ethernet]) } } else { Kinds::EMPTY }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {

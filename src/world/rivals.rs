@@ -141,7 +141,7 @@ impl Rivals {
 
 impl Tracker for Rivals {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Arp])
+        const { Kinds::of(&[Kind::Arp]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, out: &mut Vec<Derived>) {

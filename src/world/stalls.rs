@@ -135,7 +135,7 @@ impl Stalls {
 
 impl Tracker for Stalls {
     fn hears(&self) -> Kinds {
-        if self.flows.is_empty() { Kinds::of(&[Kind::ZeroWindow]) } else { Kinds::of(&[Kind::Tcp]) }
+        if self.flows.is_empty() { const { Kinds::of(&[Kind::ZeroWindow]) } } else { const { Kinds::of(&[Kind::Tcp]) } }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {

@@ -205,7 +205,7 @@ impl Stations {
 
 impl Tracker for Stations {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Ethernet, Kind::Sll, Kind::Sll2])
+        const { Kinds::of(&[Kind::Ethernet, Kind::Sll, Kind::Sll2]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {

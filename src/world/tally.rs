@@ -8,6 +8,8 @@ use crate::finding::{StackTally, Tally};
 use crate::value::TagStack;
 use crate::wire::{BpduKind, DhcpKind, Kind, Kinds, Layers, LinkType, StpFamily, Why};
 
+/// Protocols whose messages are counted by kind.
+const COUNTED: Kinds = Kinds::of(&[Kind::Dhcp, Kind::Stp, Kind::Arp, Kind::Lacp, Kind::Lldp, Kind::Icmp, Kind::Icmpv6]);
 /// Stacks of tags that the report lists.
 const MOST_STACKS: usize = 256;
 
@@ -34,11 +36,10 @@ impl Counter {
         if frame.is_cut() {
             add(&mut total.cut, 1);
         }
-        let rare = Kinds::of(&[Kind::Dhcp, Kind::Stp, Kind::Arp, Kind::Lacp, Kind::Lldp, Kind::Icmp, Kind::Icmpv6]);
         if let LinkType::Other(_) = frame.link {
             add(total.undecoded_links.entry(frame.link.to_string()).or_default(), 1);
         }
-        if layers.kinds().intersects(rare) {
+        if layers.kinds().intersects(COUNTED) {
             total.count_protocols(layers);
         }
         if let Some(stop) = layers.stop {

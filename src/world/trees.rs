@@ -369,7 +369,7 @@ pub fn is_sound(stp: &Stp<'_>) -> bool {
 
 impl Tracker for Trees {
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Stp])
+        const { Kinds::of(&[Kind::Stp]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {

@@ -190,7 +190,7 @@ impl Arrivals {
 impl Tracker for Arrivals {
     /// What asks and what answers; every frame comes by `note`, since whose it is must be known.
     fn hears(&self) -> Kinds {
-        Kinds::of(&[Kind::Arp, Kind::Dhcp, Kind::Icmp])
+        const { Kinds::of(&[Kind::Arp, Kind::Dhcp, Kind::Icmp]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, _out: &mut Vec<Derived>) {

@@ -117,19 +117,19 @@ impl Group {
         }
         if self.cited.len() >= MOST_CITED {
             self.cited.pop();
-        } else if self.cited.is_empty() {
-            // Most are answered before they are repeated.
-            self.cited.reserve_exact(1);
         }
         self.cited.push(glimpse);
     }
 
     /// Somebody there answered; whether the silence had been told of.
     pub fn settle(&mut self, at: Timestamp) -> bool {
-        let fresh = Self::new(self.client_mac, self.gateway, self.vantage, at);
-        let was_told = self.told.is_some();
-        *self = Self { answered: Some(at), ..fresh };
-        was_told
+        // What was allocated stays: the next attempt is on its way.
+        self.targets.clear();
+        self.ports.clear();
+        self.cited.clear();
+        (self.attempts, self.repeats, self.has_echo) = (0, 0, false);
+        (self.since, self.last, self.answered, self.refusal) = (at, at, Some(at), None);
+        self.told.take().is_some()
     }
 
     /// Whether there is enough to tell at `now`, and more than last time; notes that it was told.

@@ -10,7 +10,7 @@ const MOST_CITED: usize = 5;
 const SENDS: u64 = 3;
 const SPAN: Span = Span::secs(3);
 /// When a SYN that was sent twice counts as unanswered.
-pub(super) const TWICE: Span = Span::secs(6);
+const TWICE: Span = Span::secs(6);
 /// At most one word about a port in this time.
 const TELL_EVERY: Span = Span::secs(10);
 
@@ -29,6 +29,8 @@ pub(super) struct Port {
     pub attempts: u64,
     /// Whether the attempt that runs was answered.
     is_settled: bool,
+    /// When it is looked at again.
+    pub due: Option<Timestamp>,
     told: Option<Timestamp>,
     cited: Vec<Glimpse>,
 }
@@ -43,13 +45,14 @@ impl Port {
             sends: 0,
             attempts: 0,
             is_settled: false,
+            due: None,
             told: None,
             cited: Vec::new(),
         }
     }
 
     /// A SYN; one that repeats an attempt which was answered asks nothing: the answer was lost, or is not believed.
-    pub fn asked(&mut self, attempt: (u16, u32), at: Timestamp, glimpse: Glimpse) {
+    pub fn asked(&mut self, attempt: (u16, u32), at: Timestamp, glimpse: &Glimpse) {
         let is_repeat = self.attempt == attempt;
         if is_repeat && self.is_settled {
             return;
@@ -64,13 +67,16 @@ impl Port {
         }
         self.sends = self.sends.saturating_add(1);
         self.last = at;
+        if self.sends >= 2 {
+            self.due = Some(self.since.after(TWICE).max(at));
+        }
         if self.cited.len() >= MOST_CITED {
             self.cited.pop();
         } else if self.cited.is_empty() {
             // Most are answered before they are repeated.
             self.cited.reserve_exact(1);
         }
-        self.cited.push(glimpse);
+        self.cited.push(glimpse.clone());
     }
 
     /// Whether an answer to source port `port` that acknowledges `ack` answers the attempt that runs.
@@ -83,6 +89,11 @@ impl Port {
         self.sends > 0 && self.attempt.0 == port
     }
 
+    /// Whether the moment has come to look at it again, which it does once.
+    pub fn is_due(&mut self, now: Timestamp) -> bool {
+        self.due.take_if(|due| *due <= now).is_some()
+    }
+
     /// Whether it waits for an answer.
     pub const fn waits(&self) -> bool {
         self.sends > 0
@@ -90,7 +101,7 @@ impl Port {
 
     /// Everything so far is settled; whether it had been told of.
     pub fn settle(&mut self) -> bool {
-        (self.sends, self.attempts, self.is_settled) = (0, 0, true);
+        (self.sends, self.attempts, self.is_settled, self.due) = (0, 0, true, None);
         self.cited.clear();
         self.told.take().is_some()
     }

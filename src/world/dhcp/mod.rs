@@ -228,7 +228,11 @@ impl DhcpTalks {
 impl Tracker for DhcpTalks {
     fn hears(&self) -> Kinds {
         // All of IPv4 only while an address is over and might still be used.
-        if self.watches.is_on() { Kinds::of(&[Kind::Dhcp, Kind::Ipv4]) } else { Kinds::of(&[Kind::Dhcp]) }
+        if self.watches.is_on() {
+            const { Kinds::of(&[Kind::Dhcp, Kind::Ipv4]) }
+        } else {
+            const { Kinds::of(&[Kind::Dhcp]) }
+        }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
