@@ -270,6 +270,7 @@ mod tests {
         let mut window = Window::new(&bytes[..22], 24);
         let tcp = Tcp::parse(&mut window).unwrap();
         assert_eq!((tcp.mss(), window.fault), (None, Some(Why::Cut { need: 24, have: 22 })));
+        assert_eq!(tcp.payload_len(), 0, "options that were cut are no payload");
         let mut low = bytes.clone();
         low[12] = 0x40;
         assert!(matches!(Tcp::parse(&mut Window::new(&low, 24)), Err(Why::Bad(_))));

@@ -56,7 +56,11 @@ impl<'a> Window<'a> {
             }
             None => {
                 self.fault = self.fault.or(Some(lack(before, n, self.wire, self.bytes.len())));
-                self.take_all()
+                // What is not here is still no part of what follows: options that a capture cuts are not payload.
+                let behind = self.wire.saturating_sub(n);
+                let head = self.take_all();
+                self.wire = behind;
+                head
             }
         }
     }
@@ -131,7 +135,7 @@ mod tests {
         let mut w = Window::new(&[1, 2, 3, 4], 10);
         w.narrow(20, 11);
         assert_eq!((w.wire, w.fault.take()), (10, Some(Why::Short { need: 31, have: 30 })));
-        assert_eq!((w.take_some(0, 6), w.wire, w.at), (&[1, 2, 3, 4][..], 6, 4));
+        assert_eq!((w.take_some(0, 6), w.wire, w.at), (&[1, 2, 3, 4][..], 4, 4));
         assert_eq!(w.fault, Some(Why::Cut { need: 6, have: 4 }));
         let mut w = Window::new(&[1, 2, 3, 4], 10);
         w.narrow(0, 2);

@@ -85,9 +85,9 @@ impl Cut {
         let layers: Vec<String> = self.layers.iter().map(ToString::to_string).collect();
         let frames = if self.frames == 1 { "1 frame was".to_owned() } else { format!("{} frames were", self.frames) };
         let headline = format!(
-            "{frames} cut by the snap length on {interface}, {} bytes of each at most: what their {} say cannot be read.",
+            "{frames} cut by the snap length on {interface}, {} bytes of each at most: their {} cannot be read to its end.",
             self.kept,
-            layers.join(", ")
+            layers.join(" and ")
         );
         Claim::new(Key::new().with("interface", &interface), Confidence::Confirmed, Severity::Info, headline)
             .at(self.vantage)

@@ -144,9 +144,9 @@ impl DestinationUnreachable {
             [one] => one.to_string(),
             many => format!("{} senders", many.len()),
         };
-        let who = if reporter == dst { "itself".to_owned() } else { reporter.to_string() };
+        let itself = if reporter == dst { " itself" } else { "" };
         let headline = format!(
-            "{who} answers \"{}\" for {whom}: {} packets from {from} since {}.",
+            "{reporter}{itself} answers \"{}\" for {whom}: {} packets from {from} since {}.",
             reason.words(),
             matter.count,
             matter.first.clock()
