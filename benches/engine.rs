@@ -138,7 +138,7 @@ fn recording(c: &mut Criterion) {
     });
     group.finish();
     let end = Timestamp::from_nanos(i64::MAX);
-    let written = recorder.finish(end).expect("the folder can be written");
+    let written = recorder.finish(end, Vec::new()).expect("the folder can be written");
     eprintln!("{} frames written, {} shed", written.frames, written.shed);
     flight.finish(end).expect("nothing was written");
     std::fs::remove_dir_all(folder).expect("the folder is ours");

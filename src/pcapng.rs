@@ -142,6 +142,8 @@ pub struct Counted {
     pub delivered: u64,
     /// Frames for which the system had no room.
     pub lost: u64,
+    /// Frames that the interface itself lost before.
+    pub missed: u64,
 }
 
 /// Writes the header of a section: by which program, with a comment unless it is empty.
@@ -226,9 +228,9 @@ pub fn statistics(out: &mut Vec<u8>, counted: &Counted) {
         if let Some(end) = counted.end {
             option(out, 3, &stamp(end));
         }
-        // isb_ifrecv, isb_osdrop, isb_usrdeliv.
+        // isb_ifrecv, isb_ifdrop, isb_osdrop, isb_usrdeliv.
         let received = counted.delivered.saturating_add(counted.lost);
-        for (code, count) in [(4, received), (7, counted.lost), (8, counted.delivered)] {
+        for (code, count) in [(4, received), (5, counted.missed), (7, counted.lost), (8, counted.delivered)] {
             option(out, code, &count.to_le_bytes());
         }
         option(out, 0, &[]);
@@ -361,11 +363,11 @@ mod tests {
     fn counts_stand_where_the_draft_has_them() {
         let (start, end) = (Timestamp::from_nanos(1), Some(Timestamp::from_nanos(9)));
         let time = Timestamp::from_nanos(8);
-        let counted = Counted { interface: 0, time, start, end, delivered: 3, lost: 4 };
-        // 4.6: interface, stamp; isb_starttime, isb_endtime, isb_ifrecv, isb_osdrop, isb_usrdeliv, end.
-        let want = b"\x05\0\0\0\x58\0\0\0\0\0\0\0\0\0\0\0\x08\0\0\0\
+        let counted = Counted { interface: 0, time, start, end, delivered: 3, lost: 4, missed: 2 };
+        // 4.6: interface, stamp; isb_starttime, isb_endtime, isb_ifrecv, isb_ifdrop, isb_osdrop, isb_usrdeliv, end.
+        let want = b"\x05\0\0\0\x64\0\0\0\0\0\0\0\0\0\0\0\x08\0\0\0\
             \x02\0\x08\0\0\0\0\0\x01\0\0\0\x03\0\x08\0\0\0\0\0\x09\0\0\0\
-            \x04\0\x08\0\x07\0\0\0\0\0\0\0\x07\0\x08\0\x04\0\0\0\0\0\0\0\x08\0\x08\0\x03\0\0\0\0\0\0\0\0\0\0\0\x58\0\0\0";
+            \x04\0\x08\0\x07\0\0\0\0\0\0\0\x05\0\x08\0\x02\0\0\0\0\0\0\0\x07\0\x08\0\x04\0\0\0\0\0\0\0\x08\0\x08\0\x03\0\0\0\0\0\0\0\0\0\0\0\x64\0\0\0";
         assert_eq!(written(|out| statistics(out, &counted)), want);
     }
 }

@@ -95,8 +95,9 @@ fn play(case: &Path, seed: u64, rotation: Rotation, folder: PathBuf) -> Option<R
         }
     }
     let end = judgement.merge.end().unwrap();
+    let missed = judgement.merge.missed();
     let live = judgement.finish(false, &mut ());
-    let written = watch.0.finish(end).unwrap();
+    let written = watch.0.finish(end, missed).unwrap();
     Some(Run { live, written, folder })
 }
 

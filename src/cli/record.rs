@@ -33,7 +33,7 @@ pub fn run(args: &Record) -> anyhow::Result<Exit> {
     let mut recording = Recording { merge: Merge::new(case.lanes, case.facts), recorder, has_failed: false };
     session.drive(&mut recording);
     let Recording { merge, recorder, .. } = recording;
-    let written = recorder.finish(merge.end().unwrap_or_else(now))?;
+    let written = recorder.finish(merge.end().unwrap_or_else(now), merge.missed())?;
     say_end(&written, merge);
     Ok(if session.is_troubled { Exit::Trouble } else { Exit::Clean })
 }

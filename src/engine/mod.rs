@@ -185,6 +185,7 @@ impl Engine {
         let mut lost = self.lost;
         lost.disordered = self.world.clocks.disordered();
         lost.forgotten = self.world.forgotten();
+        lost.card = inputs.iter().fold(0, |sum, input| input.missed.saturating_add(sum));
         lost.damaged_inputs = inputs.iter().filter(|input| input.damage.is_some()).count() as u64;
         Report {
             inputs,

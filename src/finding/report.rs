@@ -107,6 +107,9 @@ pub struct NotChecked {
 pub struct Lost {
     /// Frames that the kernel or an interface dropped, as the capture tells.
     pub kernel: u64,
+    /// Frames that network cards lost before they could be captured, as live captures and their recordings tell.
+    #[serde(skip_serializing_if = "is_none")]
+    pub card: u64,
     /// Frames that our ring had no room for.
     pub ring: u64,
     /// Frames that we dropped ourselves.

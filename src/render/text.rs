@@ -330,6 +330,7 @@ fn lost(report: &Report) -> String {
     let lost = &report.lost;
     let counts = [
         (lost.kernel, "frames dropped while capturing"),
+        (lost.card, "frames that network cards lost before"),
         (lost.ring, "frames that the ring had no room for"),
         (lost.us, "frames dropped by netdiag"),
         (lost.disordered, "frames with a stamp earlier than the one before"),

@@ -51,8 +51,8 @@ pub(super) struct Chain {
     format: String,
     /// The interfaces of all files, each once.
     interfaces: Vec<Interface>,
-    /// For each interface of the file that is read, where it stands among all, and what was lost there before this file.
-    places: Vec<(usize, u64)>,
+    /// For each interface of the file that is read, where it stands among all, and what was lost there before this file: dropped, missed.
+    places: Vec<(usize, (u64, u64))>,
     /// Frames before the file that is read, and bytes of the files before.
     frames: u64,
     bytes: u64,
@@ -136,16 +136,17 @@ impl Chain {
             let taken: Vec<usize> = self.places.iter().map(|(place, _)| *place).collect();
             let known = (0..).zip(&self.interfaces).find(|(at, known)| is_it(known) && !taken.contains(at));
             match known {
-                Some((at, known)) => self.places.push((at, known.dropped)),
+                Some((at, known)) => self.places.push((at, (known.dropped, known.missed))),
                 None => {
-                    self.places.push((self.interfaces.len(), 0));
-                    self.interfaces.push(Interface { dropped: 0, end: None, ..told.clone() });
+                    self.places.push((self.interfaces.len(), (0, 0)));
+                    self.interfaces.push(Interface { dropped: 0, missed: 0, end: None, ..told.clone() });
                 }
             }
         }
-        for (told, (place, before)) in now.interfaces().iter().zip(&self.places) {
+        for (told, (place, (dropped, missed))) in now.interfaces().iter().zip(&self.places) {
             if let Some(known) = self.interfaces.get_mut(*place) {
-                known.dropped = before.saturating_add(told.dropped);
+                known.dropped = dropped.saturating_add(told.dropped);
+                known.missed = missed.saturating_add(told.missed);
                 known.end = told.end;
             }
         }
@@ -241,6 +242,7 @@ mod tests {
             end: end.map(Timestamp::from_nanos),
             delivered: times.len() as u64,
             lost,
+            missed: 10 * lost,
         };
         pcapng::statistics(&mut out, &counted);
         out
@@ -274,7 +276,10 @@ mod tests {
         let (frames, interfaces, damage) = read("whole", &files, false);
         assert_eq!((frames, damage), (vec![(1, 1), (2, 2), (3, 5)], None));
         let [bond] = interfaces.as_slice() else { panic!("one interface, not {interfaces:?}") };
-        assert_eq!((bond.dropped, bond.end, bond.tells_offload), (7, Some(Timestamp::from_nanos(6)), true));
+        assert_eq!(
+            (bond.dropped, bond.missed, bond.end, bond.tells_offload),
+            (7, 70, Some(Timestamp::from_nanos(6)), true)
+        );
         assert_eq!(bond.name, Some(Outside::from("bond0")));
     }
 

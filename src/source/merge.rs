@@ -172,6 +172,11 @@ impl Lane {
         self.source.position()
     }
 
+    /// Frames that its interfaces lost before anybody could capture them.
+    fn missed(&self) -> u64 {
+        self.source.interfaces().iter().fold(0, |sum, interface| sum.saturating_add(interface.missed))
+    }
+
     /// When the capture ended: `until` where it is live, else as it tells itself.
     fn end(&self, until: Option<Timestamp>) -> Option<Timestamp> {
         let told = self.source.interfaces().iter().filter_map(|interface| interface.end).max();
@@ -442,6 +447,11 @@ impl Merge {
         self.lanes.iter().fold(0, |sum, lane| sum.saturating_add(lane.position()))
     }
 
+    /// Frames that the interface of each lane lost itself, in order of lanes.
+    pub fn missed(&self) -> Vec<u64> {
+        self.lanes.iter().map(Lane::missed).collect()
+    }
+
     /// What became of every lane, in the order of their names.
     pub fn outcomes(self) -> Vec<Outcome> {
         let outcome = |lane: Lane| {
@@ -449,6 +459,7 @@ impl Merge {
             links.sort_unstable();
             links.dedup();
             Outcome {
+                missed: lane.missed(),
                 format: lane.source.format(),
                 links,
                 clock: lane.clock,
@@ -456,7 +467,6 @@ impl Merge {
                 path: lane.path,
                 frames: lane.frames,
                 dropped: lane.dropped,
-                missed: lane.source.interfaces().iter().fold(0, |sum, i| i.missed.saturating_add(sum)),
                 first: lane.first,
                 last: lane.last,
                 damage: lane.damage,

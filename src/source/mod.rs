@@ -124,7 +124,7 @@ pub struct Interface {
     pub tells_offload: bool,
     /// Frames that the interface or the system lost, as counted when last told.
     pub dropped: u64,
-    /// Frames that the card lost before anybody could capture them, as a live source tells.
+    /// Frames that the card lost before anybody could capture them, as a live source or its recording tells.
     pub missed: u64,
     /// When the capture on this interface ended, where the source tells it.
     pub end: Option<Timestamp>,

@@ -44,7 +44,7 @@ impl Source for Played {
     fn advance(&mut self) -> Result<Step, SourceError> {
         let now = self.clock.load(Ordering::Relaxed);
         let lost = self.losses.iter().filter(|at| **at <= now).count() as u64;
-        self.interface[0].dropped = lost * 7;
+        (self.interface[0].dropped, self.interface[0].missed) = (lost * 7, lost * 3);
         match self.frames.get(self.next) {
             Some(frame) if frame.time.nanos() <= now => {
                 self.next += 1;

@@ -58,7 +58,7 @@ pub(super) struct Sections {
 struct Ledger {
     clock: Clock,
     /// Frames lost, summed over `epb_dropcount`, which tells only those since the frame before.
-    missed: u64,
+    dropped: u64,
 }
 
 /// A frame in the body of a block.
@@ -255,12 +255,15 @@ impl Sections {
                 _ => {}
             }
         }
-        if interface_drops.is_none() && system_drops.is_none() {
-            return Ok(());
-        }
-        let told = interface_drops.unwrap_or(0).saturating_add(system_drops.unwrap_or(0));
+        // Who tells both tells them apart; dumpcap puts what the system dropped into the interface's count, the only one that it writes.
+        let (missed, dropped) = match (interface_drops, system_drops) {
+            (None, None) => return Ok(()),
+            (Some(interface), Some(system)) => (interface, system),
+            (interface, system) => (0, interface.or(system).unwrap_or(0)),
+        };
         if let (Some(described), Some(ledger)) = (self.interfaces.get_mut(index), self.ledgers.get(index)) {
-            described.dropped = told.max(ledger.missed);
+            described.dropped = dropped.max(ledger.dropped);
+            described.missed = missed;
         }
         Ok(())
     }
@@ -269,8 +272,8 @@ impl Sections {
     fn lose(&mut self, interface: u32, count: u64) {
         let index = interface as usize;
         if let (Some(described), Some(ledger)) = (self.interfaces.get_mut(index), self.ledgers.get_mut(index)) {
-            ledger.missed = ledger.missed.saturating_add(count);
-            described.dropped = described.dropped.max(ledger.missed);
+            ledger.dropped = ledger.dropped.saturating_add(count);
+            described.dropped = described.dropped.max(ledger.dropped);
         }
     }
 

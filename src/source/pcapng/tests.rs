@@ -112,9 +112,10 @@ fn what_netdiag_wrote_tells_offloads_and_an_end_in_the_middle_is_none() {
         // Statistics with an end, and a frame that is later than it.
         let time = Timestamp::from_nanos;
         let (start, end) = (time(1), Some(time(5)));
-        let counted = Counted { interface: 0, time: time(5), start, end, delivered: 4, lost: 3 };
+        let counted = Counted { interface: 0, time: time(5), start, end, delivered: 4, lost: 3, missed: 2 };
         pcapng::statistics(&mut file, &counted);
         let ended = |file: &[u8]| (read(&[file]).interfaces[0].end, read(&[file]).interfaces[0].dropped);
+        assert_eq!(read(&[&file]).interfaces[0].missed, 2);
         assert_eq!(ended(&file), (Some(time(5)), 3));
         file.extend(packet(0, &[]));
         // 5 ticks of the frame are nanoseconds here: not later than the end.
@@ -147,7 +148,16 @@ fn losses_are_summed_from_frames_and_taken_from_statistics() {
     let one = |parts: &[&[u8]]| (read(parts).interfaces[0].dropped, read(parts).interfaces[0].end);
     assert_eq!(one(&[&start]), (3, None));
     assert_eq!(one(&[&start, &dropped]), (6, None));
-    assert_eq!(one(&[&start, &statistics]), (5, Some(Timestamp::from_parts(9, 0))));
+    assert_eq!(
+        one(&[&start, &statistics]),
+        (3, Some(Timestamp::from_parts(9, 0))),
+        "the frames tell of more than isb_osdrop"
+    );
+    let counts = |parts: &[&[u8]]| (read(parts).interfaces[0].dropped, read(parts).interfaces[0].missed);
+    assert_eq!(counts(&[&section(), &interface(&[]), &statistics]), (1, 4), "what the card lost is not counted again");
+    // Without isb_osdrop: as dumpcap writes it, of what the system dropped.
+    let alone = little(5, b"\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\x08\0\x04\0\0\0\0\0\0\0");
+    assert_eq!(counts(&[&section(), &interface(&[]), &alone]), (4, 0));
     assert_eq!(one(&[&start, &statistics, &dropped]), (6, Some(Timestamp::from_parts(9, 0))));
     // Statistics of an interface that is not there spoil no frame, and are told at the end.
     let strange = little(5, b"\x09\0\0\0\0\0\0\0\0\0\0\0");

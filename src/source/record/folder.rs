@@ -147,9 +147,13 @@ impl Folder {
         self.keep_to_sizes()
     }
 
-    /// Ends the case at `end`.
-    pub(super) fn finish(mut self, end: Timestamp) -> Result<Written, SourceError> {
-        for track in self.tracks.values_mut() {
+    /// Ends the case at `end`; `missed` are the frames that the interface of each lane lost itself.
+    pub(super) fn finish(mut self, end: Timestamp, missed: &[u64]) -> Result<Written, SourceError> {
+        for (id, track) in &mut self.tracks {
+            // A lane that loses is live, and of one interface.
+            if id.interface == 0 {
+                track.miss(missed.get(usize::from(id.lane)).copied().unwrap_or(0));
+            }
             track.end(end);
             track.sync()?;
         }

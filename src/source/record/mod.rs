@@ -84,8 +84,8 @@ struct Line<J> {
 enum Job {
     /// To write this.
     Write(Batch),
-    /// To end with this moment.
-    End(Timestamp),
+    /// To end with this moment; frames that each lane's interface lost itself.
+    End(Timestamp, Vec<u64>),
 }
 
 impl Recorder {
@@ -131,15 +131,15 @@ impl Recorder {
         self.line.free() > 0 || self.writer.is_finished()
     }
 
-    /// The capture ended at `end`.
+    /// The capture ended at `end`; `missed` are the frames that the interface of each lane lost itself.
     ///
     /// # Errors
     /// What kept the writer from writing all of it.
-    pub fn finish(self, end: Timestamp) -> Result<Written, SourceError> {
+    pub fn finish(self, end: Timestamp, missed: Vec<u64>) -> Result<Written, SourceError> {
         let Self { line, batch, writer, .. } = self;
         // Now there is time to wait.
         line.send(Job::Write(batch));
-        line.send(Job::End(end));
+        line.send(Job::End(end, missed));
         let shed = line.shed;
         drop(line);
         let written = writer.join().unwrap_or_else(|_| Err(broke_down("the writer of the recording")))?;
@@ -211,7 +211,7 @@ fn write(mut folder: Folder, work: &Receiver<Job>) -> Result<Written, SourceErro
     for job in work {
         match job {
             Job::Write(batch) => folder.write(&batch)?,
-            Job::End(end) => return folder.finish(end),
+            Job::End(end, missed) => return folder.finish(end, &missed),
         }
     }
     Ok(Written::default())

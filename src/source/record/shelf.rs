@@ -112,7 +112,7 @@ impl Shelf {
 
     /// Puts a case under its name.
     fn put(&mut self, case: Folder, end: Timestamp) -> Result<(), SourceError> {
-        let written = case.finish(end)?.path;
+        let written = case.finish(end, &[])?.path;
         let name = written.to_string_lossy().trim_end_matches(UNFINISHED).to_owned();
         let path = free(Path::new(&name));
         let rename = fs::rename(&written, &path).and_then(|()| File::open(&self.path)?.sync_all());

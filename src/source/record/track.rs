@@ -28,6 +28,7 @@ pub(super) struct Track {
     began: Timestamp,
     frames: u64,
     lost: u64,
+    missed: u64,
     /// Up to when it was listened to, once nothing more comes.
     ended: Option<Timestamp>,
 }
@@ -45,9 +46,10 @@ impl Track {
     pub(super) fn open(folder: &Path, stem: String, vantage: Vantage, began: Timestamp) -> Result<Self, SourceError> {
         let path = folder.join(part(&stem, 0));
         let (file, folder) = (create(&path)?, folder.to_owned());
-        let (number, out, written, frames, lost) = (0, Vec::new(), 0, 0, 0);
+        let (number, out, written, frames, lost, missed) = (0, Vec::new(), 0, 0, 0, 0);
         let ended = None;
-        let mut track = Self { folder, stem, vantage, file, path, number, out, written, began, frames, lost, ended };
+        let mut track =
+            Self { folder, stem, vantage, file, path, number, out, written, began, frames, lost, missed, ended };
         track.describe();
         track.flush()?;
         Ok(track)
@@ -75,10 +77,18 @@ impl Track {
         self.count(time, None);
     }
 
+    /// The interface itself lost so many frames over all the time; told before the end.
+    pub(super) fn miss(&mut self, frames: u64) {
+        self.missed = frames;
+        if let (Some(ended), 1..) = (self.ended, frames) {
+            self.count(ended, Some(ended));
+        }
+    }
+
     /// Adds what was counted; with an `end`, the capture lasted until then.
     pub(super) fn count(&mut self, time: Timestamp, end: Option<Timestamp>) {
-        let counted = Counted { interface: 0, time, start: self.began, end, delivered: self.frames, lost: self.lost };
-        pcapng::statistics(&mut self.out, &counted);
+        let (start, delivered, lost, missed) = (self.began, self.frames, self.lost, self.missed);
+        pcapng::statistics(&mut self.out, &Counted { interface: 0, time, start, end, delivered, lost, missed });
     }
 
     /// Bytes of the open file, those included that are not written yet.
