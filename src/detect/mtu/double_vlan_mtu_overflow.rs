@@ -146,8 +146,8 @@ impl DoubleVlanMtuOverflow {
         let Some(overflow) = self.links.get_mut(&key) else { return };
         overflow.delivered = overflow.delivered.max(passed.packet_len);
         let fits = passed.tags.carry(passed.packet_len) > mtu(cx, passed.at.vantage).0;
-        if fits && !overflow.is_lost {
-            // It arrived, so that there is room, whatever the MTU was thought to be.
+        if fits && overflow.finds(passed.packet_len) {
+            // It arrived, so that there is room, whatever the MTU was thought to be, and whatever was lost before.
             self.deadlines.clear(&key);
             if overflow.is_raised {
                 overflow.is_raised = false;

@@ -63,6 +63,16 @@ impl Detector for MtuRecoveredByProbing {
             }
         }
     }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        // The capture ended sooner. A connection that never got a packet of that size through did not cut it for another reason.
+        for (ends, freed) in std::mem::take(&mut self.freed) {
+            let delivered = cx.world.flows.delivered(freed.path.vantage, ends.0, ends.1, cx.now);
+            if delivered.is_none_or(|(largest, _)| largest < freed.packet_len) {
+                cx.raise(claim(&freed, cx));
+            }
+        }
+    }
 }
 
 fn claim(freed: &Freed, cx: &Context<'_>) -> Claim {

@@ -108,6 +108,16 @@ impl Overflow {
         self.smallest_lost = Some(self.smallest_lost.map_or(packet_len, |l| l.min(packet_len)));
     }
 
+    /// A packet of `packet_len` bytes, which does not fit, arrived: whether there is room for all that did not arrive before.
+    pub fn finds(&mut self, packet_len: u32) -> bool {
+        let has_room = self.smallest_lost.is_none_or(|lost| packet_len >= lost);
+        if has_room {
+            (self.is_lost, self.smallest_lost, self.lost_echoes, self.told) = (false, None, 0, None);
+            self.between = Between::default();
+        }
+        has_room
+    }
+
     /// Frames that rode at `vantage` in one tag of the same VLANs since the latest packet that does not fit.
     pub fn single_since(&self, vantage: VantageId, domains: &Domains) -> u64 {
         self.single_frames(vantage, domains).saturating_sub(self.single)

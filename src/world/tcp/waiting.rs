@@ -28,6 +28,9 @@ impl Queue {
     /// A segment was sent in two tags or more, in packets of `packet_len` bytes: how often so far, and when first.
     pub fn add(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, packet_len: u32) -> (u32, Timestamp) {
         let (seq, end) = (tcp.seq(), tcp.seq().wrapping_add(tcp.payload_len()));
+        // Cut smaller, it arrives however narrow the path is: when it does, nobody can say in which packets (RFC 4821 section 7.6).
+        let is_apart = |w: &Waiting| is_behind(w.end, seq) || is_behind(end, w.seq) || packet_len >= w.packet_len;
+        self.0.retain(|w| tcp.payload_len() == 0 || is_apart(w));
         // A super-frame is sent again piece by piece, so that a segment is known by where it begins.
         if let Some(waiting) = self.0.iter_mut().find(|w| w.seq == seq) {
             waiting.sends = waiting.sends.saturating_add(1);
