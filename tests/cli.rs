@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
 
 fn netdiag(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_netdiag")).args(args).stdin(Stdio::null()).output().unwrap()
@@ -162,4 +165,28 @@ fn a_declared_appliance_may_speak_spanning_tree_with_a_warning() {
     assert_eq!(declared.status.code(), Some(0), "{}", stdout(&declared));
     assert!(stdout(&declared).contains("warning  STP001") && stdout(&declared).contains("declared an appliance"));
     assert_eq!(netdiag(&["review", &case]).status.code(), Some(1));
+}
+
+#[test]
+fn a_stream_of_changes_tells_all_that_the_report_does() {
+    let all = ["mtu/double-vlan-full-size", "cap/super-frames", "stp/guest-bpdu-on-bond0", "dhcp/lab-server-dead"];
+    for case in all.map(case) {
+        let report: Value = serde_json::from_str(&stdout(&netdiag(&["review", "--format", "json", &case]))).unwrap();
+        let codes = |findings: &mut dyn Iterator<Item = &Value>| -> BTreeSet<String> {
+            findings.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+        };
+        let found = codes(&mut report["findings"].as_array().unwrap().iter());
+        let lines = stdout(&netdiag(&["review", "--format", "ndjson", &case]));
+        let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(codes(&mut lines.iter().map(|line| &line["finding"])), found, "{case}");
+    }
+}
+
+#[test]
+fn where_nothing_was_read_nothing_is_judged() {
+    let output = netdiag(&["review", "/dev/null"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = stdout(&output);
+    assert!(told.contains("no frame was read: there is nothing to judge\n"), "{told}");
+    assert!(!told.contains("checked") && !told.contains("was used") && !told.contains(", \n"), "{told}");
 }

@@ -33,7 +33,8 @@ fuzz_target!(|input: &[u8]| {
         let record = Record { interface: 0, number, time, wire_len: wire_len.into(), direction, offload, bytes };
         engine.frame(record, vantage, link, time);
     }
-    let report = engine.finish(Vec::new(), Some(time), true);
+    engine.close(Some(time), true);
+    let report = engine.finish(Vec::new());
     assert_eq!(report.lost.internal_errors, 0);
 });
 

@@ -113,15 +113,19 @@ impl Judgement {
                 Progress::Idle(time)
             }
         };
+        self.tell_changes(watch);
+        if self.follows_exchanges {
+            self.engine.exchanges().iter().for_each(|exchange| watch.exchange(exchange));
+        }
+        progress
+    }
+
+    fn tell_changes(&mut self, watch: &mut dyn Watch) {
         if self.wants_changes {
             for (change, finding) in self.engine.changes() {
                 watch.change(change, &finding);
             }
         }
-        if self.follows_exchanges {
-            self.engine.exchanges().iter().for_each(|exchange| watch.exchange(exchange));
-        }
-        progress
     }
 
     /// What a later run should know, as facts of its beginning.
@@ -132,9 +136,10 @@ impl Judgement {
     /// The report. With `is_final` the captures are complete, and what still waits has waited in vain.
     pub fn finish(mut self, is_final: bool, watch: &mut dyn Watch) -> Report {
         self.engine.count_late(self.merge.late());
-        let end = self.merge.end();
+        self.engine.close(self.merge.end(), is_final);
+        self.tell_changes(watch);
         let inputs = self.merge.outcomes().into_iter().map(input).collect();
-        let mut report = self.engine.finish(inputs, end, is_final);
+        let mut report = self.engine.finish(inputs);
         if self.follows_exchanges {
             report.exchanges.take().into_iter().flatten().for_each(|exchange| watch.exchange(&exchange));
         }

@@ -18,6 +18,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use args::{Args, Command};
 
@@ -36,6 +37,7 @@ pub enum Exit {
 pub fn run() -> ExitCode {
     let args = Args::parse();
     start_log(args.verbose);
+    permit_files();
     let done = match args.command {
         Command::Review(review) => review::run(&review),
         Command::Live(live) => live::run(&live),
@@ -53,7 +55,7 @@ pub fn run() -> ExitCode {
         // Who reads us has read enough: that is not trouble.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("netdiag: {}", crate::value::Outside::from(format!("{error:#}").as_str()));
+            anstream::eprintln!("netdiag: {}", crate::value::spelled_out(format!("{error:#}")));
             ExitCode::from(2)
         }
     }
@@ -80,4 +82,11 @@ fn start_log(verbose: u8) {
     let is_coloured = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(is_coloured);
     log.with_target(false).without_time().init();
+}
+
+/// Takes all the open files that the system lets this process have: each capture is one, each interface a socket, and a recorded one a file, too.
+fn permit_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where that is refused, the first that is too many is told.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

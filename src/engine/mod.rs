@@ -160,8 +160,8 @@ impl Engine {
     }
 
     /// The capture ended, `end` being when it stopped if that is known. With `is_final` it is complete, and what waits for
-    /// less than a day fires.
-    pub fn finish(mut self, inputs: Vec<Input>, end: Option<Timestamp>, is_final: bool) -> Report {
+    /// less than a day fires. Told once; `changes` knows what came of it.
+    pub fn close(&mut self, end: Option<Timestamp>, is_final: bool) {
         if let Some(end) = end {
             // Deadlines up to the end fire, the end itself included.
             self.advance_to(end.after(Span::nanos(1)));
@@ -172,6 +172,10 @@ impl Engine {
         for at in 0..self.slots.len() {
             self.call(at, |detector, cx| detector.finish(cx));
         }
+    }
+
+    /// The report, after `close`.
+    pub fn finish(mut self, inputs: Vec<Input>) -> Report {
         let ledger = std::mem::take(&mut self.ledger);
         let (mut findings, more) = ledger.into_findings();
         findings.iter_mut().for_each(|finding| finding.tell_names(|mac| self.world.host.name_of(mac)));

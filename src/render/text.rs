@@ -176,18 +176,28 @@ fn summary(out: &mut String, report: &Report, width: usize) {
         );
     }
     topology(out, report, width);
-    let mut families: Vec<&str> = report.checked.iter().map(|code| family(code)).collect();
-    families.dedup();
-    wrap(out, "checked: ", "  ", &format!("{}  (netdiag explain lists their rules)", families.join(" ")), width);
-    for (why, codes) in not_checked(report) {
-        wrap(out, "not checked: ", "  ", &format!("{}: {why}", codes.join(" ")), width);
+    if tally.frames > 0 || !report.findings.is_empty() {
+        checked(out, report, width);
     }
     let lost = lost(report);
     if !lost.is_empty() {
         wrap(out, "lost: ", "  ", &lost, width);
     }
-    for damage in report.inputs.iter().filter_map(|input| input.damage.as_ref()) {
-        wrap(out, "damaged: ", "  ", &format!("{damage}; what stood before it was used"), width);
+    for input in &report.inputs {
+        let rest = if input.frames > 0 { "; what stood before it was used" } else { "" };
+        if let Some(damage) = &input.damage {
+            wrap(out, "damaged: ", "  ", &format!("{damage}{rest}"), width);
+        }
+    }
+}
+
+/// Which families were checked, and which rules could not be.
+fn checked(out: &mut String, report: &Report, width: usize) {
+    let mut families: Vec<&str> = report.checked.iter().map(|code| family(code)).collect();
+    families.dedup();
+    wrap(out, "checked: ", "  ", &format!("{}  (netdiag explain lists their rules)", families.join(" ")), width);
+    for (why, codes) in not_checked(report) {
+        wrap(out, "not checked: ", "  ", &format!("{}: {why}", codes.join(" ")), width);
     }
 }
 
@@ -214,7 +224,8 @@ pub(super) fn input_line(input: &Input) -> String {
         let sign = if clock.offset < Span::ZERO { "" } else { "+" };
         format!(", clock put right by {sign}{} (± {}, from {} packets)", clock.offset, clock.within, clock.packets)
     });
-    format!("{path}: {frames} frames{lost}, {format}, {}{}", input.link_types.join(", "), clock.unwrap_or_default())
+    let links: String = input.link_types.iter().map(|link| format!(", {link}")).collect();
+    format!("{path}: {frames} frames{lost}, {format}{links}{}", clock.unwrap_or_default())
 }
 
 /// What could not be checked: each reason once, in the order of the catalogue.
@@ -282,6 +293,7 @@ fn verdict(report: &Report) -> String {
         .collect();
     let explained = report.findings.len() - roots.len();
     match (parts.is_empty(), explained) {
+        (true, _) if report.tally.frames == 0 => "no frame was read: there is nothing to judge".to_owned(),
         (true, _) => "nothing found: no rule has anything to say about this capture".to_owned(),
         (false, 0) => format!("found: {}", parts.join(", ")),
         (false, n) if roots.len() == 1 => format!("found: {}; it explains {n} more", parts.join(", ")),
@@ -360,11 +372,10 @@ fn severity_style(severity: Severity) -> Style {
 
 /// Writes `text` behind `first`, further lines behind `rest`, parted between words so that no line is longer than `width` if it can be.
 fn wrap(out: &mut String, first: &str, rest: &str, text: &str, width: usize) {
-    let margin = rest.chars().count();
     let mut line = String::new();
     let mut lead = first;
     for word in text.split(' ') {
-        if !line.is_empty() && margin + line.chars().count() + 1 + word.chars().count() > width {
+        if !line.is_empty() && columns(lead) + line.chars().count() + 1 + word.chars().count() > width {
             let _ = writeln!(out, "{lead}{line}");
             line.clear();
             lead = rest;
@@ -375,4 +386,11 @@ fn wrap(out: &mut String, first: &str, rest: &str, text: &str, width: usize) {
         line.push_str(word);
     }
     let _ = writeln!(out, "{lead}{line}");
+}
+
+/// Columns that our own text takes: styles, from ESC to `m`, take none.
+fn columns(text: &str) -> usize {
+    let parts = text.split('\u{1b}').enumerate();
+    let plain = parts.map(|(at, part)| if at == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) });
+    plain.map(|part| part.chars().count()).sum()
 }

@@ -214,6 +214,9 @@ impl Trouble {
             io::ErrorKind::NotFound => "there is no such file".to_owned(),
             io::ErrorKind::PermissionDenied => "reading it is not permitted to this user".to_owned(),
             io::ErrorKind::IsADirectory => "it is a folder without a case.toml; name the captures in it".to_owned(),
+            _ if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+                "too many files are open at once: raise their number (ulimit -n), or name fewer".to_owned()
+            }
             _ => format!("it cannot be read: {}", Outside::from(error.to_string().as_str())),
         })
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -53,7 +52,6 @@ impl Session {
     /// When no interface can be captured on.
     pub fn begin(args: &args::Capture, count: Option<u64>) -> anyhow::Result<(Self, Case)> {
         let stop = stop_on_signals()?;
-        permit_files();
         let mut wanted = Wanted::new(args);
         let mut guests = Guests::default();
         let (host, facts) = ask_host(&mut guests);
@@ -191,11 +189,4 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
         flag::register(signal, Arc::clone(&stop)).context("listening to signals")?;
     }
     Ok(stop)
-}
-
-/// Takes all the open files that the system lets this process have: each interface is a socket, and a recorded one a file.
-fn permit_files() {
-    let limit = getrlimit(Resource::Nofile);
-    // Where that is refused, the first interface too many is told.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

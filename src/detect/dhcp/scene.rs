@@ -254,7 +254,8 @@ pub fn play(name: &str, end: i64, said: &[(i64, Say)]) -> Report {
         let record = Record { interface: 0, number, time, wire_len, direction, offload, bytes: &bytes };
         engine.frame(record, at, link, time);
     }
-    engine.finish(Vec::new(), Some(moment(end)), false)
+    engine.close(Some(moment(end)), false);
+    engine.finish(Vec::new())
 }
 
 /// The findings of a rule, one line each: levels, state, key.
