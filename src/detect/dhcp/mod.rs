@@ -34,7 +34,7 @@ mod wait;
 use std::net::Ipv4Addr;
 
 use super::{Context, Family};
-use crate::event::Place;
+use crate::event::{Place, VantageId};
 use crate::world::{DhcpStep, DomainId};
 
 /// The family.
@@ -78,6 +78,7 @@ fn visibility(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     let places = world.dhcp.places(step.client, step.talk);
     let places = if places.is_empty() { std::slice::from_ref(&step.cited.at.vantage) } else { places };
     let place_of = |id| world.vantage(id).map_or(Place::Unknown, |v| v.place);
+    let places = own_places(step, places, cx);
     if places.iter().any(|id| world.dhcp.has_unicast_answer(*id)) {
         return Some("answers to one client alone pass here");
     }
@@ -106,6 +107,7 @@ fn answers_pass(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     let places = world.dhcp.places(step.client, step.talk);
     let places = if places.is_empty() { std::slice::from_ref(&step.cited.at.vantage) } else { places };
     let is_one_way = |id| world.flows.view(id).is_some_and(|view| view.segments > 0 && !view.is_two_way);
+    let places = own_places(step, places, cx);
     if places.iter().any(|id| world.dhcp.has_unicast_answer(*id)) {
         Some("answers to one client alone pass here")
     } else if world.stations.station(step.client, step.domain, &world.domains).is_some_and(|s| s.is_addressed) {
@@ -115,6 +117,13 @@ fn answers_pass(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Those of `places` that are not another client's own: at a guest's tap others are heard while they broadcast, and their answers pass elsewhere.
+fn own_places(step: &DhcpStep, places: &[VantageId], cx: &Context<'_>) -> Vec<VantageId> {
+    let is_edge = |id| cx.world.vantage(id).is_some_and(|v| matches!(v.place, Place::Tap | Place::Guest));
+    let is_anothers = |id| is_edge(id) && cx.world.dhcp.only_answered(id).is_some_and(|only| only != step.client);
+    places.iter().copied().filter(|id| !is_anothers(*id)).collect()
 }
 
 /// What is assumed where the grant of a lease was not seen.

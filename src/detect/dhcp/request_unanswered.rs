@@ -1,6 +1,6 @@
 //! A client takes an offer and gets neither ACK nor NAK (RFC 2131 section 3.1, step 5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -29,6 +29,9 @@ pub static ENTRY: Entry = Entry {
 
 /// So long the last try may still be answered.
 const GRACE: Span = Span::secs(2);
+/// So much longer a server may take that looks meanwhile whether the address for another client is free (dnsmasq: three seconds each, and it does
+/// nothing else).
+const BUSY: Span = Span::secs(4);
 
 struct RequestUnanswered {
     tries: u64,
@@ -38,6 +41,8 @@ struct RequestUnanswered {
     waits: Waits,
     /// The latest offer that each client heard of.
     offers: BTreeMap<TalkId, Arc<DhcpStep>>,
+    /// Clients whose DISCOVER was seen, and no offer since.
+    expecting: BTreeSet<TalkId>,
 }
 
 impl RequestUnanswered {
@@ -49,10 +54,19 @@ impl RequestUnanswered {
             limit: settings.tables.clients.max(1),
             waits: Waits::new(settings.tables.clients),
             offers: BTreeMap::new(),
+            expecting: BTreeSet::new(),
         }
     }
 
+    fn discovers(&mut self, step: &DhcpStep) {
+        if self.expecting.len() >= self.limit && !self.expecting.contains(&step.talk) {
+            self.expecting.pop_first();
+        }
+        self.expecting.insert(step.talk);
+    }
+
     fn offered(&mut self, step: &Arc<DhcpStep>) {
+        self.expecting.remove(&step.talk);
         if self.offers.len() >= self.limit && !self.offers.contains_key(&step.talk) {
             self.offers.pop_first();
         }
@@ -66,7 +80,7 @@ impl RequestUnanswered {
         }
         let wait = self.waits.ask(step);
         if wait.tries >= self.tries {
-            let due = wait.asked.time.after(self.wait).max(step.time.after(GRACE));
+            let due = wait.asked.time.after(self.wait).after(BUSY).max(step.time.after(GRACE));
             self.waits.judge_by(step.talk, due);
         }
     }
@@ -79,6 +93,8 @@ impl RequestUnanswered {
         let offer = offer.filter(|offer| offer.server == Some(server));
         let why = match offer {
             Some(_) => Some("the offer of the same server was seen here, so that its next answer would be seen too"),
+            // It names a server whose offer did not pass here, though its DISCOVER did: neither will the ACK.
+            None if self.expecting.contains(&talk) => None,
             None => answers_pass(&asked, cx),
         };
         let Some(why) = why else { return };
@@ -126,6 +142,7 @@ impl RequestUnanswered {
 
     fn closed(&mut self, step: &DhcpStep, cx: &mut Context<'_>) {
         self.offers.remove(&step.talk);
+        self.expecting.remove(&step.talk);
         if let Some(key) = self.waits.close(step.talk).and_then(|wait| wait.claimed) {
             let what =
                 if step.kind == DhcpKind::Nak { "the client was refused" } else { "the client was given its address" };
@@ -145,7 +162,14 @@ impl Detector for RequestUnanswered {
             DhcpKind::Request if step.asking == Some(Asking::Selecting) => self.asked(step),
             DhcpKind::Ack if step.is_inform_answer() => {}
             DhcpKind::Ack | DhcpKind::Nak => self.closed(step, cx),
-            DhcpKind::Discover if self.waits.start_over(step, self.tries) => self.judge(step.talk, cx),
+            DhcpKind::Discover => {
+                if self.waits.start_over(step, self.tries) {
+                    self.judge(step.talk, cx);
+                }
+                if self.offers.get(&step.talk).is_none_or(|offer| offer.xid != step.xid) {
+                    self.discovers(step);
+                }
+            }
             _ => {}
         }
     }
@@ -188,8 +212,8 @@ mod tests {
     #[test]
     fn two_tries_make_it_likely_and_a_minute_or_a_new_start_certain() {
         let mut said = taking(&[0, 4]);
-        assert_eq!(at(6_009, &said), [""; 0]);
-        assert_eq!(at(6_010, &said), [line("likely/warning Open")]);
+        assert_eq!(at(10_009, &said), [""; 0]);
+        assert_eq!(at(10_010, &said), [line("likely/warning Open")]);
         assert_eq!(at(60_010, &said), [line("confirmed/error Open")]);
         said.push((12_000, Say::discover(1)));
         assert_eq!(at(12_000, &said), [line("confirmed/error Open")]);
@@ -203,6 +227,14 @@ mod tests {
         let mut late = taking(&[0, 4]);
         late.push((5_000, Say::ack(1, 9)));
         assert_eq!(at(90_000, &late), [""; 0]);
+        let mut unseen = taking(&[0, 4]);
+        unseen.remove(1);
+        unseen.insert(0, (0, Say::ack(2, 8)));
+        assert_eq!(
+            at(90_000, &unseen),
+            [""; 0],
+            "the DISCOVER was seen, its offer was not: answers to this client pass elsewhere"
+        );
         assert_eq!(at(90_000, &taking(&[0, 4])[2..]), [""; 0], "no offer was seen, so the answer may be unseen too");
     }
 }

@@ -46,13 +46,20 @@ const MOST_PLACES: usize = 12;
 /// All conversations.
 pub struct DhcpTalks {
     table: BoundedMap<Mac, Vec<Talk>>,
-    unicast: Vec<VantageId>,
+    unicast: Vec<Alone>,
     watches: Watches,
     lists: Lists,
     servers: Servers,
     exchanges: Exchanges,
     latencies: Latencies,
     next: u64,
+}
+
+/// A vantage at which answers to one client alone were seen.
+struct Alone {
+    at: VantageId,
+    /// That client, if it is always the same.
+    only: Option<Mac>,
 }
 
 impl DhcpTalks {
@@ -108,7 +115,12 @@ impl DhcpTalks {
 
     /// Whether an answer to one client alone was seen at `vantage`.
     pub fn has_unicast_answer(&self, vantage: VantageId) -> bool {
-        self.unicast.contains(&vantage)
+        self.unicast.iter().any(|alone| alone.at == vantage)
+    }
+
+    /// The client to which answers alone were seen at `vantage`, if there is just one.
+    pub fn only_answered(&self, vantage: VantageId) -> Option<Mac> {
+        self.unicast.iter().find(|alone| alone.at == vantage).and_then(|alone| alone.only)
     }
 
     /// Exchanges are wanted one by one.
@@ -187,8 +199,12 @@ impl DhcpTalks {
         let kind = dhcp.message_type()?;
         let vantage = frame.at.vantage;
         let dst = frame.layers.inner_dst();
-        if dhcp.op() == 2 && dst.is_some_and(Mac::is_station) && !self.unicast.contains(&vantage) {
-            self.unicast.push(vantage);
+        if dhcp.op() == 2 && dst.is_some_and(Mac::is_station) {
+            let client = dhcp.chaddr();
+            match self.unicast.iter_mut().find(|alone| alone.at == vantage) {
+                Some(alone) => alone.only = alone.only.filter(|only| *only == client),
+                None => self.unicast.push(Alone { at: vantage, only: Some(client) }),
+            }
         }
         let next = &mut self.next;
         let talks = self.table.entry(&dhcp.chaddr(), Vec::new);
