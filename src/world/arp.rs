@@ -9,7 +9,7 @@ use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
 use crate::event::{Frame, VantageId};
 use crate::finding::Cited;
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Arp, Dhcp, DhcpKind, Kind, Kinds};
 
 /// How long an answer may take (Linux `retrans_time`).
@@ -33,8 +33,7 @@ const SWEEP: usize = 3;
 /// All addresses that ARP spoke of.
 pub struct Addresses {
     table: BoundedMap<Place, Owner>,
-    wanted: BoundedMap<Place, Run>,
-    due: Deadlines<Place>,
+    wanted: TimedMap<Place, Run>,
     /// When a client last asked for an address, by network.
     discovers: BoundedMap<DomainId, Timestamp>,
     sweeps: BoundedMap<(DomainId, Mac), Vec<Ipv4Addr>>,
@@ -105,8 +104,7 @@ impl Addresses {
         let tables = &settings.tables;
         Self {
             table: BoundedMap::new(tables.stations),
-            wanted: BoundedMap::new(tables.lapses),
-            due: Deadlines::new(),
+            wanted: TimedMap::new(tables.lapses),
             discovers: BoundedMap::new(tables.stacks),
             sweeps: BoundedMap::new(tables.lapses),
         }
@@ -134,7 +132,7 @@ impl Addresses {
         let fresh = || Run::new(asked, domain, owner, frame.order);
         let run = self.wanted.entry(&(domain, asked), fresh);
         run.ask(frame, sender, own, is_sweeping);
-        self.due.set((domain, asked), frame.order.after(PATIENCE));
+        self.wanted.wake(&(domain, asked), frame.order.after(PATIENCE));
     }
 
     /// Notes that `asker` asks for an address that nobody was seen to have; whether it asks for many such.
@@ -152,7 +150,6 @@ impl Addresses {
             return;
         }
         let Some(run) = self.wanted.remove(&place) else { return };
-        self.due.clear(&place);
         if run.told.is_some() {
             out.push(Derived::Found { domain: place.0, ip: place.1, mac, at });
         }
@@ -169,7 +166,6 @@ impl Addresses {
                 self.table.entry(&offered, Owner::default).offered = Some(at);
                 if self.wanted.peek(&offered).is_some_and(|run| run.told.is_none()) {
                     self.wanted.remove(&offered);
-                    self.due.clear(&offered);
                 }
                 for router in dhcp.routers() {
                     self.table.entry(&(domain, router), Owner::default).is_router = true;
@@ -217,11 +213,11 @@ impl Tracker for Addresses {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.due.next()
+        self.wanted.next_deadline()
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        while let Some(place) = self.due.pop(now) {
+        while let Some(place) = self.wanted.due(now) {
             let Some(run) = self.wanted.get_mut(&place) else { continue };
             run.wanted.until = now;
             let owner = self.table.peek(&place).copied().unwrap_or_default();
@@ -232,7 +228,7 @@ impl Tracker for Addresses {
             let checked = self.discovers.peek(&place.0).map(|at| at.after(FREE_CHECK)).filter(|until| *until > now);
             if let Some(until) = checked.filter(|_| run.told.is_none()) {
                 // A server may be looking whether the address is free; by then it has offered it.
-                self.due.set(place, until);
+                self.wanted.wake(&place, until);
             } else if run.tells(now) {
                 out.push(Derived::Wanted(Arc::new(run.wanted.clone())));
             }

@@ -9,7 +9,7 @@ use super::lease::Lease;
 use super::step::{DhcpStep, TalkId};
 use crate::event::LeaseEnd;
 use crate::finding::Cited;
-use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::value::{Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Ip, Kind};
 
 /// A client whose clock is slow may overstay by so much: the drift of a bad quartz over a lease of a day.
@@ -65,11 +65,10 @@ impl AddressUse {
 /// Addresses by who held them.
 pub(super) struct Watches {
     limit: usize,
-    table: BoundedMap<(Mac, Ipv4Addr), Watch>,
-    /// When the addresses that are in order are over.
-    ends: Deadlines<(Mac, Ipv4Addr)>,
-    /// Until when those that are over are watched.
-    watched: Deadlines<(Mac, Ipv4Addr)>,
+    /// Each with the moment at which it is over or, where it is, until which it is watched.
+    table: TimedMap<(Mac, Ipv4Addr), Watch>,
+    /// How many are over.
+    watched: usize,
 }
 
 struct Watch {
@@ -93,7 +92,7 @@ enum By {
 impl Watches {
     /// None yet.
     pub fn new(limit: usize) -> Self {
-        Self { limit, table: BoundedMap::new(limit), ends: Deadlines::new(), watched: Deadlines::new() }
+        Self { limit, table: TimedMap::new(limit), watched: 0 }
     }
 
     /// A lease was granted: its end is waited for.
@@ -129,15 +128,14 @@ impl Watches {
 
     /// The address is no longer the client's, for another reason.
     pub fn forget(&mut self, client: Mac, address: Ipv4Addr) {
-        let key = (client, address);
-        self.ends.clear(&key);
-        self.watched.clear(&key);
-        self.table.remove(&key);
+        if self.table.remove(&(client, address)).is_some_and(|watch| watch.is_over) {
+            self.watched = self.watched.saturating_sub(1);
+        }
     }
 
     /// Whether any address is watched, so that frames must be heard.
-    pub fn is_on(&self) -> bool {
-        !self.watched.is_empty()
+    pub const fn is_on(&self) -> bool {
+        self.watched > 0
     }
 
     /// When a watched address was used last, and by how many packets so far.
@@ -180,29 +178,30 @@ impl Watches {
     }
 
     /// The next moment at which an address is over, or watched no more.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.ends.next(), self.watched.next()].into_iter().flatten().min()
+    pub const fn next_deadline(&self) -> Option<Timestamp> {
+        self.table.next_deadline()
     }
 
     /// The moment `now` has come.
     pub fn expire(&mut self, now: Timestamp) {
-        while let Some(key) = self.ends.pop(now) {
-            // The table may have forgotten it.
-            if let Some(watch) = self.table.get_mut(&key) {
-                watch.is_over = true;
-                self.watched.set(key, now.after(WATCHED));
+        while let Some(key) = self.table.due(now) {
+            match self.table.get_mut(&key) {
+                Some(watch) if !watch.is_over => {
+                    watch.is_over = true;
+                    self.watched = self.watched.saturating_add(1);
+                    self.table.wake(&key, now.after(WATCHED));
+                }
+                _ => self.forget(key.0, key.1),
             }
-        }
-        while let Some(key) = self.watched.pop(now) {
-            self.table.remove(&key);
         }
     }
 
     fn enter(&mut self, key: (Mac, Ipv4Addr), watch: Watch, grace: Span) {
         self.forget(key.0, key.1);
-        if watch.since < Timestamp::MAX && self.ends.len() < self.limit {
-            self.ends.set(key, watch.since.after(grace));
+        if watch.since < Timestamp::MAX && self.table.len() < self.limit {
+            let over = watch.since.after(grace);
             self.table.insert(key, watch);
+            self.table.wake(&key, over);
         }
     }
 }

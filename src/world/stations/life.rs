@@ -9,7 +9,7 @@ use super::lapse::{Proof, Slate, Stimulus, Unanswered};
 use super::{Key, Role, Stations};
 use crate::event::{Frame, VantageId};
 use crate::settings::{Liveness, Settings};
-use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Arp, Dhcp, DhcpKind, Kind, Kinds};
 use crate::world::{Derived, DomainId, Domains, Glimpse, Revived, Seen};
 
@@ -33,8 +33,7 @@ const TELL_EVERY: Span = Span::secs(10);
 /// Memory of who hears.
 pub(super) struct Life {
     settings: Liveness,
-    slates: BoundedMap<Key, Slate>,
-    due: Deadlines<Key>,
+    slates: TimedMap<Key, Slate>,
     bound: BoundedMap<(DomainId, IpAddr), Mac>,
     owed: BoundedMap<Key, Owed>,
     /// When a client last asked for an address, by network.
@@ -69,8 +68,7 @@ impl Life {
         let tables = &settings.tables;
         Self {
             settings: settings.liveness.clone(),
-            slates: BoundedMap::new(tables.lapses),
-            due: Deadlines::new(),
+            slates: TimedMap::new(tables.lapses),
             bound: BoundedMap::new(tables.stations),
             owed: BoundedMap::new(tables.lapses),
             discovers: BoundedMap::new(tables.stacks),
@@ -84,7 +82,7 @@ impl Life {
     }
 
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.due.next()
+        self.slates.next_deadline()
     }
 
     fn patience(&self) -> Span {
@@ -159,14 +157,14 @@ impl Stations {
 
     pub(super) fn expire_life(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
         let patience = self.life.patience();
-        while let Some(key) = self.life.due.pop(now) {
+        while let Some(key) = self.life.slates.due(now) {
             let (Some(station), Some(slate)) = (self.table.peek(&key), self.life.slates.get_mut(&key)) else {
                 continue;
             };
             slate.remember(station.own_address(), station.meter.as_ref());
             slate.expire(now, patience);
             if let Some(due) = slate.due(patience) {
-                self.life.due.set(key, due);
+                self.life.slates.wake(&key, due);
             }
             self.judge(key, now, out);
         }
@@ -192,7 +190,6 @@ impl Stations {
             return;
         }
         let Some(slate) = self.life.slates.remove(&key) else { return };
-        self.life.due.clear(&key);
         if slate.has_ignored_answers()
             && let Some(station) = self.table.get_mut(&key)
         {
@@ -353,7 +350,7 @@ impl Stations {
         slate.asked(what, from, frame.order, is_owed, Glimpse::of(frame));
         slate.seen_at(frame.at.vantage);
         if let Some(due) = slate.due(patience) {
-            self.life.due.set(key, due);
+            self.life.slates.wake(&key, due);
         }
     }
 
@@ -396,7 +393,6 @@ impl Stations {
         // The address has moved: what its former owner does not answer is no sign any more.
         if self.life.slates.peek(&(before, domain)).is_some_and(|slate| !slate.is_told()) {
             self.life.slates.remove(&(before, domain));
-            self.life.due.clear(&(before, domain));
         }
     }
 
