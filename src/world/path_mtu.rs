@@ -83,6 +83,8 @@ pub struct StillTooBig {
     pub first: Timestamp,
     /// When it sent the last of these.
     pub last: Timestamp,
+    /// By what the sightings of the last of these are found.
+    pub packet: Option<Fingerprint>,
     /// Some of these.
     pub cited: Vec<Cited>,
 }
@@ -156,6 +158,7 @@ impl PathMtus {
                 packets: watched.packets,
                 first: watched.first,
                 last: watched.last,
+                packet: seen.packet,
                 cited: watched.cited.clone(),
             })));
         }

@@ -1,13 +1,13 @@
 //! MTU005: a sender was told that its packets are too large for the path, and sends them all the same (RFC 1191 section 6.3, RFC 8201 section 4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Direction, Place};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::{Deadlines, Span, Timestamp};
+use crate::value::{Span, TimedMap, Timestamp};
 use crate::world::{Derived, Observation, StillTooBig, TooBig, Topic};
 
 /// The rule.
@@ -21,22 +21,26 @@ pub static ENTRY: Entry = Entry {
     hears: &[],
     follows: &[Topic::PathMtu],
     needs: Needs::Frames,
-    make: |_| Box::new(PathMtuMessageIgnored::default()),
+    make: |_| Box::new(PathMtuMessageIgnored { reached: BTreeSet::new(), ignored: TimedMap::new(MOST) }),
 };
 
 /// Messages that a sender must have been sent: one may be lost.
 const MESSAGES: u32 = 2;
 /// The span without a packet that is too large after which it is over, if packets of some size were sent in it.
 const FITTING_FOR: Span = Span::secs(10);
-/// Pairs that are remembered; further ones are not judged.
+/// Pairs that are remembered.
 const MOST: usize = 1_024;
 
-#[derive(Default)]
 struct PathMtuMessageIgnored {
     /// Senders at whose own door a message was seen.
     reached: BTreeSet<Pair>,
-    ignored: BTreeMap<Pair, Arc<StillTooBig>>,
-    deadlines: Deadlines<Pair>,
+    ignored: TimedMap<Pair, Ignored>,
+}
+
+/// A sender that goes on as before, and whether that was said: all vantages have the time to show its packets first.
+struct Ignored {
+    still: Arc<StillTooBig>,
+    is_claimed: bool,
 }
 
 /// Sender and receiver.
@@ -52,11 +56,15 @@ impl Detector for PathMtuMessageIgnored {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.ignored.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(pair) = self.deadlines.pop(cx.now) {
+        while let Some(pair) = self.ignored.due(cx.now) {
+            if self.ignored.peek(&pair).is_some_and(|ignored| !ignored.is_claimed) {
+                self.claim(pair, cx);
+                continue;
+            }
             let Some((last, fitting)) = cx.world.path_mtus.mended(pair.0, pair.1) else { continue };
             let quiet = cx.now.since(last);
             if quiet >= FITTING_FOR && fitting > 0 {
@@ -64,9 +72,15 @@ impl Detector for PathMtuMessageIgnored {
                 self.ignored.remove(&pair);
             } else {
                 // Each look waits as long again as all before it: a capture may leap over years.
-                self.deadlines.set(pair, cx.now.after(quiet.max(FITTING_FOR)));
+                self.ignored.wake(&pair, cx.now.after(quiet.max(FITTING_FOR)));
             }
         }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let unsaid: Vec<Pair> =
+            self.ignored.by_age().filter(|(_, ignored)| !ignored.is_claimed).map(|(pair, _)| *pair).collect();
+        unsaid.into_iter().for_each(|pair| self.claim(pair, cx));
     }
 }
 
@@ -81,14 +95,27 @@ impl PathMtuMessageIgnored {
     }
 
     fn still(&mut self, still: &Arc<StillTooBig>, cx: &mut Context<'_>) {
-        if self.ignored.len() >= MOST && !self.ignored.contains_key(&still.pair) {
-            return;
+        let pair = still.pair;
+        let ignored = self.ignored.entry(&pair, || Ignored { still: Arc::clone(still), is_claimed: false });
+        ignored.still = Arc::clone(still);
+        if ignored.is_claimed {
+            self.claim(pair, cx);
+        } else if self.ignored.deadline(&pair).is_none() {
+            self.ignored.wake(&pair, cx.now.after(cx.world.sightings.settle()));
         }
-        let is_new = self.ignored.insert(still.pair, Arc::clone(still)).is_none();
-        let claim = claim(still, self.reached.contains(&still.pair));
-        let claim = if is_new { claim.proved_by(still.cited.iter().cloned()) } else { claim };
-        cx.raise(claim.at(still.vantage));
-        self.deadlines.set(still.pair, still.last.after(FITTING_FOR));
+    }
+
+    fn claim(&mut self, pair: Pair, cx: &mut Context<'_>) {
+        let Some(ignored) = self.ignored.get_mut(&pair) else { return };
+        let still = Arc::clone(&ignored.still);
+        let claim = claim(&still, self.reached.contains(&pair)).at(still.vantage);
+        if std::mem::replace(&mut ignored.is_claimed, true) {
+            cx.raise(claim);
+        } else {
+            let way = still.packet.map(|packet| cx.world.sightings.way("the latest", packet, &[]));
+            cx.raise(claim.proved_by(still.cited.iter().cloned()).going(way));
+        }
+        self.ignored.wake(&pair, still.last.after(FITTING_FOR));
     }
 }
 

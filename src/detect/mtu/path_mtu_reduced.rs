@@ -1,11 +1,12 @@
 //! MTU004: a router says that a path takes less than the sender thought (RFC 1191 section 4, RFC 8201 section 3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::{Deadlines, Span, Timestamp};
+use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
+use crate::event::VantageId;
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
+use crate::value::{Fingerprint, Span, Timestamp};
 use crate::world::{Derived, DomainId, Observation, TooBig, Topic};
 
 /// The rule.
@@ -19,25 +20,23 @@ pub static ENTRY: Entry = Entry {
     hears: &[],
     follows: &[Topic::PathMtu],
     needs: Needs::Frames,
-    make: |_| Box::new(PathMtuReduced::default()),
+    make: |_| Box::new(PathMtuReduced { routers: Followed::new(MOST, 1, CITED) }),
 };
 
 /// The span without a message after which it is over.
 const QUIET_FOR: Span = Span::secs(60);
-/// Routers and sizes that are remembered; further ones are not told.
+/// Routers and sizes that are followed.
 const MOST: usize = 1_024;
 /// Pairs of hosts that are counted of one router and size.
 const MOST_PAIRS: usize = 10_000;
 /// Frames that are cited.
-const CITED: usize = 3;
+const CITED: u64 = 3;
 /// What every path takes: IPv4 (RFC 791), IPv6 (RFC 8200 section 5).
 const LEAST_V4: u32 = 576;
 const LEAST_V6: u32 = 1_280;
 
-#[derive(Default)]
 struct PathMtuReduced {
-    routers: BTreeMap<RouterKey, Said>,
-    deadlines: Deadlines<RouterKey>,
+    routers: Followed<RouterKey, Said>,
 }
 
 /// Who says which size, in which network.
@@ -45,74 +44,72 @@ type RouterKey = (IpAddr, u32, DomainId);
 
 /// What one router said of one size.
 struct Said {
-    first: Timestamp,
-    last: Timestamp,
-    count: u64,
+    vantage: VantageId,
+    /// By what the sightings of its first message are found.
+    packet: Option<Fingerprint>,
     pairs: BTreeSet<(IpAddr, IpAddr)>,
     /// The packet that the latest message is about.
     latest: (IpAddr, IpAddr, u32),
     odd: Option<&'static str>,
-    cited: usize,
-    fresh: Vec<Cited>,
 }
 
 impl Detector for PathMtuReduced {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
-        if let Observation::Derived(Derived::TooBig(message)) = seen {
+        if let Observation::Derived(Derived::TooBig(message)) = seen
+            && message.is_first
+        {
             self.message(message, cx);
         }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.routers.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(key) = self.deadlines.pop(cx.now) {
-            let Some(said) = self.routers.remove(&key) else { continue };
-            let why = format!("no such message for {}", cx.now.since(said.last));
-            cx.resolve(claim_key(&key, cx), why);
+        while let Some(due) = self.routers.due(cx.now, QUIET_FOR) {
+            match due {
+                Due::Ripe(key) => self.claim(&key, cx),
+                Due::Over(key, said) => {
+                    cx.resolve(claim_key(&key, cx), format!("no such message for {}", cx.now.since(said.last)));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        for key in self.routers.unsaid() {
+            self.claim(&key, cx);
         }
     }
 }
 
 impl PathMtuReduced {
-    fn message(&mut self, message: &TooBig, cx: &mut Context<'_>) {
-        let told = &message.told;
+    fn message(&mut self, message: &TooBig, cx: &Context<'_>) {
+        let (told, quoted) = (&message.told, &message.quoted);
         let key = (told.reporter, told.mtu, cx.world.domains.root(message.domain));
-        if self.routers.len() >= MOST && !self.routers.contains_key(&key) {
-            return;
-        }
-        let quoted = &message.quoted;
         let latest = (quoted.src, quoted.dst, quoted.packet_len);
-        let fresh = || Said {
-            first: cx.now,
-            last: cx.now,
-            count: 0,
-            pairs: BTreeSet::new(),
-            latest,
-            odd: None,
-            cited: 0,
-            fresh: Vec::new(),
-        };
-        let said = self.routers.entry(key).or_insert_with(fresh);
-        said.count = said.count.saturating_add(message.is_first.into());
-        (said.last, said.latest) = (cx.now, latest);
+        let new =
+            || Said { vantage: message.vantage, packet: message.packet, pairs: BTreeSet::new(), latest, odd: None };
+        let said = &mut self.routers.note(&key, message.cited.time, cx, new, || [message.cited.clone()]).what;
+        said.latest = latest;
         if said.pairs.len() < MOST_PAIRS {
             said.pairs.insert((quoted.src, quoted.dst));
         }
         said.odd = said.odd.or(odd(told.mtu, quoted.packet_len, quoted.src.is_ipv4()));
-        if message.is_first && said.cited < CITED {
-            said.cited = said.cited.saturating_add(1);
-            said.fresh.push(message.cited.clone());
-        }
-        cx.raise(said.claim(claim_key(&key, cx), told.reporter, told.mtu).at(message.vantage));
-        self.deadlines.set(key, cx.now.after(QUIET_FOR));
+    }
+
+    fn claim(&mut self, key: &RouterKey, cx: &mut Context<'_>) {
+        let Some(matter) = self.routers.get_mut(key) else { return };
+        let said = &matter.what;
+        let way = said.packet.map(|packet| cx.world.sightings.way("the message", packet, &[]));
+        let claim = said.claim(claim_key(key, cx), key.0, key.1).at(said.vantage).going(way);
+        cx.raise(matter.prove(claim));
     }
 }
 
 impl Said {
-    fn claim(&mut self, key: Key, reporter: IpAddr, mtu: u32) -> Claim {
+    fn claim(&self, key: Key, reporter: IpAddr, mtu: u32) -> Claim {
         let (src, dst, sent) = self.latest;
         let others = match self.pairs.len() {
             0 | 1 => String::new(),
@@ -131,11 +128,9 @@ impl Said {
             Some(odd) => (Severity::Warning, format!("{headline}: {odd}.")),
         };
         let claim = Claim::new(key, Confidence::Confirmed, severity, headline)
-            .seen(self.first, self.count)
             .number("path_mtu", mtu)
             .number("sent", sent)
             .number("pairs", self.pairs.len())
-            .proved_by(self.fresh.drain(..))
             .filter("(icmp.type == 3 && icmp.code == 4) || icmpv6.type == 2")
             .cause(match self.odd {
                 None => {

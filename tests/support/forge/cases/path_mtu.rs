@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         case("mtu/path-mtu-not-told", "eth0.pcap", pcap(not_told())),
         case("mtu/path-mtu-message-ignored", "eth0.pcap", pcap(ignored())),
         case("mtu/path-mtu-message-ignored-by-the-guest", "guest.pcapng", ignored_by_guest()),
+        case("mtu/path-mtu-message-ignored-at-tap-and-bond", "node.pcapng", ignored_at_both()),
         case("mtu/path-mtu-message-heeded-late", "eth0.pcap", pcap(heeded_late())),
         case("mtu/mss-in-two-tags", "bond0.pcap", pcap(mss_in_two_tags())),
         case("mtu/mss-in-vxlan", "eth0.pcap", pcap(mss_in_vxlan())),
@@ -62,6 +63,20 @@ fn ignored() -> Vec<Shot> {
 /// The same, seen inside the guest.
 fn ignored_by_guest() -> Vec<u8> {
     Pcapng::with_interfaces(&["guest"]).frames(ignored()).bytes()
+}
+
+/// The same, seen at the guest's tap and, in VLAN 20, at the bond.
+fn ignored_at_both() -> Vec<u8> {
+    let tagged = |shot: &Shot| {
+        let tag = |frame: &[u8]| [&frame[..12], &[0x81, 0, 0, 20], &frame[12..]].concat();
+        shot.clone().inside(tag).on(1)
+    };
+    let both = (0..8).flat_map(|i| {
+        let (out, back) = (sent(f64::from(i), 1_500), message(f64::from(i) + 0.002, 1_450, &datagram(1_500)));
+        let (out_there, back_there) = (tagged(&out).later(20).outward(), tagged(&back).inward());
+        [out.inward(), out_there, back_there, back.later(20).outward()]
+    });
+    Pcapng::with_interfaces(&["tap3f2a91c0-5d", "bond0"]).frames(both.collect()).bytes()
 }
 
 /// The same; then somebody opens the firewall, and the packets fit.
