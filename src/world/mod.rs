@@ -24,6 +24,7 @@ mod fragments;
 mod glimpse;
 mod host;
 mod lacp;
+mod link;
 mod neighbours;
 mod origin;
 mod path_mtu;

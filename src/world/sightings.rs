@@ -3,7 +3,8 @@
 //! Costs nothing with one vantage; else at most `tables.packets` packets are held.
 
 use super::DomainId;
-use crate::event::{Direction, Frame, FrameRef, Place, Vantage, VantageId};
+use super::link::Links;
+use crate::event::{Direction, Frame, FrameRef, Vantage, VantageId};
 use crate::finding::{Look, Stop, Way};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Span, TagStack, Timestamp};
@@ -31,7 +32,7 @@ pub struct Sightings {
     window: Span,
     /// By what a packet is known again.
     identity: fn(&Frame<'_>) -> Fingerprint,
-    vantages: Vec<(VantageId, Place, VantageId)>,
+    links: Links,
     packets: BoundedMap<Fingerprint, Packet>,
     forgotten: u64,
 }
@@ -57,7 +58,7 @@ impl Sightings {
         Self {
             window: settings.sightings.window(),
             identity: |frame| frame.fingerprint(),
-            vantages: Vec::new(),
+            links: Links::default(),
             packets: BoundedMap::new(settings.tables.packets),
             forgotten: 0,
         }
@@ -71,19 +72,17 @@ impl Sightings {
 
     /// Another vantage is there.
     pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
-        if self.vantages.iter().all(|(v, ..)| *v != id) {
-            self.vantages.push((id, vantage.place, id));
-        }
+        self.links.add_vantage(id, vantage.place);
     }
 
     /// How long to wait until all sightings of a packet are in: nothing with one vantage.
     pub fn settle(&self) -> Span {
-        if self.vantages.len() > 1 { self.window } else { Span::ZERO }
+        if self.links.vantages() > 1 { self.window } else { Span::ZERO }
     }
 
     /// Takes `frame` in, which was seen in the network `domain`.
     pub fn note(&mut self, frame: &Frame<'_>, domain: DomainId) -> Noted {
-        if self.vantages.len() < 2 {
+        if self.links.vantages() < 2 {
             return Noted { packet: None, before: None };
         }
         let id = (self.identity)(frame);
@@ -101,9 +100,7 @@ impl Sightings {
         if before.is_none() {
             packet.seen.clear();
         }
-        for twin in packet.seen.iter().filter(|s| s.is_same_link(&sighting)) {
-            join(&mut self.vantages, twin.at.vantage, frame.at.vantage);
-        }
+        packet.seen.iter().for_each(|twin| self.links.note(twin, &sighting));
         if packet.seen.len() < MOST {
             packet.seen.push(sighting);
         }
@@ -125,28 +122,12 @@ impl Sightings {
 
     /// The vantage that stands for the link that `id` shows: of all that show the same packets alike, the highest in rank.
     pub fn link_of(&self, id: VantageId) -> VantageId {
-        let Some((.., class)) = self.vantages.iter().find(|(v, ..)| *v == id) else { return id };
-        let alike = self.vantages.iter().filter(|(.., c)| c == class);
-        alike.min_by_key(|(v, place, _)| (*place, *v)).map_or(id, |(v, ..)| *v)
+        self.links.of(id)
     }
 
     /// Packets forgotten before their window had passed.
     pub const fn forgotten(&self) -> u64 {
         self.forgotten
-    }
-}
-
-/// The vantages `a` and `b` show one link.
-fn join(vantages: &mut [(VantageId, Place, VantageId)], a: VantageId, b: VantageId) {
-    let class = |of| vantages.iter().find(|(v, ..)| *v == of).map(|(.., c)| *c);
-    let (Some(a), Some(b)) = (class(a), class(b)) else { return };
-    if a == b {
-        return;
-    }
-    for (.., class) in vantages {
-        if *class == b {
-            *class = a;
-        }
     }
 }
 
@@ -181,7 +162,7 @@ impl Sighting {
     }
 
     /// The same tags, going the same way through devices of one host: the two vantages show one link.
-    fn is_same_link(&self, other: &Self) -> bool {
+    pub(super) fn is_same_link(&self, other: &Self) -> bool {
         self.tags == other.tags && self.direction == other.direction && self.wire_len == other.wire_len
     }
 }
@@ -189,7 +170,7 @@ impl Sighting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Offload, Record};
+    use crate::event::{Offload, Place, Record};
     use crate::value::{Outside, Timestamp};
     use crate::wire::LinkType;
 
