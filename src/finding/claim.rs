@@ -10,7 +10,7 @@ use crate::event::{Frame, FrameRef, VantageId};
 use crate::value::{TagStack, Timestamp, spelled_out};
 
 /// Bytes of a cited frame that are kept: a jumbo frame whole, a super-frame by its beginning.
-const KEPT: usize = 9_216;
+pub(crate) const KEPT: usize = 9_216;
 
 /// A detector's claim. Claiming the same key again brings the finding up to date.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ mod tally;
 mod topology;
 mod way;
 
+pub(crate) use claim::KEPT;
 pub use claim::{Cause, Cited, Claim, Number, Step};
 pub use command::{Command, IFACE, is_device_name};
 pub use exchange::{Exchange, ExchangeKind, Latency, LeaseClock, Message, Offered, Outcome};

@@ -144,9 +144,15 @@ impl Order {
     }
 
     /// The first `N` 32-bit numbers of `bytes`.
+    #[inline]
     pub(super) fn words<const N: usize>(self, bytes: &[u8]) -> Option<[u32; N]> {
         let (words, _) = bytes.as_chunks::<4>();
-        Some(words.first_chunk::<N>()?.map(|word| self.u32(word)))
+        let words = words.first_chunk::<N>()?;
+        // One decision for all of them: this is done for every record.
+        Some(match self {
+            Self::Little => words.map(u32::from_le_bytes),
+            Self::Big => words.map(u32::from_be_bytes),
+        })
     }
 }
 

@@ -1,24 +1,27 @@
 //! Who tries to reach whom and is not answered: TCP connections that do not open (RFC 9293 section 3.5), and networks behind a gateway of
-//! which nobody answers. Keeps attempts without an answer, and of each server what it answered; data is not followed here. At most
-//! `tables.attempts` of each.
+//! which nobody answers. Keeps attempts that nobody answered within a second, and of each server what it answered; data is not followed
+//! here. At most `tables.attempts` of each.
 
+mod fresh;
 mod group;
 mod port;
 mod target;
+mod told;
 
 pub use group::Unreached;
 pub use target::Prefix;
+pub use told::{Attempt, Refusal};
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use fresh::{Asked, Connection, Fresh};
 use group::Group;
 use port::Port;
 use target::Server;
 
 use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
 use crate::event::{Frame, VantageId};
-use crate::finding::Cited;
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Ip, Kind, Kinds, Quoted, Tcp};
@@ -31,11 +34,14 @@ const MOST_NEW: u32 = 20;
 const SCANNING: Span = Span::secs(60);
 /// How soon a refusal belongs to its question.
 const REFUSAL: Span = Span::secs(1);
+/// Frames that are kept of one silence: the first ones and the latest.
+const MOST_CITED: usize = 5;
 /// Networks that answered a client, of which is remembered when.
 const MOST_ANSWERING: usize = 8;
 
 /// All attempts.
 pub struct Attempts {
+    fresh: Fresh,
     pairs: TimedMap<Pair, Vec<Port>>,
     servers: BoundedMap<(DomainId, IpAddr), Server>,
     groups: BoundedMap<(DomainId, IpAddr, Prefix), Group>,
@@ -60,67 +66,12 @@ struct Client {
     answering: Vec<(Prefix, Timestamp)>,
 }
 
-/// A connection that does not open.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// In which network the client was seen.
-    pub domain: DomainId,
-    /// Who tries.
-    pub client: IpAddr,
-    /// By its address on the link.
-    pub client_mac: Mac,
-    /// Whom.
-    pub server: IpAddr,
-    /// At which port.
-    pub port: u16,
-    /// Whom the client sends it to on the link: the server itself, or a gateway.
-    pub gateway: Mac,
-    /// Where it was seen.
-    pub vantage: VantageId,
-    /// The first SYN without an answer.
-    pub since: Timestamp,
-    /// By when.
-    pub until: Timestamp,
-    /// SYNs.
-    pub sends: u64,
-    /// Attempts that these make.
-    pub attempts: u64,
-    /// When the server answered anybody last.
-    pub alive: Option<Timestamp>,
-    /// Whether the server accepted anybody at this port.
-    pub is_served: bool,
-    /// Other clients that the server does not answer.
-    pub others: usize,
-    /// The SYNs.
-    pub cited: Vec<Cited>,
-}
-
-/// A connection that was refused.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// In which network the client was seen.
-    pub domain: DomainId,
-    /// Who tried.
-    pub client: IpAddr,
-    /// By its address on the link.
-    pub client_mac: Mac,
-    /// Whom.
-    pub server: IpAddr,
-    /// At which port.
-    pub port: u16,
-    /// Whether the server accepted anybody at this port before.
-    pub is_served: bool,
-    /// The time to live of the refusal, and of the server's other answers.
-    pub ttl: (u8, Option<u8>),
-    /// The refusal.
-    pub glimpse: Glimpse,
-}
-
 impl Attempts {
     /// None yet.
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.attempts;
         Self {
+            fresh: Fresh::new(limit),
             pairs: TimedMap::new(limit),
             servers: BoundedMap::new(limit),
             groups: BoundedMap::new(limit),
@@ -139,15 +90,36 @@ impl Attempts {
                 if server.accepts(port, at, ip.ttl()) {
                     out.push(Derived::Accepted { domain, server: src, port, at });
                 }
-                self.answered((domain, dst, src), tcp.src_port(), frame.order, out);
+                let pair = (domain, dst, src);
+                self.fresh.take(&(pair, tcp.dst_port(), port));
+                self.answered(pair, port, at, out);
             }
             _ => self.resets(frame, tcp, ip, domain, out),
         }
     }
 
-    /// A SYN.
+    /// A SYN: it is remembered if nobody answers it soon, or it repeats one that nobody did.
     fn opens(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, pair: Pair, out: &mut Vec<Derived>) {
-        let (at, port) = (frame.order, tcp.dst_port());
+        let asked = Asked::of(frame, pair, Some(tcp));
+        let connection = (pair, tcp.src_port(), tcp.dst_port());
+        if !self.fresh.holds(&connection) && self.pairs.peek(&pair).is_none() {
+            self.fresh.add(connection, asked);
+            return;
+        }
+        self.remember(connection, frame.order, out);
+        self.attempted(asked, frame.order, out);
+    }
+
+    /// Remembers a connection that was asked for less than a second ago.
+    fn remember(&mut self, connection: Connection, now: Timestamp, out: &mut Vec<Derived>) {
+        if let Some(asked) = self.fresh.take(&connection) {
+            self.attempted(asked, now, out);
+        }
+    }
+
+    /// A client waits for an answer.
+    fn attempted(&mut self, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
+        let (pair, Some((port, from, seq))) = (asked.pair, asked.opening) else { return };
         let ports = self.pairs.entry_after(&pair, |old| {
             let mut ports = old.unwrap_or_default();
             // Who was answered is forgotten by plan.
@@ -157,73 +129,65 @@ impl Attempts {
         });
         let known = ports.iter().position(|p| p.number == port);
         let (is_new, is_full) = (known.is_none(), ports.len() >= MOST_PORTS);
-        self.client(frame, pair, is_new, is_full);
+        self.client(&asked, now, is_new, is_full);
         if is_full && is_new {
             return;
         }
-        let attempt = (tcp.src_port(), tcp.seq());
         let Some(ports) = self.pairs.get_mut(&pair) else { return };
         let index = known.unwrap_or(ports.len());
         if is_new {
-            // Most servers are asked at one port.
-            ports.reserve_exact(1);
-            ports.push(Port::new(port, attempt, at));
+            ports.push(Port::new(port, (from, seq), asked.at));
         }
         let Some(entry) = ports.get_mut(index) else { return };
-        let glimpse = Glimpse::of(frame);
-        entry.asked(attempt, at, &glimpse);
+        entry.asked((from, seq), asked.at, &asked.glimpse);
         // One that was sent once says nothing yet.
         if entry.due.is_some() {
             self.wake(pair);
-            self.judge(pair, port, at, out);
+            self.judge(pair, port, now, out);
         }
-        self.group(frame, pair, Some(port), glimpse, out);
+        self.group(asked, now, out);
     }
 
     /// Notes who a client is, and whether it looks around.
-    fn client(&mut self, frame: &Frame<'_>, (domain, client, _): Pair, is_new: bool, is_full: bool) {
-        let (src, dst) = (frame.layers.inner_src(), frame.layers.inner_dst());
-        let client = self.clients.entry(&(domain, client), Client::default);
-        (client.mac, client.gateway) = (src.unwrap_or_default(), dst.unwrap_or_default());
-        client.vantage = frame.at.vantage;
-        let second = frame.order.nanos().div_euclid(Span::secs(1).as_nanos());
+    fn client(&mut self, asked: &Asked, now: Timestamp, is_new: bool, is_full: bool) {
+        let client = self.clients.entry(&(asked.pair.0, asked.pair.1), Client::default);
+        (client.mac, client.gateway, client.vantage) = (asked.src, asked.dst, asked.vantage);
+        let second = now.nanos().div_euclid(Span::secs(1).as_nanos());
         if client.second != second {
             (client.second, client.new) = (second, 0);
         }
         client.new = client.new.saturating_add(u32::from(is_new));
         if client.new > MOST_NEW || (is_full && is_new) {
-            client.scans_until = Some(frame.order.after(SCANNING));
+            client.scans_until = Some(now.after(SCANNING));
         }
     }
 
     /// A question to a network behind a gateway.
-    fn group(
-        &mut self,
-        frame: &Frame<'_>,
-        (domain, client, server): Pair,
-        port: Option<u16>,
-        glimpse: Glimpse,
-        out: &mut Vec<Derived>,
-    ) {
-        let (Some(src), Some(gateway)) = (frame.layers.inner_src(), frame.layers.inner_dst()) else { return };
-        let (at, prefix) = (frame.order, Prefix::of(server));
-        if prefix == Prefix::of(client) || !gateway.is_station() {
+    fn group(&mut self, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
+        let (domain, client, server) = asked.pair;
+        let prefix = Prefix::of(server);
+        if prefix == Prefix::of(client) || !asked.dst.is_station() || asked.src == Mac::ZERO {
             return;
         }
         let known = self.clients.peek(&(domain, client));
-        if known.is_some_and(|c| c.scans_until.is_some_and(|until| until > at)) {
+        if known.is_some_and(|c| c.scans_until.is_some_and(|until| until > now)) {
             return;
         }
-        let key = (domain, client, prefix);
-        let group = self.groups.entry_after(&key, |old| {
+        let answering = known.map_or(&[][..], |c| &c.answering);
+        let answered = answering.iter().find(|(p, _)| *p == prefix).map(|(_, at)| *at);
+        if answered.is_some_and(|answered| answered >= asked.at) {
+            return;
+        }
+        let group = self.groups.entry_after(&(domain, client, prefix), |old| {
             let is_lost = old.is_some_and(|group| group.attempts > 0);
             self.forgotten = self.forgotten.saturating_add(u64::from(is_lost));
-            Group::new(src, gateway, frame.at.vantage, at)
+            Group::new(&asked, answered)
         });
-        group.asked(server, port, at, glimpse);
-        if group.tells(at) {
+        let port = asked.opening.map(|(port, ..)| port);
+        group.asked(server, port, asked.at, asked.glimpse);
+        if group.tells(now) {
             let since = group.since;
-            let answering = known.map_or(&[][..], |c| &c.answering).iter().filter(|(_, last)| *last >= since);
+            let answering = answering.iter().filter(|(_, last)| *last >= since);
             let answering = answering.map(|(p, _)| *p).filter(|p| *p != prefix).collect();
             out.push(Derived::Unreached(Arc::new((domain, group.unreached(client, prefix, answering)))));
         }
@@ -248,15 +212,14 @@ impl Attempts {
     /// Something came back from the server's network.
     fn replied(&mut self, (domain, client, server): Pair, at: Timestamp, out: &mut Vec<Derived>) {
         let prefix = Prefix::of(server);
-        if let Some(client) = self.clients.get_mut(&(domain, client)) {
-            match client.answering.iter_mut().find(|(p, _)| *p == prefix) {
-                Some((_, last)) => *last = at,
-                None => {
-                    if client.answering.len() >= MOST_ANSWERING {
-                        client.answering.remove(0);
-                    }
-                    client.answering.push((prefix, at));
+        let answering = &mut self.clients.entry(&(domain, client), Client::default).answering;
+        match answering.iter_mut().find(|(p, _)| *p == prefix) {
+            Some((_, last)) => *last = at,
+            None => {
+                if answering.len() >= MOST_ANSWERING {
+                    answering.remove(0);
                 }
+                answering.push((prefix, at));
             }
         }
         if let Some(group) = self.groups.get_mut(&(domain, client, prefix))
@@ -271,6 +234,9 @@ impl Attempts {
         let (from, to, at) = (ip.src(), ip.dst(), frame.order);
         // The client itself gives up: it has heard something that is no SYN-ACK, or does not want any more.
         let own = (domain, from, to);
+        if self.fresh.take(&(own, tcp.src_port(), tcp.dst_port())).is_some() {
+            return;
+        }
         if let Some(ports) = self.pairs.get_mut(&own)
             && let Some(entry) = ports.iter_mut().find(|p| p.number == tcp.dst_port() && p.is_from(tcp.src_port()))
         {
@@ -278,6 +244,7 @@ impl Attempts {
             return;
         }
         let pair = (domain, to, from);
+        self.remember((pair, tcp.dst_port(), tcp.src_port()), at, out);
         let Some(ports) = self.pairs.get_mut(&pair) else { return };
         let port = tcp.src_port();
         let is_asked = |p: &&mut Port| p.number == port && p.is_answered_by(tcp.dst_port(), tcp.ack());
@@ -315,8 +282,9 @@ impl Attempts {
         };
         let at = frame.order;
         if is_request {
-            self.client(frame, (domain, ip.src(), ip.dst()), false, false);
-            self.group(frame, (domain, ip.src(), ip.dst()), None, Glimpse::of(frame), out);
+            let asked = Asked::of(frame, (domain, ip.src(), ip.dst()), None);
+            self.client(&asked, at, false, false);
+            self.group(asked, at, out);
         } else if is_reply {
             self.servers.entry(&(domain, ip.src()), Server::default).alive = Some(at);
             self.replied((domain, ip.dst(), ip.src()), at, out);
@@ -340,6 +308,9 @@ impl Attempts {
             self.replied(pair, at, out);
         } else if let Some(group) = self.groups.get_mut(&(domain, client, Prefix::of(server))) {
             group.refusal = Some(refusal);
+        }
+        if let (6, Some((from, port))) = (quoted.protocol, quoted.ports) {
+            self.remember((pair, from, port), at, out);
         }
         // It was answered, though not as it had hoped: ICMP has rules of its own.
         if let (6, Some((_, port)), Some(ports)) = (quoted.protocol, quoted.ports, self.pairs.get_mut(&pair))
@@ -413,10 +384,13 @@ impl Tracker for Attempts {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.pairs.next_deadline()
+        [self.fresh.next_deadline(), self.pairs.next_deadline()].into_iter().flatten().min()
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
+        while let Some(asked) = self.fresh.pop(now) {
+            self.attempted(asked, now, out);
+        }
         while let Some(pair) = self.pairs.due(now) {
             // What was answered meanwhile is not due any more.
             let ports = self.pairs.get_mut(&pair).into_iter().flatten();
@@ -427,6 +401,15 @@ impl Tracker for Attempts {
     }
 
     fn forgotten(&self) -> u64 {
-        self.forgotten
+        self.forgotten.saturating_add(self.fresh.forgotten())
+    }
+}
+
+/// Keeps a frame beside those that are kept, in their order: what is remembered late may lie before them.
+fn cite(cited: &mut Vec<Glimpse>, glimpse: Glimpse) {
+    let at = cited.partition_point(|before| before.time <= glimpse.time);
+    cited.insert(at, glimpse);
+    if cited.len() > MOST_CITED {
+        cited.remove(MOST_CITED.saturating_sub(1));
     }
 }

@@ -29,7 +29,7 @@ const FITTING_FOR: Span = Span::secs(60);
 /// Networks that are remembered; further ones are not judged.
 const MOST: usize = 1_024;
 /// Hosts, and connections, that are counted in one network.
-const MOST_HOSTS: usize = 10_000;
+const MOST_HOSTS: usize = 1_000;
 /// Frames that are cited.
 const CITED: usize = 3;
 
@@ -248,7 +248,8 @@ impl Network {
 
 /// The largest packet that fits into the tags or the tunnel of a connection, and the MTU that this follows from; `None` where nothing can be said.
 fn room(announced: &Announced, cx: &Context<'_>) -> Option<(u32, u32)> {
-    let told = cx.world.host.mtu(&cx.world.interface(announced.path.vantage));
+    let host = &cx.world.host;
+    let told = if host.is_known() { host.mtu(&cx.world.interface(announced.path.vantage)) } else { None };
     let link = told.unwrap_or(cx.settings.mtu.assumed);
     // A host that announces more than an ordinary link takes knows of a larger one; and 802.1ad links normally have the room.
     let is_provider = announced.path.tags.outer().is_some_and(|(tpid, _)| tpid == Tpid::S);

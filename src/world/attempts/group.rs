@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::cite;
+use super::fresh::Asked;
 use super::target::Prefix;
 use crate::event::VantageId;
 use crate::finding::Cited;
@@ -12,8 +14,6 @@ use crate::world::Glimpse;
 const MOST_TARGETS: usize = 64;
 /// Ports that are remembered.
 const MOST_PORTS: usize = 8;
-/// Frames that are kept: the first ones and the latest.
-const MOST_CITED: usize = 5;
 /// How long it must have been tried (findings.md, IP002).
 const SPAN: Span = Span::secs(30);
 /// Destinations that are enough, or two and this many attempts.
@@ -79,19 +79,20 @@ pub struct Unreached {
 }
 
 impl Group {
-    pub fn new(client_mac: Mac, gateway: Mac, vantage: VantageId, at: Timestamp) -> Self {
+    /// A network that begins to be silent with what was `asked`; anybody there had `answered` before.
+    pub fn new(asked: &Asked, answered: Option<Timestamp>) -> Self {
         Self {
-            client_mac,
-            gateway,
-            vantage,
+            client_mac: asked.src,
+            gateway: asked.dst,
+            vantage: asked.vantage,
             targets: Vec::new(),
             ports: Vec::new(),
             has_echo: false,
             attempts: 0,
             repeats: 0,
-            since: at,
-            last: at,
-            answered: None,
+            since: asked.at,
+            last: asked.at,
+            answered,
             refusal: None,
             told: None,
             cited: Vec::new(),
@@ -100,10 +101,8 @@ impl Group {
 
     /// A question to `target`: at a port, or an echo.
     pub fn asked(&mut self, target: IpAddr, port: Option<u16>, at: Timestamp, glimpse: Glimpse) {
-        if self.attempts == 0 {
-            self.since = at;
-        }
-        self.last = at;
+        self.since = if self.attempts == 0 { at } else { self.since.min(at) };
+        self.last = self.last.max(at);
         self.attempts = self.attempts.saturating_add(1);
         if self.targets.contains(&target) {
             self.repeats = self.repeats.saturating_add(1);
@@ -115,10 +114,7 @@ impl Group {
             Some(_) => {}
             None => self.has_echo = true,
         }
-        if self.cited.len() >= MOST_CITED {
-            self.cited.pop();
-        }
-        self.cited.push(glimpse);
+        cite(&mut self.cited, glimpse);
     }
 
     /// Somebody there answered; whether the silence had been told of.

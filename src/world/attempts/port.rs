@@ -1,11 +1,10 @@
 //! One client's attempts at one port of a server, since it was answered last.
 
+use super::cite;
 use crate::finding::Cited;
 use crate::value::{Span, Timestamp};
 use crate::world::Glimpse;
 
-/// Frames that are kept: the first ones and the latest.
-const MOST_CITED: usize = 5;
 /// How often a SYN must have been sent, and over how long, to count as unanswered: 0, 1 and 3 s (RFC 6298 section 2; Linux).
 const SENDS: u64 = 3;
 const SPAN: Span = Span::secs(3);
@@ -57,26 +56,18 @@ impl Port {
         if is_repeat && self.is_settled {
             return;
         }
-        if self.sends == 0 {
-            self.since = at;
-        }
+        self.since = if self.sends == 0 { at } else { self.since.min(at) };
         self.is_settled = false;
         if !is_repeat || self.attempts == 0 {
             self.attempt = attempt;
             self.attempts = self.attempts.saturating_add(1);
         }
         self.sends = self.sends.saturating_add(1);
-        self.last = at;
+        self.last = self.last.max(at);
         if self.sends >= 2 {
             self.due = Some(self.since.after(TWICE).max(at));
         }
-        if self.cited.len() >= MOST_CITED {
-            self.cited.pop();
-        } else if self.cited.is_empty() {
-            // Most are answered before they are repeated.
-            self.cited.reserve_exact(1);
-        }
-        self.cited.push(glimpse.clone());
+        cite(&mut self.cited, glimpse.clone());
     }
 
     /// Whether an answer to source port `port` that acknowledges `ack` answers the attempt that runs.
