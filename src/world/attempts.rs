@@ -1,5 +1,5 @@
 //! Who tries to reach whom and is not answered: TCP connections that do not open (RFC 9293 section 3.5), and networks behind a gateway of
-//! which nobody answers. Keeps attempts that nobody answered within a second, and of each server what it answered; data is not followed
+//! which nobody answers. Keeps attempts that nobody answered within seconds, and of each server what it answered; data is not followed
 //! here. At most `tables.attempts` of each.
 
 mod fresh;
@@ -110,7 +110,7 @@ impl Attempts {
         self.attempted(asked, frame.order, out);
     }
 
-    /// Remembers a connection that was asked for less than a second ago.
+    /// Remembers a connection that was asked for lately.
     fn remember(&mut self, connection: Connection, now: Timestamp, out: &mut Vec<Derived>) {
         if let Some(asked) = self.fresh.take(&connection) {
             self.attempted(asked, now, out);

@@ -16,10 +16,15 @@ use life::Life;
 use load::Meter;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::{Place, VantageId};
+use crate::event::{Frame, Place, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Timestamp};
 use crate::wire::{Kind, Kinds};
+
+/// Times to live with which systems send: what has another has passed a router.
+const FIRST_HOPS: [u8; 5] = [1, 32, 64, 128, 255];
+/// What tells the part that a station plays.
+const TELLING: Kinds = Kinds::of(&[Kind::Arp, Kind::Lldp, Kind::Lacp, Kind::Dhcp, Kind::Icmp, Kind::Icmpv6]);
 
 /// A station: its address, and the network that stands for all that are the same.
 type Key = (Mac, DomainId);
@@ -182,11 +187,16 @@ impl Stations {
         let station = self.table.entry(&(src, domain), || Station::new(time));
         station.last = station.last.max(time);
         station.frames = station.frames.saturating_add(1);
-        station.roles |= roles(seen);
-        if let Some(arp) = layers.arp()
-            && !(arp.sender_ip().is_unspecified() || arp.sender_ip().is_link_local())
-        {
-            station.had_address = Some(time);
+        if seen.hearing.is_proof {
+            station.hears(seen.frame, layers.inner_ip().map(|ip| ip.src()));
+        }
+        if layers.kinds().intersects(TELLING) {
+            station.roles |= roles(seen);
+            if let Some(arp) = layers.arp()
+                && !(arp.sender_ip().is_unspecified() || arp.sender_ip().is_link_local())
+            {
+                station.had_address = Some(time);
+            }
         }
         if let (true, Some(dst)) = (is_unicast, dst)
             && let Some(target) = self.table.get_mut(&(dst, domain))
@@ -244,6 +254,16 @@ impl Station {
             asks_again: false,
             roles: 0,
             meter: None,
+        }
+    }
+
+    /// `frame`, which it sent from `address`, proves that it hears.
+    fn hears(&mut self, frame: &Frame<'_>, address: Option<IpAddr>) {
+        self.proof = Some(Proof { time: frame.order, at: frame.at });
+        self.is_forwarding |= frame.layers.inner_ip().is_some_and(|ip| !FIRST_HOPS.contains(&ip.ttl()));
+        if let Some(address) = address.filter(|a| a.is_ipv4()) {
+            self.is_shared |= self.address.is_some_and(|known| known != address);
+            self.address = Some(address);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Attempts of the last second. Nearly all are answered before they are worth remembering, and these cost no more than this.
+//! Attempts of the last seconds. Nearly all are answered before they are worth remembering, and these cost no more than this.
 
 use super::Pair;
 use crate::event::{Frame, VantageId};
@@ -6,8 +6,8 @@ use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::Tcp;
 use crate::world::Glimpse;
 
-/// How long an attempt is fresh: before that no client sends it again (RFC 6298 section 2.1).
-const FRESH: Span = Span::secs(1);
+/// How long an attempt is fresh: whoever means it has sent it again after one second, and would after two more (RFC 6298 section 5.5).
+const FRESH: i64 = 3;
 
 /// Which pair, the client's port and the server's.
 pub(super) type Connection = (Pair, u16, u16);
@@ -25,7 +25,7 @@ pub(super) struct Asked {
     pub glimpse: Glimpse,
 }
 
-/// Connections that were asked for less than a second ago.
+/// Connections that were asked for lately.
 pub(super) struct Fresh {
     table: BoundedMap<Connection, Asked>,
 }
@@ -42,6 +42,12 @@ impl Asked {
             vantage: frame.at.vantage,
             glimpse: Glimpse::of(frame),
         }
+    }
+
+    /// When it is no longer fresh: with all others of its second, so that one look is enough for them.
+    fn stale(&self) -> Timestamp {
+        let second = self.at.nanos().div_euclid(Span::secs(1).as_nanos());
+        Timestamp::from_parts(second.saturating_add(FRESH).saturating_add(1), 0)
     }
 }
 
@@ -64,12 +70,12 @@ impl Fresh {
 
     /// When the oldest is no longer fresh.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.table.oldest().map(|(_, asked)| asked.at.after(FRESH))
+        self.table.oldest().map(|(_, asked)| asked.stale())
     }
 
     /// One that is no longer fresh at `now`.
     pub fn pop(&mut self, now: Timestamp) -> Option<Asked> {
-        let (connection, _) = self.table.oldest().filter(|(_, asked)| asked.at.after(FRESH) <= now)?;
+        let (connection, _) = self.table.oldest().filter(|(_, asked)| asked.stale() <= now)?;
         let connection = *connection;
         self.table.remove(&connection)
     }

@@ -15,8 +15,6 @@ use crate::world::{Derived, DomainId, Domains, Glimpse, Revived, Seen};
 
 /// What stations say of hearing that is not TCP: rare, so that it may cost more.
 const TELLING: Kinds = Kinds::of(&[Kind::Arp, Kind::Icmp, Kind::Icmpv6, Kind::Dhcp]);
-/// Times to live with which systems send: what has another has passed a router.
-const FIRST_HOPS: [u8; 5] = [1, 32, 64, 128, 255];
 /// How soon after an answer the same question is a sign that the answer was not heard: two that cross are no sign.
 const CROSSING: Span = Span::millis(500);
 /// The same of DHCP, where a client waits a second or more before it repeats itself.
@@ -114,8 +112,7 @@ impl Stations {
     pub(super) fn note_life(&mut self, seen: &Seen<'_>, src: Mac, domain: DomainId, out: &mut Vec<Derived>) {
         let frame = seen.frame;
         if seen.hearing.is_proof {
-            let address = frame.layers.inner_ip().map(|ip| ip.src());
-            self.hears(frame, (src, domain), address, out);
+            self.clear((src, domain), Proof { time: frame.order, at: frame.at }, out);
         }
         if let Some(since) = seen.hearing.waits_since {
             self.note_repeat(frame, domain, since, out);
@@ -172,16 +169,10 @@ impl Stations {
 
     /// The station proved that it hears.
     fn hears(&mut self, frame: &Frame<'_>, key: Key, address: Option<IpAddr>, out: &mut Vec<Derived>) {
-        let proof = Proof { time: frame.order, at: frame.at };
         if let Some(station) = self.table.get_mut(&key) {
-            station.proof = Some(proof);
-            station.is_forwarding |= frame.layers.inner_ip().is_some_and(|ip| !FIRST_HOPS.contains(&ip.ttl()));
-            if let Some(address) = address.filter(|a| a.is_ipv4()) {
-                station.is_shared |= station.address.is_some_and(|known| known != address);
-                station.address = Some(address);
-            }
+            station.hears(frame, address);
         }
-        self.clear(key, proof, out);
+        self.clear(key, Proof { time: frame.order, at: frame.at }, out);
     }
 
     /// Wipes the slate of a station that hears.
