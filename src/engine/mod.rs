@@ -26,6 +26,8 @@ pub struct Engine {
     settings: Settings,
     world: World,
     slots: Vec<Slot>,
+    /// When silence means something to each detector next; `MAX` if never.
+    dues: Vec<Timestamp>,
     audience: Audience,
     ledger: Ledger,
     now: Timestamp,
@@ -46,17 +48,16 @@ pub struct Engine {
 struct Slot {
     entry: &'static Entry,
     detector: Box<dyn Detector>,
-    /// When silence means something to it next; `MAX` if never.
-    due: Timestamp,
 }
 
 impl Engine {
     /// An engine that judges by every rule.
     pub fn new(settings: Settings) -> Self {
-        let slots =
-            detect::entries().map(|entry| Slot { entry, detector: (entry.make)(&settings), due: Timestamp::MAX });
+        let slots: Vec<Slot> =
+            detect::entries().map(|entry| Slot { entry, detector: (entry.make)(&settings) }).collect();
         Self {
-            slots: slots.collect(),
+            dues: vec![Timestamp::MAX; slots.len()],
+            slots,
             audience: Audience::new(detect::entries()),
             world: World::new(&settings),
             settings,
@@ -253,7 +254,7 @@ impl Engine {
         let mut moments = 0_u32;
         loop {
             let world = self.world.next_deadline();
-            let detectors = self.slots.iter().map(|slot| slot.due).min().unwrap_or(Timestamp::MAX);
+            let detectors = self.dues.iter().min().copied().unwrap_or(Timestamp::MAX);
             let books = self.ledger.next_deadline().unwrap_or(Timestamp::MAX);
             let due = world.min(detectors).min(books);
             self.due = due;
@@ -272,10 +273,10 @@ impl Engine {
                 self.deliver_derived();
             }
             for at in 0..self.slots.len() {
-                if self.slots[at].due <= due {
+                if self.dues[at] <= due {
                     self.call(at, |detector, cx| detector.expire(cx));
-                    let slot = &self.slots[at];
-                    debug_assert!(slot.due > due, "{} would wait for {due:?} for ever", slot.entry.rule.code);
+                    let code = self.slots[at].entry.rule.code;
+                    debug_assert!(self.dues[at] > due, "{code} would wait for {due:?} for ever");
                 }
             }
             for change in self.ledger.expire(due) {
@@ -289,8 +290,8 @@ impl Engine {
         let slot = &mut self.slots[at];
         let mut cx = Context::new(self.now, &self.world, &self.settings, &mut self.said);
         judge(slot.detector.as_mut(), &mut cx);
-        slot.due = slot.detector.next_deadline().unwrap_or(Timestamp::MAX);
-        self.due = self.due.min(slot.due);
+        self.dues[at] = slot.detector.next_deadline().unwrap_or(Timestamp::MAX);
+        self.due = self.due.min(self.dues[at]);
         if self.said.is_empty() {
             return;
         }

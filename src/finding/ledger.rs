@@ -122,6 +122,9 @@ impl Ledger {
     /// Ends findings of an earlier run that were not claimed again until `now`.
     pub fn expire(&mut self, now: Timestamp) -> Vec<(usize, Change)> {
         let due: Vec<usize> = self.recalled.iter().filter(|(_, until)| **until <= now).map(|(at, _)| *at).collect();
+        if due.is_empty() {
+            return Vec::new();
+        }
         let why = format!("it was not seen again in the {RECALLED_FOR} after netdiag was started anew");
         due.into_iter().filter_map(|at| self.end(at, &why, now)).collect()
     }
