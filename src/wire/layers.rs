@@ -175,6 +175,12 @@ impl<'a> Layers<'a> {
         self.tags
     }
 
+    /// The same, where they lie.
+    #[inline]
+    pub(crate) const fn tags_ref(&self) -> &TagStack {
+        &self.tags
+    }
+
     /// The tags behind the innermost Ethernet header of a tunnel; `None` where no tunnel carries Ethernet.
     pub fn inner_tags(&self) -> Option<TagStack> {
         if !self.has_tunnel() {

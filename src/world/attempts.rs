@@ -100,26 +100,26 @@ impl Attempts {
 
     /// A SYN: it is remembered if nobody answers it soon, or it repeats one that nobody did.
     fn opens(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, pair: Pair, out: &mut Vec<Derived>) {
-        let asked = Asked::of(frame, pair, Some(tcp));
-        let connection = (pair, tcp.src_port(), tcp.dst_port());
-        if !self.fresh.holds(&connection) && self.pairs.peek(&pair).is_none() {
-            self.fresh.add(connection, asked);
-            return;
+        let (connection, asked, now) = ((pair, tcp.src_port(), tcp.dst_port()), Asked::of(frame), frame.order);
+        if !self.pairs.is_empty() && self.pairs.peek(&pair).is_some() {
+            self.remember(connection, now, out);
+            self.attempted(connection, asked, now, out);
+        } else if let Some(before) = self.fresh.add(connection, asked) {
+            self.attempted(connection, before, now, out);
+            self.remember(connection, now, out);
         }
-        self.remember(connection, frame.order, out);
-        self.attempted(asked, frame.order, out);
     }
 
     /// Remembers a connection that was asked for lately.
     fn remember(&mut self, connection: Connection, now: Timestamp, out: &mut Vec<Derived>) {
         if let Some(asked) = self.fresh.take(&connection) {
-            self.attempted(asked, now, out);
+            self.attempted(connection, asked, now, out);
         }
     }
 
     /// A client waits for an answer.
-    fn attempted(&mut self, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
-        let (pair, Some((port, from, seq))) = (asked.pair, asked.opening) else { return };
+    fn attempted(&mut self, connection: Connection, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
+        let ((pair, from, port), seq) = (connection, asked.seq);
         let ports = self.pairs.entry_after(&pair, |old| {
             let mut ports = old.unwrap_or_default();
             // Who was answered is forgotten by plan.
@@ -129,7 +129,7 @@ impl Attempts {
         });
         let known = ports.iter().position(|p| p.number == port);
         let (is_new, is_full) = (known.is_none(), ports.len() >= MOST_PORTS);
-        self.client(&asked, now, is_new, is_full);
+        self.client(&pair, &asked, now, is_new, is_full);
         if is_full && is_new {
             return;
         }
@@ -145,13 +145,13 @@ impl Attempts {
             self.wake(pair);
             self.judge(pair, port, now, out);
         }
-        self.group(asked, now, out);
+        self.group(pair, Some(port), asked, now, out);
     }
 
     /// Notes who a client is, and whether it looks around.
-    fn client(&mut self, asked: &Asked, now: Timestamp, is_new: bool, is_full: bool) {
-        let client = self.clients.entry(&(asked.pair.0, asked.pair.1), Client::default);
-        (client.mac, client.gateway, client.vantage) = (asked.src, asked.dst, asked.vantage);
+    fn client(&mut self, pair: &Pair, asked: &Asked, now: Timestamp, is_new: bool, is_full: bool) {
+        let client = self.clients.entry(&(pair.0, pair.1), Client::default);
+        (client.mac, client.gateway, client.vantage) = (asked.src, asked.dst, asked.vantage());
         let second = now.nanos().div_euclid(Span::secs(1).as_nanos());
         if client.second != second {
             (client.second, client.new) = (second, 0);
@@ -163,8 +163,8 @@ impl Attempts {
     }
 
     /// A question to a network behind a gateway.
-    fn group(&mut self, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
-        let (domain, client, server) = asked.pair;
+    fn group(&mut self, pair: Pair, port: Option<u16>, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
+        let (domain, client, server) = pair;
         let prefix = Prefix::of(server);
         if prefix == Prefix::of(client) || !asked.dst.is_station() || asked.src == Mac::ZERO {
             return;
@@ -183,7 +183,6 @@ impl Attempts {
             self.forgotten = self.forgotten.saturating_add(u64::from(is_lost));
             Group::new(&asked, answered)
         });
-        let port = asked.opening.map(|(port, ..)| port);
         group.asked(server, port, asked.at, asked.glimpse);
         if group.tells(now) {
             let since = group.since;
@@ -282,9 +281,9 @@ impl Attempts {
         };
         let at = frame.order;
         if is_request {
-            let asked = Asked::of(frame, (domain, ip.src(), ip.dst()), None);
-            self.client(&asked, at, false, false);
-            self.group(asked, at, out);
+            let (asked, pair) = (Asked::of(frame), (domain, ip.src(), ip.dst()));
+            self.client(&pair, &asked, at, false, false);
+            self.group(pair, None, asked, at, out);
         } else if is_reply {
             self.servers.entry(&(domain, ip.src()), Server::default).alive = Some(at);
             self.replied((domain, ip.dst(), ip.src()), at, out);
@@ -388,8 +387,8 @@ impl Tracker for Attempts {
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        while let Some(asked) = self.fresh.pop(now) {
-            self.attempted(asked, now, out);
+        while let Some((connection, asked)) = self.fresh.pop(now) {
+            self.attempted(connection, asked, now, out);
         }
         while let Some(pair) = self.pairs.due(now) {
             // What was answered meanwhile is not due any more.

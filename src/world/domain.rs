@@ -33,15 +33,12 @@ struct Place {
     stack: TagStack,
 }
 
-impl Place {
-    /// A number below `RECENT` that most places of one capture have for themselves.
-    #[inline]
-    fn trace(&self) -> usize {
-        let VantageId { lane, interface } = self.vantage;
-        let tags = self.stack.as_slice().iter().fold(0_u32, |all, (_, vid)| all << 5 ^ u32::from(vid.number()));
-        let all = tags ^ u32::from(lane) << 5 ^ interface << 7 ^ self.vni.unwrap_or(0);
-        all as usize % RECENT
-    }
+/// A number below `RECENT` that most places of one capture have for themselves.
+#[inline]
+fn trace(VantageId { lane, interface }: VantageId, vni: Option<u32>, stack: &TagStack) -> usize {
+    let tags = stack.as_slice().iter().fold(0_u32, |all, (_, vid)| all << 5 ^ u32::from(vid.number()));
+    let all = tags ^ u32::from(lane) << 5 ^ interface << 7 ^ vni.unwrap_or(0);
+    all as usize % RECENT
 }
 
 impl Hash for Place {
@@ -85,16 +82,21 @@ impl Domains {
 
     /// The network that `frame` travels in; counts the frame.
     pub fn note(&mut self, frame: &Frame<'_>) -> DomainId {
-        let layers = &frame.layers;
-        let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
-        let place = Place { vantage: frame.at.vantage, vni: layers.vni(), stack };
-        let trace = place.trace();
+        let (layers, vantage, vni) = (&frame.layers, frame.at.vantage, frame.layers.vni());
+        let inner = layers.inner_tags();
+        let stack = inner.as_ref().unwrap_or_else(|| layers.tags_ref());
+        let trace = trace(vantage, vni, stack);
         let recent = self.recent.get(trace).copied().unwrap_or(u32::MAX);
-        let is_it = self.nodes.get(recent as usize).is_some_and(|node| node.place == place);
-        let id = if is_it { recent } else { self.intern(place) };
-        if let Some(recent) = self.recent.get_mut(trace) {
-            *recent = id;
-        }
+        let is_it = |Node { place, .. }: &Node| place.vantage == vantage && place.vni == vni && place.stack == *stack;
+        let id = if self.nodes.get(recent as usize).is_some_and(is_it) {
+            recent
+        } else {
+            let id = self.intern(Place { vantage, vni, stack: *stack });
+            if let Some(recent) = self.recent.get_mut(trace) {
+                *recent = id;
+            }
+            id
+        };
         if let Some(node) = self.nodes.get_mut(id as usize) {
             node.frames = node.frames.saturating_add(1);
             node.latest = node.latest.max(frame.order);

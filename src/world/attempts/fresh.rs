@@ -3,25 +3,23 @@
 use super::Pair;
 use crate::event::{Frame, VantageId};
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
-use crate::wire::Tcp;
 use crate::world::Glimpse;
 
-/// How long an attempt is fresh: whoever means it has sent it again after one second, and would after two more (RFC 6298 section 5.5).
-const FRESH: i64 = 3;
+/// Seconds that an attempt is fresh: whoever means it sends it again after one second and after three (RFC 6298 section 5.5), which is what ends
+/// its freshness sooner.
+const FRESH: i64 = 6;
 
 /// Which pair, the client's port and the server's.
 pub(super) type Connection = (Pair, u16, u16);
 
-/// What somebody asked for: a connection, or an echo.
+/// A question: for a connection, or an echo.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    pub pair: Pair,
-    /// The port that was asked, the client's own, and the first sequence number; nothing where it was an echo.
-    pub opening: Option<(u16, u16, u32)>,
     pub at: Timestamp,
     pub src: Mac,
     pub dst: Mac,
-    pub vantage: VantageId,
+    /// The first sequence number, where it asks for a connection.
+    pub seq: u32,
     pub glimpse: Glimpse,
 }
 
@@ -31,17 +29,20 @@ pub(super) struct Fresh {
 }
 
 impl Asked {
-    /// What `frame` asks of the server of `pair`.
-    pub fn of(frame: &Frame<'_>, pair: Pair, tcp: Option<&Tcp<'_>>) -> Self {
+    /// What `frame` asks.
+    pub fn of(frame: &Frame<'_>) -> Self {
         Self {
-            pair,
-            opening: tcp.map(|tcp| (tcp.dst_port(), tcp.src_port(), tcp.seq())),
             at: frame.order,
             src: frame.layers.inner_src().unwrap_or_default(),
             dst: frame.layers.inner_dst().unwrap_or_default(),
-            vantage: frame.at.vantage,
+            seq: frame.layers.tcp().map_or(0, |tcp| tcp.seq()),
             glimpse: Glimpse::of(frame),
         }
+    }
+
+    /// Where it was seen.
+    pub const fn vantage(&self) -> VantageId {
+        self.glimpse.at.vantage
     }
 
     /// When it is no longer fresh: with all others of its second, so that one look is enough for them.
@@ -56,12 +57,9 @@ impl Fresh {
         Self { table: BoundedMap::new(limit) }
     }
 
-    pub fn holds(&self, connection: &Connection) -> bool {
-        self.table.peek(connection).is_some()
-    }
-
-    pub fn add(&mut self, connection: Connection, asked: Asked) {
-        self.table.insert(connection, asked);
+    /// Adds what is asked for now, and gives back what was before for the same connection.
+    pub fn add(&mut self, connection: Connection, asked: Asked) -> Option<Asked> {
+        self.table.insert(connection, asked)
     }
 
     pub fn take(&mut self, connection: &Connection) -> Option<Asked> {
@@ -74,10 +72,10 @@ impl Fresh {
     }
 
     /// One that is no longer fresh at `now`.
-    pub fn pop(&mut self, now: Timestamp) -> Option<Asked> {
+    pub fn pop(&mut self, now: Timestamp) -> Option<(Connection, Asked)> {
         let (connection, _) = self.table.oldest().filter(|(_, asked)| asked.stale() <= now)?;
         let connection = *connection;
-        self.table.remove(&connection)
+        Some((connection, self.table.remove(&connection)?))
     }
 
     /// Those that went because there was no room.

@@ -84,7 +84,7 @@ impl Group {
         Self {
             client_mac: asked.src,
             gateway: asked.dst,
-            vantage: asked.vantage,
+            vantage: asked.vantage(),
             targets: Vec::new(),
             ports: Vec::new(),
             has_echo: false,
