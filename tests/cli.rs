@@ -190,3 +190,15 @@ fn where_nothing_was_read_nothing_is_judged() {
     assert!(told.contains("no frame was read: there is nothing to judge\n"), "{told}");
     assert!(!told.contains("checked") && !told.contains("was used") && !told.contains(", \n"), "{told}");
 }
+
+#[test]
+fn settings_that_make_no_sense_are_one_sentence_with_their_line() {
+    let settings = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("nonsense.toml");
+    std::fs::write(&settings, "[dhcp]\ndiscover_weight_s = 20\n").unwrap();
+    let good = case("healthy/full-size-in-one-tag/bond0.pcap");
+    let output = netdiag(&["review", "--settings", &settings.to_string_lossy(), &good]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = stderr(&output);
+    assert!(told.contains("nonsense.toml: line 2: unknown field `discover_weight_s`"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}

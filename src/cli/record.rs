@@ -3,6 +3,7 @@
 use super::args::Record;
 use super::live::{Run, Session};
 use super::{Exit, Progress};
+use crate::finding::Command;
 use crate::source::live::now;
 use crate::source::{Item, Merge, Recorder, Rotation, Written};
 use crate::value::Outside;
@@ -71,8 +72,11 @@ fn say_end(written: &Written, merge: Merge) {
     let folder = Outside::from(written.path.to_string_lossy().as_ref());
     let Written { frames, files, given_up, shed, .. } = written;
     let kib = written.bytes.div_ceil(1 << 10);
+    let review = Command::with("netdiag review {}", &[&folder]);
+    let captures = if *files == 1 { "capture" } else { "captures" };
     anstream::eprintln!(
-        "netdiag: {frames} frames and {kib} KiB in {files} captures in {folder}; `netdiag review {folder}` judges them"
+        "netdiag: {frames} frames and {kib} KiB in {files} {captures} in {folder}; `{}` judges them",
+        review.as_str()
     );
     if *given_up > 0 {
         anstream::eprintln!("netdiag: {given_up} older captures were given up for newer ones, as --total asks for");

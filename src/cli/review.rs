@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::de::DeserializeOwned;
 
 use super::args::{End, Format, Review};
 use super::{Exit, Watch, judge, say};
@@ -13,7 +14,7 @@ use crate::event::{FrameRef, VantageId};
 use crate::finding::{Change, Exchange, Finding, Report};
 use crate::render;
 use crate::settings::Settings;
-use crate::source::{CASE_FILE, Case, lane, survey};
+use crate::source::{CASE_FILE, Case, SourceError, lane, survey};
 use crate::value::{Outside, Span, Timestamp};
 
 /// Files that follow each other within this span belong to one case.
@@ -86,8 +87,14 @@ pub fn run(args: &Review) -> anyhow::Result<Exit> {
 
 pub(super) fn read_settings(path: Option<&Path>) -> anyhow::Result<Settings> {
     let Some(path) = path else { return Ok(Settings::default()) };
-    let text = fs::read_to_string(path).with_context(|| format!("reading settings from {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("reading settings from {}", path.display()))
+    Ok(read_toml(path)?)
+}
+
+/// What the TOML file at `path` says.
+pub(super) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SourceError> {
+    let name = Outside::from(path.to_string_lossy().as_ref());
+    let text = fs::read_to_string(path).map_err(|error| SourceError::unreadable(&name, &error))?;
+    toml::from_str(&text).map_err(|error| SourceError::not_toml(&name, &text, &error))
 }
 
 /// Adds a file or the folder of a case.

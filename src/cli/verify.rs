@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::args::Verify;
+use super::review::read_toml;
 use super::{Exit, Truth, differences, judge, say};
 use crate::settings::Settings;
 use crate::source::{CASE_FILE, Case};
@@ -43,7 +44,8 @@ pub fn run(args: &Verify) -> anyhow::Result<Exit> {
             say(&format!("    {difference}\n"))?;
         }
     }
-    say(&format!("{} cases, {differing} differ\n", cases.len()))?;
+    let plural = if cases.len() == 1 { "" } else { "s" };
+    say(&format!("{} case{plural}, {differing} differ\n", cases.len()))?;
     Ok(match (is_damaged, differing) {
         (true, _) => Exit::Trouble,
         (false, 0) => Exit::Clean,
@@ -54,8 +56,7 @@ pub fn run(args: &Verify) -> anyhow::Result<Exit> {
 /// Judges the case in `folder`: the report, and where it differs from the truth.
 fn check(folder: &Path) -> anyhow::Result<(crate::finding::Report, Vec<String>)> {
     let file = folder.join(TRUTH_FILE);
-    let text = fs::read_to_string(&file).with_context(|| format!("reading the truth from {}", file.display()))?;
-    let truth: Truth = toml::from_str(&text).with_context(|| format!("reading the truth from {}", file.display()))?;
+    let truth: Truth = read_toml(&file)?;
     let mut case = Case::open(folder)?;
     case.survey(true);
     let report = judge(case, &Settings::default(), false, &mut ());

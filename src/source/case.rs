@@ -117,7 +117,7 @@ impl Case {
         let file = folder.join(CASE_FILE);
         let name = Outside::from(file.to_string_lossy().as_ref());
         let text = fs::read_to_string(&file).map_err(|e| SourceError::unreadable(&name, &e))?;
-        let said: CaseFile = toml::from_str(&text).map_err(|e| SourceError::nonsense(&name, e.message()))?;
+        let said: CaseFile = toml::from_str(&text).map_err(|e| SourceError::not_toml(&name, &text, &e))?;
         let mut case = Self::default();
         let (is_recorded, is_unfinished) = (said.began.is_some(), said.began.is_some() && said.ended.is_none());
         let vantages = if said.vantages.is_empty() { captures_in(folder)? } else { said.vantages };

@@ -49,6 +49,13 @@ impl SourceError {
         Self::whole(path.clone(), Trouble::Nonsense(Outside::from(why)))
     }
 
+    /// The file is not the TOML that it should be: in which line, and why.
+    pub fn not_toml(path: &Outside, text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count().saturating_add(1);
+        Self::nonsense(path, &format!("line {line}: {}", error.message()))
+    }
+
     /// Trouble that has no place.
     pub(super) const fn whole(path: Outside, kind: Trouble) -> Self {
         Self { path, part: Part::Whole, offset: 0, kind }
