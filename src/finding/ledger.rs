@@ -39,6 +39,8 @@ pub struct Ledger {
     absorbed: BTreeSet<usize>,
     /// Findings of an earlier run that nobody has claimed since, and until when that is waited for.
     recalled: BTreeMap<usize, Timestamp>,
+    /// How much of the headline of a finding that is over was there before it was, by index.
+    said: BTreeMap<usize, usize>,
     /// Findings that doubt has lowered, and nobody was told so far.
     lowered: Vec<usize>,
 }
@@ -156,6 +158,7 @@ impl Ledger {
         let finding = self.findings.get_mut(at).filter(|f| f.state == State::Open)?;
         finding.state = State::Resolved;
         finding.resolved = Some(now);
+        self.said.insert(at, finding.headline.len());
         finding.headline = format!("{} Resolved after {}: {why}.", finding.headline, now.since(finding.first));
         Some((at, Change::Resolved))
     }
@@ -210,12 +213,14 @@ impl Ledger {
         let reopened = finding.state == State::Resolved;
         let climbed = claim.confidence > finding.confidence
             || (claim.confidence == finding.confidence && claim.severity > finding.severity);
-        finding.take(claim, now);
         if reopened {
             finding.state = State::Open;
             finding.resolved = None;
+            // A weaker claim does not change the words, but how they ended is no longer true.
+            finding.headline.truncate(self.said.remove(&at).unwrap_or(usize::MAX));
             finding.episodes = finding.episodes.saturating_add(1);
         }
+        finding.take(claim, now);
         let told = self.told.get_mut(at)?;
         let change = match (reopened, climbed, now.since(*told) >= UPDATE_EVERY) {
             (true, ..) => Change::Reopened,
@@ -385,6 +390,21 @@ mod tests {
             (finding.first, finding.headline.as_str()),
             (at(5), "It is likely. Resolved after 5.0 s: it stopped.")
         );
+    }
+
+    #[test]
+    fn what_comes_back_weaker_keeps_its_words_but_not_their_end() {
+        let mut ledger = Ledger::default();
+        let (sure, likely) = (Confidence::Confirmed, Confidence::Likely);
+        ledger.raise(&RULE, claim(1, sure, Severity::Error), at(0));
+        let key = claim(1, sure, Severity::Error).key;
+        for again in [10, 20] {
+            ledger.resolve(&RULE, &key, "it stopped", at(again - 5));
+            assert_eq!(ledger.raise(&RULE, claim(1, likely, Severity::Warning), at(again)), Some((0, Change::Reopened)));
+            assert_eq!(ledger.finding(0).unwrap().headline, "It is confirmed.");
+        }
+        ledger.resolve(&RULE, &key, "it stopped", at(25));
+        assert_eq!(ledger.finding(0).unwrap().headline, "It is confirmed. Resolved after 25.0 s: it stopped.");
     }
 
     #[test]

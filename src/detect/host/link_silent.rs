@@ -97,12 +97,16 @@ impl LinkSilent {
         let proof = match (is_cut_off, is_asked) {
             (true, _) => "; the carrier went with it".to_owned(),
             (false, true) => {
-                format!("; {} questions of {} hosts found no answer", questions.asked(), questions.askers())
+                format!("; {questions} found no answer")
             }
             (false, false) => String::new(),
         };
         let guests = cx.world.guests();
-        let victims = if guests > 0 { format!(" with its {guests} guests") } else { String::new() };
+        let victims = match guests {
+            0 => String::new(),
+            1 => " with its guest".to_owned(),
+            guests => format!(" with its {guests} guests"),
+        };
         let headline = format!(
             "{interface} receives nothing since {}, after {} frames in the 10 s before{proof}: the node{victims} is cut off.",
             silence.last.time.clock(),

@@ -236,7 +236,7 @@ impl Outage {
         let proof = if cx.world.host.cut_off(&interface).is_some_and(is_near) {
             Some("the carrier went with it".to_owned())
         } else if questions.asked() >= link.questions {
-            Some(format!("{} questions of {} hosts found no answer", questions.asked(), questions.askers()))
+            Some(format!("{questions} found no answer"))
         } else if self.episodes > 1 {
             Some(format!("this is the {}. time", self.episodes))
         } else {

@@ -1,5 +1,7 @@
 //! What hosts behind a silent uplink ask in vain: ARP requests, echo requests, DHCP. What TCP asks is not counted.
 
+use std::fmt;
+
 use crate::event::Frame;
 use crate::finding::Cited;
 use crate::value::Mac;
@@ -49,6 +51,15 @@ impl Questions {
         }
         if self.first.is_none() {
             self.first = Some(Cited::of(frame));
+        }
+    }
+}
+
+impl fmt::Display for Questions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.askers() {
+            1 => write!(f, "{} questions of one host", self.asked()),
+            askers => write!(f, "{} questions of {askers} hosts", self.asked()),
         }
     }
 }
