@@ -81,6 +81,8 @@ impl Tracker for Aggregation {
         }
         let Some((_, ends)) = self.ports.get_mut(at) else { return };
         let (actor, partner) = (lacp.actor(), lacp.partner());
+        // Each port speaks from an address of its own: with another number or system it was set up anew.
+        ends.retain(|end| end.mac != mac || is_same_end(&end.actor, &actor));
         let others: Vec<LacpEnd> = ends.iter().map(|e| e.actor).filter(|a| !is_same_end(a, &actor)).collect();
         let is_matched = others.iter().any(|other| is_same_end(other, &partner));
         let now = frame.order;

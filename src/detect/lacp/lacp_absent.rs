@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::detect::lacp::member::{claim_key, is_ours, name};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Confidence, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::Kind;
 use crate::world::Observation;
@@ -38,7 +39,7 @@ impl Detector for LacpAbsent {
         let vantage = seen.frame.at.vantage;
         let is_new = !self.raised.contains_key(&vantage);
         let is_raised = self.raised.entry(vantage).or_insert(false);
-        let is_heard = cx.world.aggregation.ends(vantage).iter().any(|end| !cx.world.host.is_own(end.mac));
+        let is_heard = cx.world.aggregation.ends(vantage).iter().any(|end| !is_ours(end, cx));
         if is_heard && std::mem::take(is_raised) {
             cx.resolve(claim_key(vantage, cx), "the other end answers");
         }
@@ -61,12 +62,12 @@ impl Detector for LacpAbsent {
 impl LacpAbsent {
     fn look(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
         let ends = cx.world.aggregation.ends(vantage);
-        let interface = cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default();
+        let interface = name(vantage, cx);
         let (host, Some(uplink)) = (&cx.world.host, cx.world.uplink(vantage)) else { return };
         let speaks_lacp = host.link(&uplink).and_then(|l| l.mode.as_ref()).is_some_and(|mode| mode.raw() == "802.3ad");
         let [own] = ends else { return };
         let goes_on = cx.now.since(own.last) < Span::secs(60) && own.count > 2;
-        if !speaks_lacp || !host.is_own(own.mac) || !goes_on {
+        if !speaks_lacp || !is_ours(own, cx) || !goes_on {
             return;
         }
         self.raised.insert(vantage, true);
@@ -87,8 +88,4 @@ impl LacpAbsent {
             .step("Let the switch speak LACP", "channel-group 1 mode active");
         cx.raise(claim);
     }
-}
-
-fn claim_key(vantage: VantageId, cx: &Context<'_>) -> Key {
-    Key::new().with("interface", cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default())
 }

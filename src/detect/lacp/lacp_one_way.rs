@@ -1,8 +1,9 @@
 //! LACP004: one end of an aggregated link speaks, and the other says that it hears nobody (IEEE 802.1AX-2014 clause 6.4.2.3: partner of a LACPDU).
 
+use crate::detect::lacp::member::{claim_key, is_ours, name};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
-use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Rule, Severity};
 use crate::value::Span;
 use crate::wire::Kind;
 use crate::world::{End, Observation};
@@ -65,14 +66,13 @@ fn is_deaf_to(deaf: &End, heard: &End) -> bool {
 }
 
 fn claim(vantage: VantageId, deaf: &End, heard: &End, cx: &mut Context<'_>) {
-    let interface = cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default();
-    let is_own = |end: &End| cx.world.host.is_own(end.mac) || cx.world.host.is_own(end.actor.system);
+    let interface = name(vantage, cx);
     let named = if deaf.partner.system == crate::value::Mac::ZERO {
         "names no partner".to_owned()
     } else {
         format!("names {} as its partner", deaf.partner.system)
     };
-    let who = if is_own(heard) { " (this host)" } else { "" };
+    let who = if is_ours(heard, cx) { " (this host)" } else { "" };
     let headline = format!(
         "{interface}: {} does not hear {}{who}: it {named} in its last {} LACPDUs, although {} were sent.",
         deaf.actor.system, heard.actor.system, deaf.unmatched, heard.count
@@ -94,8 +94,4 @@ fn claim(vantage: VantageId, deaf: &End, heard: &End, cx: &mut Context<'_>) {
         )
         .step("See whom the switch names at this port", "show lacp neighbor");
     cx.raise(claim);
-}
-
-fn claim_key(vantage: VantageId, cx: &Context<'_>) -> Key {
-    Key::new().with("interface", cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default())
 }

@@ -1,8 +1,9 @@
 //! LACP001: an end of an aggregated link is not heard any more, and the other takes the link out (IEEE 802.1AX-2014 clause 6.4.4: 3 s or 90 s).
 
+use crate::detect::lacp::member::{claim_key, is_ours, name};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Confidence, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::Kind;
 use crate::world::{End, Observation};
@@ -32,7 +33,8 @@ const SECONDS_OF_LIFE: usize = 2;
 
 #[derive(Default)]
 struct LacpPartnerTimeout {
-    open: Vec<(VantageId, Mac, u16)>,
+    /// Members, and the address of the port that is missed there.
+    open: Vec<(VantageId, Mac)>,
     deadlines: Deadlines<VantageId>,
 }
 
@@ -63,8 +65,8 @@ impl LacpPartnerTimeout {
     /// Who was missed is heard again, and both are in step.
     fn back(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
         let (ends, now) = (cx.world.aggregation.ends(vantage), cx.now);
-        let is_back = |(v, system, port): &(VantageId, Mac, u16)| {
-            let end = ends.iter().find(|end| end.actor.system == *system && end.actor.port == *port);
+        let is_back = |(v, mac): &(VantageId, Mac)| {
+            let end = ends.iter().find(|end| end.mac == *mac);
             *v == vantage
                 && end.is_some_and(|e| e.last == now && e.actor.is_synchronised() && e.actor.is_distributing())
         };
@@ -106,11 +108,12 @@ impl LacpPartnerTimeout {
             let arrivals = &cx.world.arrivals;
             let is_alive =
                 arrivals.is_captured(vantage, cx.now) && arrivals.seconds_of_life(end.last, cx.now) >= SECONDS_OF_LIFE;
-            let name = cx.world.vantage(vantage).map(|v| v.name.raw().to_owned()).unwrap_or_default();
-            let is_switched_off = cx.world.host.link(&name).is_some_and(|link| link.up == Some(false));
-            let is_ours = cx.world.host.is_own(end.mac) || cx.world.host.is_own(end.actor.system);
-            if is_alive && !is_switched_off && !is_ours {
-                self.claim(vantage, end, None, cx);
+            let interface = cx.world.vantage(vantage).map(|v| v.name.raw().to_owned()).unwrap_or_default();
+            let is_switched_off = cx.world.host.link(&interface).is_some_and(|link| link.up == Some(false));
+            if is_alive && !is_switched_off && !is_ours(end, cx) {
+                // What the other end said last may be that it has given up.
+                let has_given_up = hearer.last > end.last && (hearer.actor.is_expired() || hearer.actor.is_defaulted());
+                self.claim(vantage, end, has_given_up.then_some(hearer), cx);
                 // One of two: who fell silent first explains the other.
                 break;
             }
@@ -124,13 +127,13 @@ impl LacpPartnerTimeout {
         let known = self.open.iter().find(|(v, ..)| *v == vantage);
         let is_known = known.is_some();
         // Of two that miss each other the first explains the second.
-        if known.is_some_and(|(_, system, _)| teller.is_none() || *system != missed.actor.system) {
+        if known.is_some_and(|(_, mac)| teller.is_none() || *mac != missed.mac) {
             return;
         }
         if !is_known {
-            self.open.push((vantage, missed.actor.system, missed.actor.port));
+            self.open.push((vantage, missed.mac));
         }
-        let interface = cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default();
+        let interface = name(vantage, cx);
         let quiet = cx.now.since(missed.last);
         let (confidence, effect) = match teller {
             Some(end) if end.actor.is_defaulted() => (
@@ -166,9 +169,4 @@ fn dark_until(vantage: VantageId, cx: &Context<'_>) -> Option<Timestamp> {
     let name = cx.world.vantage(vantage)?.name.raw();
     let is_back = cx.world.host.link(name).is_some_and(|link| link.carrier != Some(false) && link.up != Some(false));
     cx.world.host.dark_until(name).filter(|_| is_back)
-}
-
-fn claim_key(vantage: VantageId, cx: &Context<'_>) -> Key {
-    // A member has a name of its own, whatever shows the same frames.
-    Key::new().with("interface", cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default())
 }

@@ -4,6 +4,7 @@ pub mod lacp_absent;
 pub mod lacp_mismatch;
 pub mod lacp_one_way;
 pub mod lacp_partner_timeout;
+mod member;
 
 use super::Family;
 
