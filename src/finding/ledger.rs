@@ -400,7 +400,10 @@ mod tests {
         let key = claim(1, sure, Severity::Error).key;
         for again in [10, 20] {
             ledger.resolve(&RULE, &key, "it stopped", at(again - 5));
-            assert_eq!(ledger.raise(&RULE, claim(1, likely, Severity::Warning), at(again)), Some((0, Change::Reopened)));
+            assert_eq!(
+                ledger.raise(&RULE, claim(1, likely, Severity::Warning), at(again)),
+                Some((0, Change::Reopened))
+            );
             assert_eq!(ledger.finding(0).unwrap().headline, "It is confirmed.");
         }
         ledger.resolve(&RULE, &key, "it stopped", at(25));
