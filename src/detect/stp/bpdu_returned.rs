@@ -1,11 +1,13 @@
 //! STP012: a BPDU that left through the uplink comes back in: the network has a loop through this node's links (IEEE 802.1D-2004 clause 17.1).
 
+use std::collections::VecDeque;
+
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Direction, Place, VantageId};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Fingerprint, Span, Timestamp};
 use crate::wire::{BridgeId, Kind};
-use crate::world::{Observation, Seen};
+use crate::world::{Glimpse, Observation, Seen};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -18,7 +20,7 @@ pub static ENTRY: Entry = Entry {
     hears: &[Kind::Stp],
     follows: &[],
     needs: Needs::Ethernet,
-    make: |_| Box::new(BpduReturned { sent: Vec::new(), loops: Followed::new(MOST, ENOUGH, ENOUGH) }),
+    make: |_| Box::new(BpduReturned { sent: VecDeque::new(), loops: Followed::new(MOST, ENOUGH, ENOUGH) }),
 };
 
 /// Ports whose BPDUs came back that are followed.
@@ -31,7 +33,7 @@ const WITHIN: Span = Span::millis(900);
 const ENOUGH: u64 = 2;
 
 struct BpduReturned {
-    sent: Vec<(Fingerprint, Timestamp, Cited)>,
+    sent: VecDeque<(Fingerprint, Timestamp, Glimpse)>,
     loops: Followed<PortKey, Returned>,
 }
 
@@ -85,16 +87,16 @@ impl BpduReturned {
         match frame.direction {
             Direction::Out => {
                 if self.sent.len() >= MOST_SENT {
-                    self.sent.remove(0);
+                    self.sent.pop_front();
                 }
-                self.sent.push((print, frame.order, Cited::of(frame)));
+                self.sent.push_back((print, frame.order, Glimpse::of(frame)));
             }
             Direction::In if !hears_floods(vantage, place, cx) => {
                 let is_it =
-                    |(p, at, _): &&(Fingerprint, Timestamp, Cited)| *p == print && frame.order.since(*at) <= WITHIN;
-                let Some((_, at, cited)) = self.sent.iter().rev().find(is_it) else { return };
+                    |(p, at, _): &&(Fingerprint, Timestamp, Glimpse)| *p == print && frame.order.since(*at) <= WITHIN;
+                let Some((_, at, sent)) = self.sent.iter().rev().find(is_it) else { return };
                 let after = frame.order.since(*at);
-                let cite = || [cited.clone(), Cited::of(frame)];
+                let cite = || [sent.cited(), Cited::of(frame)];
                 self.loops.note(&(bridge, port), frame.time, cx, || Returned { vantage, after }, cite);
             }
             Direction::In | Direction::Unknown => {}

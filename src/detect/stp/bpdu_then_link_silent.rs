@@ -1,11 +1,13 @@
 //! STP002: nothing arrives any more at an uplink from which a guest's BPDU has just left: BPDU guard (a vendor's feature; the frame is IEEE 802.1D-2004 clause 9).
 
+use std::collections::VecDeque;
+
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Direction, Place, VantageId};
 use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Fingerprint, Mac, Span, Timestamp};
 use crate::wire::Kind;
-use crate::world::{Derived, DomainId, Observation, Origin, Seen, Sighting, Silence, Topic};
+use crate::world::{Derived, DomainId, Glimpse, Observation, Origin, Seen, Sighting, Silence, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -32,7 +34,7 @@ const LOOK_EVERY: Span = Span::secs(5);
 
 #[derive(Default)]
 struct BpduThenLinkSilent {
-    departures: Vec<Departure>,
+    departures: VecDeque<Departure>,
     open: Vec<Outage>,
     pairs: Vec<(VantageId, Mac, u32)>,
     deadlines: Deadlines<Due>,
@@ -52,7 +54,7 @@ struct Departure {
     vantage: VantageId,
     mac: Mac,
     time: Timestamp,
-    cited: Cited,
+    glimpse: Glimpse,
     sighting: Sighting,
     packet: Option<Fingerprint>,
     domain: DomainId,
@@ -134,13 +136,13 @@ impl BpduThenLinkSilent {
             return;
         }
         if self.departures.len() >= MOST {
-            self.departures.remove(0);
+            self.departures.pop_front();
         }
-        self.departures.push(Departure {
+        self.departures.push_back(Departure {
             vantage,
             mac,
             time: frame.order,
-            cited: Cited::of(frame),
+            glimpse: Glimpse::of(frame),
             sighting: Sighting::of(frame),
             packet: seen.packet,
             domain: seen.domain,
@@ -155,7 +157,7 @@ impl BpduThenLinkSilent {
     }
 
     fn settle(&mut self, vantage: VantageId, number: u64, cx: &Context<'_>) {
-        let is_it = |d: &&mut Departure| d.vantage == vantage && d.cited.at.number == number;
+        let is_it = |d: &&mut Departure| d.vantage == vantage && d.glimpse.at.number == number;
         let Some(departure) = self.departures.iter_mut().find(is_it) else { return };
         let origin =
             cx.world.origin(departure.mac, departure.packet, departure.sighting, departure.domain, cx.settings);
@@ -203,7 +205,7 @@ impl BpduThenLinkSilent {
             mac,
             sender: departure.sender.clone().unwrap_or_default(),
             bpdu: departure.time,
-            cited: departure.cited.clone(),
+            cited: departure.glimpse.cited(),
             silence: silence.clone(),
             key: Key::new().with("interface", &interface).with("mac", mac),
             episodes,

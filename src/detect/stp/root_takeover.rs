@@ -104,8 +104,8 @@ impl RootTakeover {
             claimant: step.mac,
             is_settled: false,
             adopter: None,
-            first: step.cited.time,
-            fresh: vec![step.cited.clone()],
+            first: step.frame.time,
+            fresh: vec![step.frame.cited()],
         });
         self.deadlines.set((step.tree, root), now.after(settle));
     }
@@ -124,7 +124,7 @@ impl RootTakeover {
         let Some(open) = self.open.get_mut(at) else { return };
         if open.adopter.is_none() {
             open.adopter = Some(step.mac);
-            open.fresh.push(step.cited.clone());
+            open.fresh.push(step.frame.cited());
             if open.is_settled {
                 self.claim(at, cx);
             }

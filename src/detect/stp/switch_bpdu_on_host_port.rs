@@ -1,10 +1,12 @@
 //! STP006: a switch sends BPDUs to this host: a fact, and the reason why they raise nothing else (IEEE 802.1D-2004 clause 9).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::event::{Place, VantageId};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Frame, Place, VantageId};
+use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Mac, Span, Timestamp};
-use crate::wire::{Kind, StpFamily};
+use crate::wire::{BridgeId, Kind, StpFamily};
 use crate::world::{DomainId, Observation, Origin, Seen, Sighting};
 
 /// The rule.
@@ -18,28 +20,32 @@ pub static ENTRY: Entry = Entry {
     hears: &[Kind::Stp],
     follows: &[],
     needs: Needs::Ethernet,
-    make: |_| Box::new(SwitchBpduOnHostPort { bridges: Followed::new(MOST, 1, CITED) }),
+    make: |_| Box::new(SwitchBpduOnHostPort { bridges: Followed::new(MOST, 1, CITED), heard: BTreeMap::new() }),
 };
 
 /// Bridges that are followed; a guest could invent more.
 const MOST: usize = 1_024;
+/// Bridges that are told at one vantage: a segment has one or two, and behind fifty nobody reads on.
+const EACH: usize = 50;
 /// Frames that are cited.
 const CITED: u64 = 2;
 
 struct SwitchBpduOnHostPort {
     bridges: Followed<BridgeKey, Bridge>,
+    /// The bridges that were heard at each vantage, and one more than are told.
+    heard: BTreeMap<VantageId, BTreeSet<Mac>>,
 }
 
-/// Vantage, bridge identifier as it prints, and the VLAN of a PVST+ tree.
-type BridgeKey = (VantageId, String, Option<u16>);
+/// Vantage, bridge, and the VLAN of a PVST+ tree.
+type BridgeKey = (VantageId, BridgeId, Option<u16>);
 
 struct Bridge {
     mac: Mac,
     sighting: Sighting,
     domain: DomainId,
-    root: String,
+    root: BridgeId,
     port: u16,
-    hello: String,
+    hello: Span,
 }
 
 impl Detector for SwitchBpduOnHostPort {
@@ -80,14 +86,26 @@ impl SwitchBpduOnHostPort {
             return;
         }
         let instance = if stp.family() == StpFamily::Pvst { stp.pvst_vlan() } else { None };
-        let key = (frame.at.vantage, bridge.to_string(), instance);
+        let key = (frame.at.vantage, bridge, instance);
+        let heard = self.heard.entry(frame.at.vantage).or_default();
+        // One bridge has many trees.
+        if !heard.contains(&bridge.mac) {
+            if heard.len() > EACH {
+                return;
+            }
+            heard.insert(bridge.mac);
+            if heard.len() > EACH {
+                many(frame, cx);
+                return;
+            }
+        }
         let fresh = || Bridge {
             mac,
             sighting: Sighting::of(frame),
             domain: seen.domain,
-            root: root.to_string(),
+            root,
             port: stp.port_id().unwrap_or(0),
-            hello: stp.hello().unwrap_or_default().to_string(),
+            hello: stp.hello().unwrap_or_default(),
         };
         self.bridges.see(&key, frame, cx, fresh);
     }
@@ -110,11 +128,28 @@ impl SwitchBpduOnHostPort {
         let finding = Key::new().with("interface", &interface).with("bridge", bridge).with("instance", &instance);
         let claim = Claim::new(finding, Confidence::Confirmed, Severity::Info, headline)
             .at(*vantage)
-            .number("root", known.root.as_str())
+            .number("root", known.root.to_string())
             .number("port_id", format!("{:#06x}", known.port))
             .number("source", known.mac.to_string())
             .filter(format!("stp && eth.src == {}", known.mac))
             .cause("an ordinary access or trunk port");
         cx.raise(matter.prove(claim));
     }
+}
+
+/// More bridges speak than a segment has: from here on they are one line.
+fn many(frame: &Frame<'_>, cx: &mut Context<'_>) {
+    let interface = cx.world.interface(frame.at.vantage);
+    let headline = format!(
+        "More than {EACH} bridges send BPDUs to {interface}: a segment has one or two, and no more of them are listed."
+    );
+    let finding = Key::new().with("interface", &interface).with("bridge", "more");
+    let claim = Claim::new(finding, Confidence::Confirmed, Severity::Info, headline)
+        .at(frame.at.vantage)
+        .seen(frame.time, EACH.saturating_add(1) as u64)
+        .proved_by([Cited::of(frame)])
+        .filter("stp")
+        .cause("a mirror of many ports")
+        .cause("a program that invents bridges: a fuzzer, or an attack");
+    cx.raise(claim);
 }

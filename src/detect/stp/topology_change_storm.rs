@@ -6,7 +6,7 @@ use crate::detect::stp::tree::{in_words, key_of};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Confidence, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
-use crate::world::{Derived, Observation, Topic, TreeEvent, TreeKey};
+use crate::world::{Derived, Glimpse, Observation, Topic, TreeEvent, TreeKey};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -50,7 +50,7 @@ impl Detector for TopologyChangeStorm {
         let Observation::Derived(Derived::Tree(step)) = seen else { return };
         if step.what == TreeEvent::Changed && (self.trees.len() < MOST || self.trees.contains_key(&step.tree)) {
             let storm = self.trees.entry(step.tree).or_default();
-            storm.note(cx.now, step.mac, step.cited.clone());
+            storm.note(cx.now, step.mac, &step.frame);
             self.claim(step.tree, cx);
         }
     }
@@ -68,14 +68,14 @@ impl Detector for TopologyChangeStorm {
 }
 
 impl Storm {
-    fn note(&mut self, now: Timestamp, mac: Mac, cited: Cited) {
+    fn note(&mut self, now: Timestamp, mac: Mac, frame: &Glimpse) {
         self.changes.retain(|(at, _)| now.since(*at) <= SLOWLY);
         if self.changes.len() >= REMEMBERED {
             self.changes.remove(0);
         }
         self.changes.push((now, mac));
         if self.fresh.len() < 4 {
-            self.fresh.push(cited);
+            self.fresh.push(frame.cited());
         }
         self.count = self.count.saturating_add(1);
     }
