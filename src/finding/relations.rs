@@ -101,6 +101,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     ever("L2004", &["L2003"], STATION),
     // What a guest's bridge does beside speaking at all.
     ever("STP001", &["STP008", "STP003", "STP010"], MAC),
+    // Many guests that are told as one name their uplink.
+    ever("STP001", &["STP002", "STP008"], &[("uplink", "interface")]),
     // R4: the silence names the sender of the BPDU before it.
     ever("STP001", &["STP002"], MAC),
     ever("STP011", &["STP002"], MAC),
@@ -109,7 +111,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     // R15: where two VLANs are joined, whoever serves the one is a stranger in the other.
     during("VLAN009", &["DHCP015", "ARP001", "RA001"], DOMAIN),
     during("VLAN009", &["DHCP015", "ARP001", "RA001"], &[("other", "domain")]),
-    // R14: a loop.
+    // R14: a loop; where two bridges take themselves for the root, nothing breaks it.
+    during("STP004", &["L2001"], DOMAIN),
     during("L2001", &["L2002"], &[("interface", "interface")]),
     during("L2001", &["L2003", "STP005"], DOMAIN),
     // A client asks everybody because its own server did not answer, or because it did not hear the answer.

@@ -1,24 +1,24 @@
 //! STP004: two bridges of one network believe in different roots for longer than a tree takes to settle (IEEE 802.1D-2004 clause 17.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::stp::tree::{in_words, is_guest, key_of, origin};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
-use crate::value::{Deadlines, Span, Timestamp};
+use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::BridgeId;
-use crate::world::{Derived, Observation, Speaker, Topic, TreeEvent, TreeKey};
+use crate::world::{Copied, Derived, Observation, Speaker, Topic, TreeEvent, TreeKey};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
     rule: Rule {
         code: "STP004",
         name: "multiple-roots",
-        levels: &[(Confidence::Likely, Severity::Warning)],
+        levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("multiple_roots.md"),
     },
     hears: &[],
-    follows: &[Topic::Tree],
+    follows: &[Topic::Tree, Topic::Broadcast],
     needs: Needs::Ethernet,
     make: |_| Box::new(MultipleRoots::default()),
 };
@@ -29,6 +29,14 @@ const MOST: usize = 1_024;
 const LOOK_EVERY: Span = Span::secs(5);
 /// Without a second root for this long it is over.
 const OVER_AFTER: Span = Span::secs(30);
+/// Copies of a frame that are no accident, frames that came in so many, and their senders, that make a loop (findings.md L2001).
+const COPIES: u32 = 3;
+const COPIED: usize = 5;
+const SENDERS: usize = 2;
+/// Such frames that are remembered.
+const MOST_COPIED: usize = 64;
+/// And that are cited.
+const CITED: usize = 3;
 
 #[derive(Default)]
 struct MultipleRoots {
@@ -41,12 +49,19 @@ struct Split {
     since: Timestamp,
     /// When both were named last.
     last: Timestamp,
+    /// Frames of the network that came in three copies meanwhile.
+    copied: Vec<Cited>,
+    senders: BTreeSet<Mac>,
     raised: Option<Key>,
 }
 
 impl Detector for MultipleRoots {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
-        let Observation::Derived(Derived::Tree(step)) = seen else { return };
+        let step = match seen {
+            Observation::Derived(Derived::Tree(step)) => step,
+            Observation::Derived(Derived::Copied(copied)) => return self.copied(copied, cx),
+            _ => return,
+        };
         // One look, and then one every few seconds, however many roots a flood of BPDUs names.
         let is_new = self.deadlines.of(&step.tree).is_none() && self.splits.len() < MOST;
         if matches!(step.what, TreeEvent::Claimed { .. }) && is_new {
@@ -67,6 +82,18 @@ impl Detector for MultipleRoots {
 }
 
 impl MultipleRoots {
+    /// A frame to everybody came in three copies: where two roots are named, both halves of the network are connected twice.
+    fn copied(&mut self, copied: &Copied, cx: &Context<'_>) {
+        let is_loop = copied.count == COPIES && cx.world.sightings.link_of(copied.vantage) == copied.vantage;
+        let is_here = |tree: &TreeKey| cx.world.domains.is_same(tree.0, cx.world.domains.root(copied.domain));
+        for (_, split) in self.splits.iter_mut().filter(|(tree, _)| is_loop && is_here(tree)) {
+            if split.copied.len() < MOST_COPIED {
+                split.copied.push(copied.cited.clone());
+                split.senders.insert(copied.source);
+            }
+        }
+    }
+
     fn look(&mut self, key: TreeKey, cx: &mut Context<'_>) {
         let Some(tree) = cx.world.trees.tree(&key) else { return };
         // A guest's bridge behind a filter is root of an island of its own: STP001 tells of it.
@@ -77,7 +104,14 @@ impl MultipleRoots {
             self.ended(key, cx);
             return;
         };
-        let fresh = || Split { roots: (best, other), since: cx.now, last: cx.now, raised: None };
+        let fresh = || Split {
+            roots: (best, other),
+            since: cx.now,
+            last: cx.now,
+            copied: Vec::new(),
+            senders: BTreeSet::new(),
+            raised: None,
+        };
         let split = self.splits.entry(key).or_insert_with(fresh);
         if split.roots != (best, other) && split.raised.is_none() {
             *split = fresh();
@@ -93,19 +127,29 @@ impl MultipleRoots {
         }
         let named =
             |root: BridgeId| speakers.iter().find(|s| s.root == root).map_or_else(String::new, |s| s.mac.to_string());
+        let is_looped = split.copied.len() >= COPIED && split.senders.len() >= SENDERS;
+        let (confidence, severity, effect) = if is_looped {
+            let effect = "Frames to everybody multiply in it: what should have been split is a loop.";
+            (Confidence::Confirmed, Severity::Error, effect)
+        } else {
+            let effect = "The network is split, or something filters their BPDUs.";
+            (Confidence::Likely, Severity::Warning, effect)
+        };
         let headline = format!(
-            "Two bridges of one network have believed in different roots{} for {lasted}: {} names {best}, {} names {other}. The network is split, or something filters their BPDUs.",
+            "Two bridges of one network have believed in different roots{} for {lasted}: {} names {best}, {} names {other}. {effect}",
             in_words(&key, cx),
             named(best),
             named(other),
         );
         let finding = key_of(&key, cx).with("root", best).with("other", other);
         split.raised = Some(finding.clone());
-        let claim = Claim::new(finding, Confidence::Likely, Severity::Warning, headline)
+        let claim = Claim::new(finding, confidence, severity, headline)
             .at(tree.vantage)
             .seen(split.since, 1)
             .number("seconds", lasted.as_secs())
             .number("speakers", speakers.len())
+            .number("frames_in_copies", split.copied.len())
+            .proved_by(split.copied.iter().filter(|_| is_looped).take(CITED).cloned())
             .filter(format!("stp.root.hw == {} || stp.root.hw == {}", best.mac, other.mac))
             .cause("a BPDU filter between two switches that are connected")
             .cause("a link that works one way only")

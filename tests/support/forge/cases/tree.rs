@@ -1,9 +1,11 @@
 //! Whole spanning trees: roots that change, split, age and fall silent, topologies that change too often; and trees as they should be.
 
+use std::net::Ipv4Addr;
+
 use netdiag::value::Mac;
 
 use super::super::stp::{Bridge, Hello, tcn};
-use super::super::{BRIDGE, GUEST, Link, NODE, Pcapng, SWITCH, Shot, at, frame};
+use super::super::{BRIDGE, GUEST, Link, NODE, Pcapng, SECOND, SECOND_IP, SERVER, SERVER_IP, SWITCH, Shot, at, frame};
 use super::guard::{by_time, stream};
 use super::{Case, case};
 
@@ -23,6 +25,7 @@ pub fn cases() -> Vec<Case> {
         case("stp/root-claimed-by-a-new-switch", "bond0.pcapng", taken_by_switch(false)),
         case("stp/root-taken-over-by-a-new-switch", "bond0.pcapng", taken_by_switch(true)),
         case("stp/two-roots-in-one-network", "bond0.pcapng", bond(two_roots(0, 40))),
+        case("stp/two-roots-and-a-loop", "bond0.pcapng", bond([two_roots(0, 40), multiplied(60, 12)].concat())),
         case("stp/topology-changes-each-minute", "bond0.pcapng", bond(changes(7, 85))),
         case("stp/topology-changes-each-ten-seconds", "bond0.pcapng", bond(changes(12, 10))),
         case(
@@ -85,6 +88,17 @@ fn two_roots(first: u32, count: u32) -> Vec<Shot> {
     let second: Vec<Shot> =
         said(SECOND_SWITCH, first, count, Hello::of(SECOND_BRIDGE)).into_iter().map(|s| s.later(500_000)).collect();
     [hellos(first, count, Hello::of(ROOT)), second].concat()
+}
+
+/// Two hosts in turn ask who has an address; each question comes three times, a millisecond apart.
+fn multiplied(from: u32, questions: u32) -> Vec<Shot> {
+    let ask = |i: u32| {
+        let (mac, own) = if i.is_multiple_of(2) { (SERVER, SERVER_IP) } else { (SECOND, SECOND_IP) };
+        let wanted = Ipv4Addr::new(10, 20, 0, 100 + i as u8);
+        let asked = at(f64::from(from + i) + 0.4, frame().from(mac).arp_request(own, wanted));
+        (0..3).map(move |n| asked.clone().later(n * 1_000).inward())
+    };
+    (0..questions).flat_map(ask).collect()
 }
 
 /// The second switch tells the first of a change, again and again.
