@@ -1,11 +1,13 @@
 //! STP001: a guest speaks spanning tree (IEEE 802.1D-2004 clause 9), and a switch port with BPDU guard shuts down for it.
 
+use crate::detect::stp::crowd::{Crowds, Heard};
 use crate::detect::stp::exposure::Exposure;
+use crate::detect::stp::verdict::Verdict;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::{Fingerprint, Mac, Span, TimedMap, Timestamp};
+use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::value::{BoundedMap, Fingerprint, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Kind, StpFamily};
-use crate::world::{Derived, DomainId, Observation, Origin, Reach, Seen, Sighting, Topic};
+use crate::world::{Derived, DomainId, Glimpse, Observation, Origin, Seen, Sighting, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -28,6 +30,8 @@ pub static ENTRY: Entry = Entry {
     make: |_| {
         Box::new(GuestOriginatedBpdu {
             senders: TimedMap::new(MOST),
+            packets: BoundedMap::new(MOST),
+            crowds: Crowds::default(),
             exposure: Exposure::default(),
             look_at_host: None,
         })
@@ -38,9 +42,14 @@ pub static ENTRY: Entry = Entry {
 const MOST: usize = 4_096;
 /// Frames that are cited: the first BPDU everywhere it was seen, and the next ones.
 const CITED: usize = 4;
+/// How often more of the same is told: as often as a finding is updated (findings.md 1.2).
+const TOLD_EVERY: Span = Span::secs(10);
 
 struct GuestOriginatedBpdu {
     senders: TimedMap<SenderKey, Sender>,
+    /// Whose packets wait for their other sightings.
+    packets: BoundedMap<Fingerprint, SenderKey>,
+    crowds: Crowds,
     exposure: Exposure,
     look_at_host: Option<Timestamp>,
 }
@@ -53,11 +62,16 @@ struct Sender {
     count: u64,
     sighting: Sighting,
     packet: Option<Fingerprint>,
-    fields: String,
     cited: usize,
-    fresh: Vec<Cited>,
+    fresh: Vec<Glimpse>,
+    /// The first BPDU, in words, once something was said of it.
+    opening: Option<String>,
     /// A BPDU waits for its other sightings.
     waits: bool,
+    /// When it was told last, and how many BPDUs it had sent by then.
+    said: Option<(Timestamp, u64)>,
+    /// The guests whose uplink it shares.
+    crowd: Option<usize>,
     raised: Option<Key>,
 }
 
@@ -76,7 +90,8 @@ impl Detector for GuestOriginatedBpdu {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.senders.next_deadline().into_iter().chain(self.look_at_host).min()
+        let crowds = self.crowds.next_deadline();
+        self.senders.next_deadline().into_iter().chain(self.look_at_host).chain(crowds).min()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
@@ -87,35 +102,38 @@ impl Detector for GuestOriginatedBpdu {
         let patience = Span::secs(cx.settings.stp.resolve_s);
         while let Some(key) = self.senders.due(cx.now) {
             let Some(sender) = self.senders.get_mut(&key) else { continue };
-            if sender.waits {
+            let over = sender.last.after(patience);
+            if sender.waits || sender.is_unsaid() && over <= cx.now {
                 self.judge(key, cx);
-            } else if cx.world.arrivals.is_any_silent() {
+            }
+            if cx.world.arrivals.is_any_silent() {
                 // As long as the port is shut nothing is over: it is looked at again once something arrives.
-            } else if cx.now.since(sender.last) >= patience {
-                if let Some(key) = sender.raised.take() {
-                    cx.resolve(
-                        key,
-                        format!("no BPDU of it for {patience}; it will come back when the instance is started again"),
-                    );
-                }
-                self.senders.remove(&key);
-            } else {
-                let over = sender.last.after(patience);
+                continue;
+            }
+            if over > cx.now {
                 self.senders.wake(&key, over);
+            } else if let Some(sender) = self.senders.remove(&key) {
+                if let Some(at) = sender.crowd {
+                    self.crowds.leave(at, key.0, sender.raised.as_ref());
+                }
+                if let Some(key) = sender.raised {
+                    cx.resolve(key, over_after(patience));
+                }
             }
         }
+        self.crowds.expire(patience, cx);
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
         if self.look_at_host.take().is_some() {
             self.exposure.look(cx);
         }
-        let waiting: Vec<SenderKey> = self.senders.waiting().copied().collect();
-        for key in waiting {
-            if self.senders.peek(&key).is_some_and(|sender| sender.waits) {
-                self.judge(key, cx);
-            }
+        let is_unsaid = |(_, sender): &(&SenderKey, &Sender)| sender.waits || sender.is_unsaid();
+        let unsaid: Vec<SenderKey> = self.senders.by_age().filter(is_unsaid).map(|(key, _)| *key).collect();
+        for key in unsaid {
+            self.judge(key, cx);
         }
+        self.crowds.finish(cx);
     }
 }
 
@@ -127,6 +145,7 @@ impl GuestOriginatedBpdu {
         for key in asleep.collect::<Vec<_>>() {
             self.senders.wake(&key, due);
         }
+        self.crowds.look_again(due);
     }
 
     fn packet(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
@@ -143,10 +162,12 @@ impl GuestOriginatedBpdu {
             count: 0,
             sighting: Sighting::of(frame),
             packet: seen.packet,
-            fields: stp.to_string(),
             cited: 0,
             fresh: Vec::new(),
+            opening: None,
             waits: false,
+            said: None,
+            crowd: None,
             raised: None,
         };
         let sender = self.senders.entry(&key, fresh);
@@ -154,11 +175,19 @@ impl GuestOriginatedBpdu {
         (sender.last, sender.sighting, sender.packet) = (cx.now, Sighting::of(frame), seen.packet);
         sender.cite(seen);
         let settle = cx.world.sightings.settle();
+        if !sender.is_to_be_told(cx.now) {
+            return;
+        }
         if settle == Span::ZERO {
             self.judge(key, cx);
-        } else if !sender.waits {
-            sender.waits = true;
-            self.senders.wake(&key, cx.now.after(settle));
+        } else {
+            if let Some(packet) = seen.packet {
+                self.packets.insert(packet, key);
+            }
+            if !sender.waits {
+                sender.waits = true;
+                self.senders.wake(&key, cx.now.after(settle));
+            }
         }
     }
 
@@ -183,12 +212,8 @@ impl GuestOriginatedBpdu {
 
     /// The same BPDU elsewhere: one more frame of proof.
     fn sighting(&mut self, seen: &Seen<'_>) {
-        let (Some(stp), Some(mac)) = (seen.frame.layers.stp(), seen.frame.layers.link_src()) else { return };
-        let is_pvst = stp.family() == StpFamily::Pvst;
-        let waiting = self.senders.waiting().copied().find(|(m, _, pvst)| *m == mac && *pvst == is_pvst);
-        if let Some(sender) =
-            waiting.and_then(|key| self.senders.get_mut(&key)).filter(|sender| sender.packet == seen.packet)
-        {
+        let waiting = seen.packet.and_then(|packet| self.packets.peek(&packet));
+        if let Some(sender) = waiting.and_then(|key| self.senders.get_mut(key)).filter(|s| s.packet == seen.packet) {
             sender.cite(seen);
         }
     }
@@ -198,150 +223,87 @@ impl GuestOriginatedBpdu {
         let Some(last) = self.senders.peek(&key).map(|sender| sender.last) else { return };
         self.senders.wake(&key, last.after(Span::secs(cx.settings.stp.resolve_s)));
         let Some(sender) = self.senders.get_mut(&key) else { return };
-        sender.waits = false;
+        (sender.waits, sender.said) = (false, Some((cx.now, sender.count)));
         let origin = cx.world.origin(mac, sender.packet, sender.sighting, domain, cx.settings);
         let Some(mut verdict) = Verdict::of(&origin) else { return };
+        let port = match origin {
+            Origin::Guest { port, .. } => port,
+            _ => None,
+        };
         if cx.settings.stp.appliances.contains(&mac) {
-            // Its operator means it to; the guard does not care, so that it is said all the same.
             verdict = Verdict::of_appliance();
+        } else {
+            let (vantage, port, at) = (sender.sighting.at.vantage, port.as_deref(), sender.sighting.time);
+            let heard = Heard { vantage, mac, verdict, port, at, frame: sender.fresh.first() };
+            let crowd = *sender.crowd.get_or_insert_with(|| self.crowds.join(&heard, cx));
+            if self.crowds.speaks_for(crowd) {
+                self.crowds.hear(crowd, &heard, cx);
+                (sender.raised, sender.fresh) = (None, Vec::new());
+                return;
+            }
         }
         let family = if is_pvst { "pvst" } else { "stp" };
         let name = cx.world.domains.name(domain);
-        let who = match &origin {
-            Origin::Guest { port: Some(port), .. } => format!("The guest {mac} behind {port}"),
-            Origin::RemoteGuest => format!("A guest on another node ({mac})"),
-            _ => format!("The guest {mac}"),
+        let who = match &port {
+            Some(port) => format!("The guest {mac} behind {port}"),
+            None if verdict.is_remote => format!("A guest on another node ({mac})"),
+            None => format!("The guest {mac}"),
         };
         let vlan = if name == "untagged" { String::new() } else { format!(" in VLAN {name}") };
         let guests = cx.world.guests();
-        let victims = if guests > 1 { format!(", with all {guests} guests on it") } else { String::new() };
         let headline = format!(
             "{who} sends spanning tree frames{vlan} since {}; {}.",
             sender.first.clock(),
-            verdict.so_that(&victims)
+            verdict.so_that(guests)
         );
         let finding = Key::new().with("mac", mac).with("domain", &name).with("family", family);
+        if let Some(at) = sender.crowd.filter(|_| sender.raised.is_none()) {
+            self.crowds.name(at, &finding);
+        }
         sender.raised = Some(finding.clone());
-        let bridged = match &origin {
-            Origin::Guest { port: Some(port), .. } => Some(port.clone()),
-            _ => None,
-        };
+        let cited: Vec<Cited> = sender.fresh.drain(..).map(|glimpse| glimpse.cited()).collect();
+        let opening = sender.opening.get_or_insert_with(|| cited.first().map_or_else(String::new, |c| c.line.clone()));
         let address = if is_pvst { "01:00:0c:cc:cc:cd" } else { "01:80:c2:00:00:00" };
-        let port = match &origin {
-            Origin::Guest { port: Some(port), .. } => cx.world.known_device(port),
-            _ => None,
-        };
-        let port = port.unwrap_or("tap+");
-        let mut claim = Claim::new(finding, verdict.confidence, verdict.severity, headline)
+        let claim = Claim::new(finding, verdict.confidence, verdict.severity, headline)
             .at(sender.sighting.at.vantage)
             .seen(sender.first, sender.count)
             .number("bpdus", sender.count)
-            .number("first_bpdu", sender.fields.as_str())
+            .number("first_bpdu", opening.as_str())
             .number("guests_behind_the_uplink", guests)
-            .proved_by(sender.fresh.drain(..))
+            .proved_by(cited)
             .filter(format!("eth.dst == {address} && eth.src == {mac}"))
             .cause("the guest's image or its user bridges its network card with spanning tree on")
-            .cause("the guest is a virtual switch or firewall; declare it with stp.appliances in the settings if that is meant")
-            .step("Stop such frames at the guest's port now", NFT)
-            .step("Or with ebtables, for both families", Command::with("ebtables -I FORWARD -i {} -d 01:80:c2:00:00:00 -j DROP && ebtables -I FORWARD -i {} -d 01:00:0c:cc:cc:cd -j DROP", &[&port, &port]))
-            .step("Then switch it off in the guest", "ip link set br0 type bridge stp_state 0")
-            .step("Then clear err-disable on the switch port, if it is down", "");
-        if let Some(assumption) = verdict.assumption {
-            claim = claim.assuming(assumption);
-        }
-        cx.raise(claim);
-        if let Some(port) = bridged {
+            .cause("the guest is a virtual switch or firewall; declare it with stp.appliances in the settings if that is meant");
+        let device = port.as_deref().and_then(|port| cx.world.known_device(port));
+        cx.raise(verdict.with_remedy(claim, device));
+        if let Some(port) = port {
             self.exposure.exploit(&port, cx);
         }
     }
 }
 
-/// The rule that was proved to drop both families and to let other broadcast pass (`fwd` is a reserved word: not a chain's name).
-const NFT: &str = "nft add table bridge netdiag\n\
-     nft add chain bridge netdiag stpdrop '{ type filter hook forward priority 0; }'\n\
-     nft add rule bridge netdiag stpdrop iifname \"tap*\" ether daddr { 01:80:c2:00:00:00, 01:80:c2:00:00:08, 01:00:0c:cc:cc:cd } counter drop";
+/// Why what was said of a guest is over.
+fn over_after(patience: Span) -> String {
+    format!("no BPDU of it for {patience}; it will come back when the instance is started again")
+}
 
 impl Sender {
+    /// Whether it is time to say something of it: of its first BPDUs at once, of more as often as a finding is updated.
+    fn is_to_be_told(&self, now: Timestamp) -> bool {
+        self.said.is_none_or(|(at, told)| told < CITED as u64 || now.since(at) >= TOLD_EVERY)
+    }
+
+    fn is_unsaid(&self) -> bool {
+        self.said.is_none_or(|(_, told)| told < self.count)
+    }
+
     fn cite(&mut self, seen: &Seen<'_>) {
         if self.cited < CITED {
             self.cited = self.cited.saturating_add(1);
-            self.fresh.push(Cited::of(seen.frame));
+            self.fresh.push(Glimpse::of(seen.frame));
         }
     }
 }
 
 /// Host facts that belong together come within this span.
 const SETTLED: Span = Span::secs(1);
-
-/// How sure and how bad, by who sent it.
-struct Verdict {
-    confidence: Confidence,
-    severity: Severity,
-    assumption: Option<&'static str>,
-    is_contained: bool,
-    is_remote: bool,
-}
-
-impl Verdict {
-    const fn of_appliance() -> Self {
-        Self {
-            confidence: Confidence::Likely,
-            severity: Severity::Warning,
-            assumption: Some("declared an appliance in the settings"),
-            is_contained: false,
-            is_remote: false,
-        }
-    }
-
-    fn of(origin: &Origin) -> Option<Self> {
-        let verdict = |confidence, severity, assumption| Self {
-            confidence,
-            severity,
-            assumption,
-            is_contained: false,
-            is_remote: false,
-        };
-        Some(match origin {
-            Origin::Guest { reach: Reach::Left | Reach::Forwarded, .. } => {
-                verdict(Confidence::Confirmed, Severity::Critical, None)
-            }
-            Origin::Guest { reach: Reach::Contained, .. } => {
-                Self { is_contained: true, ..verdict(Confidence::Confirmed, Severity::Error, None) }
-            }
-            Origin::Guest { reach: Reach::Unknown, .. } => verdict(
-                Confidence::Likely,
-                Severity::Critical,
-                Some("the uplink was not captured: whether the frames leave is not known"),
-            ),
-            Origin::LikelyGuest => verdict(
-                Confidence::Likely,
-                Severity::Critical,
-                Some("no tap was captured: origin by where the frame was seen, or by what else its sender does"),
-            ),
-            Origin::GuestByPrefix => verdict(
-                Confidence::Likely,
-                Severity::Critical,
-                Some("origin by MAC prefix only: routers' and DHCP ports have it too, but they send no BPDUs"),
-            ),
-            Origin::RemoteGuest => Self {
-                is_remote: true,
-                ..verdict(
-                    Confidence::Likely,
-                    Severity::Warning,
-                    Some("origin by MAC prefix, and by its coming in from the network"),
-                )
-            },
-            Origin::Host | Origin::Network => return None,
-        })
-    }
-
-    fn so_that(&self, victims: &str) -> String {
-        if self.is_contained {
-            "they do not leave the node, and would reach the switch if what holds them were removed".to_owned()
-        } else if self.is_remote {
-            "that node's switch port does not guard against it".to_owned()
-        } else {
-            format!("a switch port with BPDU guard shuts the whole node down{victims}")
-        }
-    }
-}

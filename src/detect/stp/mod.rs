@@ -2,6 +2,7 @@
 
 pub mod bpdu_returned;
 pub mod bpdu_then_link_silent;
+mod crowd;
 mod exposure;
 pub mod guest_originated_bpdu;
 pub mod host_originated_bpdu;
@@ -15,6 +16,7 @@ pub mod switch_bpdu_on_host_port;
 pub mod tagged_bpdu;
 pub mod topology_change_storm;
 mod tree;
+mod verdict;
 
 use super::Family;
 

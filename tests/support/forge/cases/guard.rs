@@ -26,6 +26,7 @@ const SLAVES: [u32; 2] = [4, 5];
 pub fn cases() -> Vec<Case> {
     vec![
         case("stp/guard-shuts-the-port", "node.pcapng", valentine()),
+        case("stp/seven-guests-of-one-image", "bond0.pcapng", seven_guests()),
         case("stp/guard-shuts-the-port-bond0", "bond0.pcapng", seen_on_the_bond_only()),
         case("stp/guard-shuts-the-port-then-capture-ends", "bond0.pcapng", ends_too_soon()),
         case("stp/nothing-stops-a-guests-bpdu", "bond0.pcapng", busy(0.0, 10.0)),
@@ -119,6 +120,18 @@ fn valentine() -> Vec<u8> {
 fn seen_on_the_bond_only() -> Vec<u8> {
     let mut shots = [stream(0.0, 20.4), reports(0, 40)].concat();
     shots.extend((0..10).map(|i| hello(20.0 + 2.0 * f64::from(i)).outward()));
+    Pcapng::with_interfaces(&["bond0"]).frames(by_time(shots)).bytes()
+}
+
+/// Seven instances of one image start one after the other; after the first BPDU of the seventh nothing arrives at the bond any more.
+fn seven_guests() -> Vec<u8> {
+    let mut shots = [stream(0.0, 20.4), reports(0, 40)].concat();
+    for n in 0..7_u8 {
+        let mac = Mac([0xfa, 0x16, 0x3e, 0x77, 0x00, n]);
+        let bpdu = frame().from(mac).bpdu(&Bridge { priority: 0x8000, mac }.config());
+        let say = |i: u32| at(14.0 + 1.001 * f64::from(n) + 2.0 * f64::from(i), bpdu.clone()).outward();
+        shots.extend((0..10).map(say));
+    }
     Pcapng::with_interfaces(&["bond0"]).frames(by_time(shots)).bytes()
 }
 
