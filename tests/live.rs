@@ -57,6 +57,7 @@ const IN_KERNEL: &[Test] = &[
     ),
     ("real_daemons_break_and_mend", stories::real_daemons_break_and_mend),
     ("a_guard_shuts_a_bond_for_a_guest_and_it_comes_back", stories::a_guard_shuts_a_bond_for_a_guest_and_it_comes_back),
+    ("bonds_are_moved_over_lose_a_member_and_find_nobody", stories::bonds_are_moved_over_lose_a_member_and_find_nobody),
 ];
 
 /// Those that need ISC's daemons in it, too.

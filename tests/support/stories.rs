@@ -110,6 +110,27 @@ pub fn a_guard_shuts_a_bond_for_a_guest_and_it_comes_back() {
     }
 }
 
+pub fn bonds_are_moved_over_lose_a_member_and_find_nobody() {
+    let folder = uml::boot("bonds.sh");
+    let read = |name: String| fs::read_to_string(folder.join(name)).unwrap();
+    for scene in read("scenes".to_owned()).lines() {
+        // What must be told, and how often; and what else is true, as the moments fall.
+        let (must, may): (&[&str], &[&str]) = match scene {
+            "by-hand" => (&[], &[]),
+            "pulled" => (&["HOST005"], &[]),
+            // Both members; the links go out for a moment while the switch's group is made anew.
+            "absent" => (&["LACP003", "LACP003"], &["HOST005"]),
+            unknown => panic!("the scene {unknown} is not known"),
+        };
+        let changes = read(format!("{scene}.changes"));
+        let (mut opened, mut over) = told(&changes);
+        for codes in [&mut opened, &mut over] {
+            codes.retain(|code| !may.contains(&code.as_str()));
+        }
+        assert_eq!((&opened, &over), (&owned(must), &owned(must)), "{scene}: {changes}");
+    }
+}
+
 fn owned(codes: &[&str]) -> Vec<String> {
     codes.iter().map(|code| (*code).to_owned()).collect()
 }

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use netdiag::value::Mac;
 
 use super::super::dhcp::discover;
+use super::super::frame::Segment;
 use super::super::stp::Bridge;
 use super::super::{
     GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, NODE, Pcapng, SERVER, SERVER_IP, SWITCH, Shot, at, frame, pcap,
@@ -32,7 +33,8 @@ pub fn cases() -> Vec<Case> {
         case("stp/nothing-stops-a-guests-bpdu", "bond0.pcapng", busy(0.0, 10.0)),
         case("stp/filter-against-bpdus-put-in-place", "bond0.pcapng", busy(0.0, 10.0)),
         case("healthy/filter-stops-bpdus", "bond0.pcapng", busy(0.0, 10.0)),
-        case("host/link-silent-then-back", "node.pcapng", silent_then_back()),
+        case("host/link-silent-then-back", "node.pcapng", silent_then_back(Vec::new())),
+        case("host/link-silent-and-a-server-gone-before", "node.pcapng", silent_then_back(gone_before())),
         case("host/one-member-without-carrier", "bond0.pcapng", busy(0.0, 20.0)),
         case("healthy/bond-failover-by-an-operator", "node.pcapng", failover()),
         case("healthy/link-quiet-by-nature", "bond0.pcapng", quiet()),
@@ -143,9 +145,9 @@ fn ends_too_soon() -> Vec<u8> {
 }
 
 /// No BPDU: the link fails at 20 s, two guests ask in vain, and at 50 s it is back.
-fn silent_then_back() -> Vec<u8> {
+fn silent_then_back(beside: Vec<Shot>) -> Vec<u8> {
     let mut shots: Vec<Shot> = [stream(0.0, 20.0), stream(50.0, 60.0), reports(0, 60)].concat();
-    shots = shots.into_iter().map(|s| s.on(BOND)).collect();
+    shots = shots.into_iter().map(|s| s.on(BOND)).chain(beside).collect();
     for i in 0..4 {
         let t = 21.5 + 3.0 * f64::from(i);
         for (tap, mac, ip) in [(OTHER_TAP, NEIGHBOUR, NEIGHBOUR_IP), (TAP, GUEST, GUEST_IP)] {
@@ -154,6 +156,36 @@ fn silent_then_back() -> Vec<u8> {
         }
     }
     Pcapng::with_interfaces(INTERFACES).frames(by_time(shots)).bytes()
+}
+
+/// A guest reaches one server at 5 s; another answers nobody from 8 s on, and once the link is silent the first does not either.
+fn gone_before() -> Vec<Shot> {
+    let (near, gone) = (Ipv4Addr::new(192, 0, 2, 6), Ipv4Addr::new(192, 0, 2, 7));
+    let out = |t: f64, whom: Ipv4Addr, own: u16, segment: Segment| {
+        let shot = at(t, frame().from(GUEST).to(SERVER).ipv4(GUEST_IP, whom).tcp((own, 5_672), segment, &[]));
+        [shot.clone().inward().on(TAP), shot.later(20).outward().on(BOND)]
+    };
+    let back = |t: f64, segment: Segment| {
+        let link = frame().from(SERVER).to(GUEST).ipv4(near, GUEST_IP).hops(63);
+        let shot = at(t, link.tcp((5_672, 40_000), segment, &[]));
+        [shot.clone().inward().on(BOND), shot.later(20).outward().on(TAP)]
+    };
+    let opens = |seq, ack| Segment { seq, ack, syn: Some(1_460), ..Segment::default() };
+    let ends = |seq, ack| Segment { seq, ack, fin: true, ..Segment::default() };
+    let says = |seq, ack| Segment { seq, ack, ..Segment::default() };
+    let mut shots = vec![
+        out(5.0, near, 40_000, opens(1_000, 0)),
+        back(5.001, opens(7_000, 1_001)),
+        out(5.002, near, 40_000, says(1_001, 7_001)),
+        out(5.003, near, 40_000, ends(1_001, 7_001)),
+        back(5.004, ends(7_001, 1_002)),
+        out(5.005, near, 40_000, says(1_002, 7_002)),
+    ];
+    for wait in [0.0, 1.0, 3.0, 7.0, 15.0] {
+        shots.push(out(8.0 + wait, gone, 40_001, opens(2_000, 0)));
+        shots.push(out(24.0 + wait, near, 40_002, opens(3_000, 0)));
+    }
+    shots.concat()
 }
 
 fn busy(from: f64, to: f64) -> Vec<u8> {
