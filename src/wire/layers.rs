@@ -13,7 +13,7 @@ use super::lldp::Lldp;
 use super::stop::Stop;
 use super::stp::Stp;
 use super::tcp::Tcp;
-use super::tunnel::Geneve;
+use super::tunnel::{Geneve, Gre};
 use super::udp::Udp;
 use super::{Kind, Kinds, LinkType};
 use crate::value::{Mac, Tag, TagStack};
@@ -61,6 +61,8 @@ innermost! {
     udp Udp Udp;
     /// The innermost TCP header.
     tcp Tcp Tcp;
+    /// The innermost GRE header.
+    gre Gre Gre;
     /// The innermost GENEVE header.
     geneve Geneve Geneve;
     /// The DHCP or BOOTP message.

@@ -34,6 +34,8 @@ use crate::wire::{Ip, Kinds, Tcp};
 
 /// Bytes of layer 3 past which no wire of ours carries one packet: the largest jumbo frame.
 const LARGEST_JUMBO: u32 = 9_216;
+/// Bytes that a tunnel puts around a packet, at most: IPv6, UDP, GENEVE with the longest options, Ethernet with two tags (RFC 8926 section 3.4).
+const MOST_AROUND: u32 = 40 + 8 + 8 + 252 + 22;
 /// Super-frames that are quoted of each vantage; further ones are only counted.
 const QUOTED: u64 = 3;
 /// Acknowledgements of data never seen that wait for it to turn up; further ones are not counted.
@@ -293,7 +295,7 @@ impl Flows {
                 out.push(Derived::SuperFrame(Cited::of(frame)));
             }
         }
-        let (sends, first) = queued(own, frame, tcp, packet_len.unwrap_or(0));
+        let (sends, first) = queued(own, frame, tcp, packet_len.unwrap_or(0), self.assumed);
         self.latest = Some(Segment {
             at: frame.at,
             packet_len,
@@ -362,11 +364,20 @@ fn on_the_wire(frame: &Frame<'_>, ip: &Ip<'_>, payload: u32, most: Option<u32>, 
     (told.map(|segment| segment.min(payload).saturating_add(headers)), true)
 }
 
-/// `end` sent data: how often so far, and when first. Only what wears two tags is remembered.
+/// `end` sent data: how often so far, and when first. Only what wears two tags is remembered, and what a tunnel makes longer than an
+/// ordinary link takes and sends whole.
 #[inline]
-fn queued(end: &mut End, frame: &Frame<'_>, tcp: &Tcp<'_>, packet_len: u32) -> (u32, Timestamp) {
-    if frame.layers.tag_depth() > 1 {
+fn queued(end: &mut End, frame: &Frame<'_>, tcp: &Tcp<'_>, packet_len: u32, assumed: u32) -> (u32, Timestamp) {
+    let layers = &frame.layers;
+    if layers.tag_depth() > 1 {
         return end.waiting_or_new().add(frame, tcp, packet_len);
+    }
+    if layers.has_tunnel() {
+        let outer = layers.ip().filter(|ip| !ip.is_fragment()).map_or(0, |ip| ip.packet_len());
+        // One packet: a super-frame inside would be no sign of room.
+        if (assumed.saturating_add(1)..=packet_len.saturating_add(MOST_AROUND)).contains(&outer) {
+            return end.waiting_or_new().add(frame, tcp, outer);
+        }
     }
     if let Some(waiting) = end.waiting() {
         waiting.withdraw(tcp.seq());

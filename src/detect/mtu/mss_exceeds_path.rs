@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
+use crate::event::VantageId;
 use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::{Deadlines, Span, Timestamp, Tpid};
+use crate::value::{Deadlines, Span, TagStack, Timestamp, Tpid};
 use crate::world::{Announced, Derived, DomainId, Observation, Passed, Topic};
 
 /// The rule.
@@ -26,6 +27,8 @@ pub static ENTRY: Entry = Entry {
 const CONNECTIONS: usize = 2;
 /// The span in which only fitting sizes were announced after which it is over.
 const FITTING_FOR: Span = Span::secs(60);
+/// How long a large packet may take to arrive and show that there is room, before two connections are enough to say that there is none.
+const PATIENCE: Span = Span::secs(10);
 /// Networks that are remembered; further ones are not judged.
 const MOST: usize = 1_024;
 /// Hosts, and connections, that are counted in one network.
@@ -37,6 +40,10 @@ const CITED: usize = 3;
 struct MssExceedsPath {
     networks: BTreeMap<DomainId, Network>,
     deadlines: Deadlines<DomainId>,
+    /// Networks of which nothing was said yet, and when it is to be.
+    ripe: Deadlines<DomainId>,
+    /// Room that was seen: where, in which tags, and bytes behind the outer one.
+    proven: BTreeMap<(VantageId, TagStack), u32>,
 }
 
 /// What was announced in one network.
@@ -67,10 +74,16 @@ impl Detector for MssExceedsPath {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.deadlines.next().into_iter().chain(self.ripe.next()).min()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(domain) = self.ripe.pop(cx.now) {
+            if let Some(network) = self.networks.get_mut(&domain) {
+                network.tell(domain, cx);
+                self.deadlines.set(domain, cx.now.after(FITTING_FOR));
+            }
+        }
         while let Some(domain) = self.deadlines.pop(cx.now) {
             let Some(network) = self.networks.get_mut(&domain) else { continue };
             let quiet = cx.now.since(network.last);
@@ -102,13 +115,15 @@ impl MssExceedsPath {
             }
             return;
         }
-        if self.networks.len() >= MOST && !self.networks.contains_key(&domain) {
+        if self.has_room(announced) || (self.networks.len() >= MOST && !self.networks.contains_key(&domain)) {
             return;
         }
         let network = self.networks.entry(domain).or_insert_with(|| Network::new(cx.now));
         network.add(announced, cx.now);
-        if network.is_news() {
+        if network.said > 0 && network.is_news() {
             network.tell(domain, cx);
+        } else if network.is_news() && self.ripe.of(&domain).is_none() {
+            self.ripe.set(domain, cx.now.after(PATIENCE));
         }
         if network.said > 0 {
             self.deadlines.set(domain, cx.now.after(FITTING_FOR));
@@ -118,12 +133,17 @@ impl MssExceedsPath {
     /// A packet that needs more room than the link was thought to have arrived: the link was made for it.
     fn delivered(&mut self, passed: &Passed, cx: &mut Context<'_>) {
         let carry = passed.tags.carry(passed.packet_len);
+        let place = (passed.at.vantage, passed.tags);
+        if self.proven.get(&place).is_some_and(|most| *most >= carry)
+            || (self.proven.len() >= MOST && !self.proven.contains_key(&place))
+        {
+            return;
+        }
+        self.proven.insert(place, carry);
         let is_proven = |network: &Network| {
             let largest = network.largest.as_ref();
             largest.is_some_and(|a| {
-                a.path.vantage == passed.at.vantage
-                    && a.path.tags == passed.tags
-                    && a.path.tags.carry(a.packet_len) <= carry
+                a.path.vantage == passed.at.vantage && a.path.tags == passed.tags && carried(a) <= carry
             })
         };
         let proven: Vec<DomainId> =
@@ -131,15 +151,25 @@ impl MssExceedsPath {
         for domain in proven {
             let Some(mut network) = self.networks.remove(&domain) else { continue };
             self.deadlines.clear(&domain);
-            network.tell(domain, cx);
+            self.ripe.clear(&domain);
             if network.said > 0 {
-                cx.resolve(
-                    claim_key(domain, cx),
-                    format!("{carry} bytes behind the outer tag arrived, so that there is room"),
-                );
+                network.tell(domain, cx);
+                let what = if passed.tags.depth() > 1 { "behind the outer tag" } else { "of the tunnel" };
+                cx.resolve(claim_key(domain, cx), format!("{carry} bytes {what} arrived, so that there is room"));
             }
         }
     }
+
+    /// Whether packets as large as those that are announced were seen to arrive.
+    fn has_room(&self, announced: &Announced) -> bool {
+        let path = &announced.path;
+        self.proven.get(&(path.vantage, path.tags)).is_some_and(|most| carried(announced) <= *most)
+    }
+}
+
+/// Bytes behind the outer tag of the packets that are announced.
+fn carried(announced: &Announced) -> u32 {
+    announced.path.tags.carry(announced.packet_len.saturating_add(announced.tunnel))
 }
 
 impl Network {

@@ -70,7 +70,7 @@ impl OverlayOverheadOverflow {
     /// A packet of the tunnel lacks a piece.
     fn torn(&mut self, torn: &Torn, cx: &mut Context<'_>) {
         let (src, dst, _) = torn.pair;
-        for encapsulation in [Kind::Vxlan, Kind::Geneve] {
+        for encapsulation in [Kind::Vxlan, Kind::Geneve, Kind::Gre] {
             let key = (src, dst, encapsulation);
             let Some(tunnel) = self.tunnels.get_mut(&key).filter(|tunnel| tunnel.count >= ENOUGH) else { continue };
             tunnel.what.torn = (torn.pieces.incomplete, torn.pieces.complete);
@@ -168,15 +168,17 @@ fn begun<'a>(frame: &Frame<'a>) -> Option<(Ip<'a>, Kind, u32, u32)> {
     } else if let Some(geneve) = layers.geneve() {
         (Kind::Geneve, u32::try_from(geneve.options_len()).ok()?.saturating_add(16))
     } else {
-        return None;
+        (Kind::Gre, u32::try_from(layers.gre()?.header_len()).ok()?)
     };
     let outer = match ip {
         Ip::V4(ip) => u32::try_from(ip.header_len()).ok()?,
         // Forty bytes; the header that tells of the pieces is not there when the packet is whole.
         Ip::V6(_) => 40,
     };
-    // An Ethernet header, and the tags in it.
-    let ethernet = layers.inner_tags().map_or(0, |tags| tags.bytes()).saturating_add(14);
+    // An Ethernet header, and the tags in it; GRE carries IP without one, too (RFC 2784 section 2.4).
+    let is_framed = layers.gre().is_none_or(|gre| gre.protocol() == 0x6558);
+    let ethernet = layers.inner_tags().filter(|_| is_framed).map_or(0, |tags| tags.bytes());
+    let ethernet = if is_framed { ethernet.saturating_add(14) } else { 0 };
     Some((ip, kind, inner.packet_len(), outer.saturating_add(header).saturating_add(ethernet)))
 }
 
