@@ -178,7 +178,7 @@ impl Pair {
         let mut said = Vec::new();
         if let Some((repeats, segments)) = self.storm {
             let share = repeats.saturating_mul(100).checked_div(segments).unwrap_or(0);
-            said.push(format!("{share} % of the data segments are repeats ({repeats} of {segments} in 30 s)"));
+            said.push(format!("{share} % of the data segments are repeats ({repeats} of about {segments} in 30 s)"));
         }
         if let Some((src, dst, sends, span)) = self.stuck {
             said.push(format!(

@@ -11,6 +11,9 @@ use crate::value::{Span, Timestamp};
 /// How long an acknowledgement may take before sending again means something (findings.md 2.8; RFC 6298 section 2.4).
 const PATIENCE: Span = Span::secs(1);
 
+/// Bytes of a packet that is small for bulk (RFC 791: what every host takes).
+const SMALL: u32 = 576;
+
 /// What is remembered of one end.
 #[derive(Debug)]
 pub struct End {
@@ -117,6 +120,13 @@ impl End {
     /// The largest packet that was acknowledged, in bytes of layer 3; 0 if none was.
     pub const fn largest(&self) -> u32 {
         self.largest as u32
+    }
+
+    /// About how many segments with data it sent since data of it was seen first; fewer where it also sends small ones.
+    pub fn segments(&self) -> u32 {
+        let bytes = self.sent.wrapping_sub(self.data);
+        let is_known = self.stage >= Stage::Carrying && !is_far(bytes);
+        bytes.checked_div(self.largest().max(SMALL)).filter(|_| is_known).unwrap_or(0)
     }
 
     /// Whole seconds since a packet of the largest size was acknowledged.

@@ -1,4 +1,5 @@
-//! How much is sent again between two hosts: segments and repeats in the last thirty seconds, of the connections that repeat at all.
+//! How much is sent again between two hosts: segments and repeats in the last thirty seconds, of the connections that repeat at all. What they sent
+//! before they repeated anything is known by its bytes only.
 //! At most 4,096 pairs at a time, those without news for longest go first.
 
 use std::net::IpAddr;
@@ -63,13 +64,22 @@ impl Default for Storms {
 }
 
 impl Storms {
+    /// Segments that a connection sent before it repeated anything, by their bytes: who sent them one by one was not counted.
+    pub fn credit(&mut self, passing: &Passing<'_>, segments: u32) {
+        let (src, dst) = passing.ends;
+        let order = passing.seen.frame.order;
+        let key = (passing.seen.frame.at.vantage, src.min(dst), src.max(dst));
+        let fresh = || Window { step: 0, counts: [(0, 0); STEPS], told: Timestamp::MIN };
+        self.pairs.entry(&key, fresh).add(order, (0, segments));
+    }
+
     /// A segment with data, sent for the first time or again, of a connection that repeats.
     pub fn count(&mut self, passing: &Passing<'_>, is_again: bool, out: &mut Vec<Derived>) {
         let (frame, (src, dst)) = (passing.seen.frame, passing.ends);
         let hosts = (src.min(dst), src.max(dst));
         let fresh = || Window { step: 0, counts: [(0, 0); STEPS], told: Timestamp::MIN };
         let window = self.pairs.entry(&(frame.at.vantage, hosts.0, hosts.1), fresh);
-        window.add(frame.order, is_again);
+        window.add(frame.order, (is_again.into(), 1));
         if !is_again || frame.order.since(window.told) < TELL_EVERY {
             return;
         }
@@ -96,7 +106,7 @@ impl Storms {
 }
 
 impl Window {
-    fn add(&mut self, now: Timestamp, is_again: bool) {
+    fn add(&mut self, now: Timestamp, (again, all): (u32, u32)) {
         let step = step_of(now);
         // Steps in which nothing was sent are empty.
         for empty in (self.step.saturating_add(1)..=step).rev().take(STEPS) {
@@ -106,8 +116,8 @@ impl Window {
         }
         self.step = self.step.max(step);
         if let Some((repeats, segments)) = self.slot(step) {
-            *segments = segments.saturating_add(1);
-            *repeats = repeats.saturating_add(u32::from(is_again));
+            *segments = segments.saturating_add(all);
+            *repeats = repeats.saturating_add(again);
         }
     }
 
@@ -139,12 +149,12 @@ mod tests {
     fn only_the_last_thirty_seconds_count() {
         let mut window = Window { step: 0, counts: [(0, 0); STEPS], told: Timestamp::MIN };
         let at = |seconds: i64| Timestamp::from_parts(1_000_000 + seconds, 0);
-        (0..20).for_each(|i| window.add(at(i), i % 2 == 0));
+        (0..20).for_each(|i| window.add(at(i), ((i % 2 == 0).into(), 1)));
         assert_eq!(window.sum(at(19)), (10, 20));
-        window.add(at(31), true);
+        window.add(at(31), (1, 1));
         assert_eq!(window.sum(at(31)), (8, 16));
         assert_eq!(window.sum(at(300)), (0, 0));
-        window.add(at(300), false);
+        window.add(at(300), (0, 1));
         assert_eq!(window.sum(at(300)), (0, 1));
     }
 }

@@ -11,13 +11,15 @@ use super::stuck::{Freed, Held, Passing, PathKey, Stuck, is_as_large};
 use crate::finding::Cited;
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
-use crate::wire::Tcp;
+use crate::wire::{Ip, Tcp};
 use crate::world::Derived;
 
 /// Ends in trouble.
 const MOST_ENDS: usize = 4_096;
 /// Paths on which a segment is stuck.
 const MOST_PATHS: usize = 1_024;
+/// Segments that an end is taken to have sent in the thirty seconds before its trouble, at most: more would hide what comes.
+const MOST_CREDIT: u32 = 1_000;
 /// Latest segments of an end in trouble that are remembered, to tell a repeat from a segment that was overtaken or captured twice.
 const RECENT: usize = 16;
 /// Seconds after which a packet that arrived says nothing of the path as it is now.
@@ -54,6 +56,8 @@ struct Trouble {
     beyond: Option<(u32, u32, Timestamp)>,
     /// Data of this end was sent again, and then acknowledged in a small packet: up to which number, the number of that packet, and when.
     relieved: Option<(u32, u32, Timestamp)>,
+    /// The latest timestamp of its data, and the number of the latest packet that bore it.
+    newest: Option<(u32, u16)>,
     /// The number up to which the other end has acknowledged, since the trouble began.
     acked: Option<u32>,
     is_closed: bool,
@@ -102,7 +106,7 @@ impl Troubles {
             return;
         }
         if peer.trouble == 0 && passing.tcp.sack_blocks().next().is_some() {
-            self.begin(peer);
+            self.begin(peer, passing);
         }
         self.answered(passing, peer, out);
         if passing.tcp.payload_len() > 0 {
@@ -112,7 +116,8 @@ impl Troubles {
         }
     }
 
-    fn begin(&mut self, end: &mut End) {
+    fn begin(&mut self, end: &mut End, passing: &Passing<'_>) {
+        self.storms.credit(passing, end.segments().min(MOST_CREDIT));
         self.latest = self.latest.wrapping_add(1).max(1);
         end.trouble = self.latest;
         self.ends.insert(end.trouble, Trouble::default());
@@ -155,17 +160,18 @@ impl Troubles {
             if !is_again {
                 return;
             }
-            self.begin(own);
+            self.begin(own, passing);
         }
         let relieved = self.ends.peek(&peer.trouble).and_then(|trouble| trouble.relieved);
         let trouble = self.ends.entry(&own.trouble, Trouble::default);
-        let is_repeat = is_again && trouble.is_repeat(tcp.seq(), now);
+        let is_overtaken = trouble.is_overtaken(passing) && is_again;
+        let is_repeat = is_again && !is_overtaken && trouble.is_repeat(tcp.seq(), now);
         trouble.remember(tcp.seq(), now);
         // What was acknowledged already is sent again for want of patience, not for want of arrival.
         let is_spurious =
             trouble.acked.is_some_and(|acked| is_behind(tcp.seq().wrapping_add(tcp.payload_len()), acked));
-        if !is_again || (is_repeat && !is_spurious) {
-            self.storms.count(passing, is_again, out);
+        if !is_again || is_overtaken || (is_repeat && !is_spurious) {
+            self.storms.count(passing, is_again && !is_overtaken, out);
         }
         let is_repeat = is_repeat && !is_spurious;
         if is_repeat && trouble.hold(passing, relieved) && !trouble.is_closed {
@@ -190,6 +196,23 @@ impl Troubles {
 }
 
 impl Trouble {
+    /// Whether a segment left its sender before another that came earlier, as its timestamp tells: it was overtaken, however late it is. Clocks
+    /// tick once a second at worst (RFC 7323 section 5.4); within a tick the number of the packet tells, where the sender counts its packets.
+    fn is_overtaken(&mut self, passing: &Passing<'_>) -> bool {
+        let Some((stamp, _)) = passing.tcp.timestamps() else { return false };
+        let number = match passing.seen.frame.layers.inner_ip() {
+            Some(Ip::V4(ip)) => ip.id(),
+            _ => 0,
+        };
+        let (newest, latest) = *self.newest.get_or_insert((stamp, number));
+        let ahead = number.wrapping_sub(latest);
+        let is_before = if stamp == newest { ahead >= 1 << 15 } else { is_behind(stamp, newest) };
+        if !is_before {
+            self.newest = Some((stamp, number));
+        }
+        is_before
+    }
+
     /// Whether a segment that begins before some that were sent is a repeat; it may have been captured twice, or overtaken on the way.
     fn is_repeat(&self, seq: u32, now: Timestamp) -> bool {
         let known = || self.recent.iter().filter(|(_, at)| *at != Timestamp::default());
