@@ -85,8 +85,15 @@ pub fn origin(
         return Origin::Guest { port, reach };
     }
     let has_prefix = settings.is_guest_prefix(mac);
-    let went_out = sightings.iter().filter(is_nodes_own).any(|s| s.direction == Direction::Out);
     let behaves = station.is_some_and(|s| s.has(Role::DhcpClient) || s.has(Role::Arp));
+    // Where nothing tells directions: at a tap and, though it was captured, on no uplink. It came from this tap or from one beside it.
+    let is_at_tap = sightings.iter().any(|s| place(s.at.vantage) == Place::Tap && s.direction == Direction::Unknown);
+    let is_off_uplinks = is_at_tap && !sightings.iter().any(|s| is_uplink(place(s.at.vantage)));
+    let has_uplink = vantages.iter().any(|(_, v)| matches!(v.place, Place::Bond | Place::Nic));
+    if is_off_uplinks && has_uplink && (has_prefix || behaves) {
+        return Origin::Guest { port: None, reach: Reach::Contained };
+    }
+    let went_out = sightings.iter().filter(is_nodes_own).any(|s| s.direction == Direction::Out);
     let serves = station.is_some_and(|s| s.has(Role::DhcpServer) || s.has(Role::Infrastructure));
     match (has_prefix, came_in) {
         (true, true) => Origin::RemoteGuest,
@@ -153,6 +160,7 @@ mod tests {
         assert_eq!(judged(&[at(tap, 1), at(bond, 2)]), Origin::Guest { port, reach: Reach::Left });
         assert_eq!(judged(&[at(bond, 1), at(tap, 2)]), Origin::GuestByPrefix);
         assert_eq!(judged(&[at(bond, 1), at(tap, 1)]), Origin::GuestByPrefix);
+        assert_eq!(judged(&[at(tap, 1)]), Origin::Guest { port: None, reach: Reach::Contained });
     }
 
     #[test]
