@@ -136,7 +136,8 @@ impl PathMtus {
             watched.fitting = watched.fitting.saturating_add((packet_len >= 576).into());
             return;
         }
-        if !ip.dont_fragment() {
+        // Whoever tests a path sends on purpose what is too long for it (`ping -M probe`).
+        if !ip.dont_fragment() || frame.layers.icmp().is_some() || frame.layers.icmpv6().is_some() {
             return;
         }
         if watched.packets == 0 {

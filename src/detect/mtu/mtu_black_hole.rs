@@ -45,7 +45,7 @@ const SIZES: usize = 8;
 #[derive(Default)]
 struct MtuBlackHole {
     paths: BTreeMap<PathKey, Hole>,
-    pings: BTreeMap<(IpAddr, IpAddr), Pings>,
+    pings: BTreeMap<(VantageId, IpAddr, IpAddr), Pings>,
     deadlines: Deadlines<PathKey>,
 }
 
@@ -96,7 +96,7 @@ impl Detector for MtuBlackHole {
 
 impl MtuBlackHole {
     fn stuck(&mut self, stuck: &Stuck, cx: &mut Context<'_>) {
-        let pair = (stuck.path.src, stuck.path.dst);
+        let pair = stuck.path.key();
         let pings = self.pings.get(&pair);
         let has_small = stuck.small.is_some()
             || pings.is_some_and(|p| {
@@ -135,7 +135,13 @@ impl MtuBlackHole {
         {
             self.over(key, echo.packet_len, cx);
         }
-        let pair = (echo.path.src, echo.path.dst);
+        // A router said that it was too long, and for what: it did not vanish (RFC 1191).
+        let told = cx.world.path_mtus.told(echo.path.src, echo.path.dst);
+        if !echo.is_answered && told.is_some_and(|told| told.mtu > 0 && told.mtu < echo.packet_len) {
+            return;
+        }
+        // At one vantage each request is counted once.
+        let pair = echo.path.key();
         if self.pings.len() >= MOST && !self.pings.contains_key(&pair) {
             return;
         }
