@@ -16,6 +16,10 @@ use crate::wire::{Arp, Dhcp, DhcpKind, Kind, Kinds};
 const PATIENCE: Span = Span::secs(1);
 /// Requests of one asker this close are one attempt: it had no answer in between.
 const REPEATED: Span = Span::secs(5);
+/// Requests of one asker closer than this are copies of one, by a mirror or on the way through a host; also the shortest pause of a kernel.
+const COPIED: Span = Span::millis(200);
+/// Requests that nobody was told of and that end this long before the next are another attempt: a kernel makes three in as many seconds.
+const PAUSE: Span = Span::secs(30);
 /// How long after a DISCOVER a server may look whether an address is free (dnsmasq: 3 s before every dynamic offer).
 const FREE_CHECK: Span = Span::secs(4);
 /// How long an address that was offered and not taken is a matter of DHCP: the longest pause of a client (RFC 2131 section 4.1).
@@ -94,6 +98,8 @@ pub struct Asker {
 /// Requests since the last answer.
 struct Run {
     wanted: Wanted,
+    /// The latest request.
+    last: Timestamp,
     glimpses: Vec<Glimpse>,
     told: Option<(Timestamp, usize)>,
 }
@@ -129,6 +135,11 @@ impl Addresses {
         }
         let owner = self.table.peek(&(domain, asked)).copied().unwrap_or_default();
         let is_sweeping = owner.spoke.is_none() && self.sweeps((domain, sender), asked);
+        // After a pause it is another attempt: what was asked before it may have been answered out of sight.
+        let is_over = |run: &Run| run.told.is_none() && frame.order.since(run.last) > PAUSE;
+        if self.wanted.peek(&(domain, asked)).is_some_and(is_over) {
+            self.wanted.remove(&(domain, asked));
+        }
         let fresh = || Run::new(asked, domain, owner, frame.order);
         let run = self.wanted.entry(&(domain, asked), fresh);
         run.ask(frame, sender, own, is_sweeping);
@@ -225,6 +236,13 @@ impl Tracker for Addresses {
             if is_offered && owner.spoke.is_none() {
                 continue;
             }
+            // Whoever asks in those seconds only, and alone, was a server whose offer did not pass here.
+            let asked_at = self.discovers.peek(&place.0).copied();
+            if asked_at.is_some_and(|at| run.is_free_check(at))
+                && owner.spoke.is_none_or(|(_, at)| at < run.wanted.since)
+            {
+                continue;
+            }
             let checked = self.discovers.peek(&place.0).map(|at| at.after(FREE_CHECK)).filter(|until| *until > now);
             if let Some(until) = checked.filter(|_| run.told.is_none()) {
                 // A server may be looking whether the address is free; by then it has offered it.
@@ -246,6 +264,7 @@ impl Run {
         let (owner, is_router) = (owner.spoke, owner.is_router);
         Self {
             wanted: Wanted { ip, domain, owner, is_router, since, until: since, askers, cited },
+            last: since,
             glimpses,
             told: None,
         }
@@ -253,6 +272,7 @@ impl Run {
 
     fn ask(&mut self, frame: &Frame<'_>, mac: Mac, ip: Ipv4Addr, is_sweeping: bool) {
         let at = frame.order;
+        self.last = at;
         if self.glimpses.len() >= MOST_CITED {
             self.glimpses.pop();
         }
@@ -260,14 +280,21 @@ impl Run {
         if let Some(asker) = self.wanted.askers.iter_mut().find(|asker| asker.mac == mac) {
             // Copies of one request, before and behind a device, are no repeat.
             let gap = at.since(asker.last);
-            asker.is_repeated |= gap <= REPEATED && gap >= Span::millis(200);
-            asker.count = asker.count.saturating_add(1);
+            asker.is_repeated |= gap <= REPEATED && gap >= COPIED;
+            asker.count = asker.count.saturating_add(u64::from(gap >= COPIED));
             asker.is_sweeping |= is_sweeping;
             asker.last = at;
         } else if self.wanted.askers.len() < MOST_ASKERS {
             let vantage = frame.at.vantage;
             self.wanted.askers.push(Asker { mac, ip, count: 1, vantage, is_repeated: false, is_sweeping, last: at });
         }
+    }
+
+    /// Whether all requests came from one station within the time that a server takes to look whether an address is free, before it answers a
+    /// client that asked at `asked`.
+    fn is_free_check(&self, asked: Timestamp) -> bool {
+        let [asker] = self.wanted.askers.as_slice() else { return false };
+        self.wanted.since >= asked && asker.last <= asked.after(FREE_CHECK)
     }
 
     /// Whether there is more to tell than last time; notes that it was told.

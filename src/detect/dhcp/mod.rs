@@ -79,6 +79,10 @@ fn visibility(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     let places = if places.is_empty() { std::slice::from_ref(&step.cited.at.vantage) } else { places };
     let place_of = |id| world.vantage(id).map_or(Place::Unknown, |v| v.place);
     let places = own_places(step, places, cx);
+    // What is said to a made-up address alone goes nowhere in particular.
+    if step.is_probe && !step.is_broadcast && !places.iter().any(|id| place_of(*id).is_on_the_way()) {
+        return None;
+    }
     if places.iter().any(|id| world.dhcp.has_unicast_answer(*id)) {
         return Some("answers to one client alone pass here");
     }

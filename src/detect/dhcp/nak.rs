@@ -91,7 +91,8 @@ impl Nak {
         // What may yet turn out well is waited for; a refusal that follows another is not.
         let wait = match step.asking {
             _ if refused.claimed.is_some() || refused.is_repeated() => None,
-            Some(Asking::InitReboot) => Some(NEW_NETWORK),
+            // A question that was not seen may have been that of a start.
+            Some(Asking::InitReboot) | None => Some(NEW_NETWORK),
             _ if step.is_relayed => Some(BESIDE),
             _ => None,
         };

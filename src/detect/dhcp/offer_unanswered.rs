@@ -197,6 +197,10 @@ impl Detector for OfferUnanswered {
                 if only_looks(step, cx) || spoke.is_some_and(|at| step.time.since(at) <= KNOWN) {
                     continue;
                 }
+                // Of a client that was never heard to ask, what it says does not pass here.
+                if step.asked.is_none() {
+                    continue;
+                }
                 let reading =
                     if station.is_some_and(|s| s.last > step.time) { Reading::SendsOther } else { Reading::Silent };
                 offers.claim(reading, cx);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{network, server_of};
+use super::{answers_pass, network, server_of};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -31,6 +31,8 @@ const UNICASTS: usize = 2;
 const MOST_UNICASTS: usize = 8;
 /// Broadcasts this far apart are two tries: closer ones may both precede the answer.
 const ANOTHER_TRY: Span = Span::secs(2);
+/// The longest pause between two tries of one attempt (RFC 2131 section 4.1), with its second of chance.
+const LONGEST_PAUSE: Span = Span::secs(65);
 
 struct RebindingReached {
     limit: usize,
@@ -47,6 +49,7 @@ struct Run {
     first: Option<Arc<DhcpStep>>,
     /// The latest grant.
     granted: Option<Arc<DhcpStep>>,
+    last_broadcast: Option<Timestamp>,
     broadcasts: u64,
     fresh: Vec<Cited>,
     claimed: Option<Key>,
@@ -89,7 +92,11 @@ impl RebindingReached {
         run.fresh.truncate(4);
         let first = Arc::clone(run.first.get_or_insert_with(|| Arc::clone(step)));
         let is_late = step.lease.is_some_and(|lease| is_near_t2(&lease, step));
-        let is_repeated = step.time.since(first.time) >= ANOTHER_TRY;
+        let before = run.last_broadcast.replace(step.time).unwrap_or(step.time);
+        // Some clients broadcast each renewal: where the answers do not pass, those that come in their time were answered.
+        let is_at_once = step.time.since(before) <= LONGEST_PAUSE;
+        let is_repeated =
+            step.time.since(first.time) >= ANOTHER_TRY && (is_at_once || answers_pass(step, cx).is_some());
         if step.secs > 0 {
             // Only what came since the client began to ask is part of it: a person may have let it renew before.
             let begun = step.time.after(Span::secs(i64::from(step.secs).saturating_add(1)).times(-1));

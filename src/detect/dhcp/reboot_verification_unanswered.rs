@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::wait::Waits;
+use super::wait::{Wait, Waits};
 use super::{network, visibility};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
@@ -28,6 +28,8 @@ pub static ENTRY: Entry = Entry {
 
 /// A client that got no address in this time, by whatever question, is without one.
 const WITHOUT: Span = Span::secs(60);
+/// The longest pause between two tries of one attempt (RFC 2131 section 4.1), with its second of chance.
+const LONGEST_PAUSE: Span = Span::secs(65);
 
 struct RebootVerificationUnanswered {
     tries: u64,
@@ -109,6 +111,12 @@ impl Detector for RebootVerificationUnanswered {
         }
         match step.kind {
             DhcpKind::Request if step.asking == Some(Asking::InitReboot) => {
+                // A start of long ago was answered where nobody could see it, or given up.
+                let is_another =
+                    |wait: &Wait| step.time.since(wait.last.time) > LONGEST_PAUSE && wait.claimed.is_none();
+                if self.waits.of(step.talk).is_some_and(|wait| is_another(wait)) {
+                    self.waits.close(step.talk);
+                }
                 let wait = self.waits.ask(step);
                 let due = wait.asked.time.after(self.wait).max(step.time.after(Span::secs(2)));
                 if wait.tries >= self.tries {

@@ -95,7 +95,7 @@ fn unconfirmed_and_none() -> Vec<Shot> {
 }
 
 /// The old address is confirmed at once, in one network; in the next start the question is lost, and the guest starts over.
-fn confirmed() -> Vec<Shot> {
+pub fn confirmed() -> Vec<Shot> {
     let granted = told(0.002, &ack(XID, GUEST, SERVER_IP, GUEST_IP));
     in_order(vec![vec![again(0.0), granted, again(100.0)], leased(104.0, XID + 1), others(120.0)])
 }

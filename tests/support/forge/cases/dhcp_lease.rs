@@ -162,7 +162,7 @@ fn on_the_tap() -> Vec<Shot> {
 }
 
 /// A client that broadcasts every renewal, from half of its lease on, and is answered.
-fn broadcast_by_habit() -> Vec<Shot> {
+pub fn broadcast_by_habit() -> Vec<Shot> {
     let renewal = |i: u32| {
         let t = 300.0 * f64::from(i);
         vec![rebinding(t, 0.0), granted(t + 0.002, XID, GUEST, GUEST_IP)]

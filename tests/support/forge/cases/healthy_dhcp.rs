@@ -144,7 +144,7 @@ fn begun_in_the_middle() -> Vec<Shot> {
 }
 
 /// Two servers share one pool, each with its half (failover): both offer, each guest takes one, and the other is silent about its leases.
-fn failover_pair() -> Vec<Shot> {
+pub fn failover_pair() -> Vec<Shot> {
     let boot = |i: u8| {
         let (mac, xid, t) = (Mac([0xfa, 0x16, 0x3e, 0x99, 0x01, i]), XID + u32::from(i), 2.0 * f64::from(i));
         let (first, second) = (Ipv4Addr::new(10, 20, 0, 100 + i), Ipv4Addr::new(10, 20, 0, 200 + i));

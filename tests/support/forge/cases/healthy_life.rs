@@ -68,7 +68,7 @@ fn probes() -> Vec<Shot> {
 }
 
 /// The address was the guest's before; another asks for one, and the server looks for three seconds whether it is free: the guest is gone.
-fn free_check() -> Vec<Shot> {
+pub fn free_check() -> Vec<Shot> {
     let (newcomer, _) = host(9);
     let ask = at(60.0, discover(XID, newcomer).asked(VLAN));
     let offered = offer(XID, newcomer, SERVER_IP, GUEST_IP).told(VLAN, SERVER, SERVER_IP);
@@ -100,7 +100,7 @@ fn scan() -> Vec<Shot> {
 }
 
 /// Fifty guests at once: DHCP with the server's own look for each address, probes, announcements, and the first words with the gateway.
-fn boot_of_fifty() -> Vec<Shot> {
+pub fn boot_of_fifty() -> Vec<Shot> {
     let boots = |last: u8| {
         let ((mac, ip), t) = (host(last), 0.05 * f64::from(last));
         let xid = XID + u32::from(last);
@@ -121,7 +121,7 @@ fn boot_of_fifty() -> Vec<Shot> {
 }
 
 /// A guest pauses for 1.6 s while it is moved; then it is announced from its new host and goes on.
-fn migration() -> Vec<Shot> {
+pub fn migration() -> Vec<Shot> {
     let mut talk = Talk::midway(MONITOR, SERVICE, &c_tags(VLAN));
     for i in 0..10 {
         talk.exchange(0.5 * f64::from(i), Who::Caller, 200);

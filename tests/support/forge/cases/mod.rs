@@ -10,6 +10,7 @@ mod dhcp_answers;
 mod dhcp_habits;
 mod dhcp_lease;
 mod dhcp_servers;
+mod elsewhere;
 mod fragments;
 mod guard;
 mod healthy;
@@ -67,6 +68,7 @@ pub fn cases() -> Vec<Case> {
         silent::cases(),
         host::cases(),
         healthy_life::cases(),
+        elsewhere::cases(),
     ]
     .concat()
 }
