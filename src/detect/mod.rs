@@ -27,6 +27,7 @@ pub mod stp;
 pub mod tcp;
 pub mod vlan;
 
+pub use filter::hidden_from;
 use followed::{Due, Followed};
 use recalled::Recalled;
 use stacking::{Mended, Piles, devices, key_of, unstack, vlans};

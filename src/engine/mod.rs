@@ -336,9 +336,10 @@ impl Engine {
                 Needs::Host => Some("no facts about the host were given (--host)"),
                 Needs::Ethernet => Some("no vantage whose frames begin with an Ethernet header"),
             };
-            match why {
-                None => checked.push(entry.rule.code),
-                Some(why) => not_checked.push(NotChecked { code: entry.rule.code, why: why.to_owned() }),
+            let code = entry.rule.code;
+            match why.map(str::to_owned).or_else(|| detect::hidden_from(code, vantages)) {
+                None => checked.push(code),
+                Some(why) => not_checked.push(NotChecked { code, why }),
             }
         }
         (checked, not_checked)

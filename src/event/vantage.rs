@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::hidden::{Protocol, hides};
 use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
 
@@ -33,6 +34,18 @@ pub struct Vantage {
     pub tells_offload: bool,
     /// What was added to its stamps.
     pub offset: Span,
+}
+
+impl Vantage {
+    /// Whether its capture filter lets no frame of this protocol pass.
+    pub fn hides(&self, protocol: Protocol) -> bool {
+        self.filter.as_ref().is_some_and(|filter| hides(filter.raw(), protocol))
+    }
+
+    /// What its capture filter hides of these protocols.
+    pub fn hidden(&self, of: &[Protocol]) -> Vec<Protocol> {
+        of.iter().copied().filter(|protocol| self.hides(*protocol)).collect()
+    }
 }
 
 /// Kinds of places (findings.md 2.4), in the order in which one of several names for the same link is chosen.

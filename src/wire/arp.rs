@@ -96,7 +96,7 @@ impl fmt::Display for Arp<'_> {
         match self.op() {
             1 if self.is_gratuitous() => write!(f, "ARP {} announces {sender}", self.sender_mac()),
             1 if self.is_probe() => write!(f, "ARP {} probes {target}", self.sender_mac()),
-            1 => write!(f, "ARP who has {target}, tell {sender}"),
+            1 => write!(f, "ARP who has {target}, tell {sender} ({})", self.sender_mac()),
             2 => write!(f, "ARP {sender} is at {}", self.sender_mac()),
             3 => write!(f, "RARP who is {}, tell {}", self.target_mac(), self.sender_mac()),
             4 => write!(f, "RARP {} is {target}", self.target_mac()),
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_request_names_both() {
         let arp = parse(&REQUEST);
-        assert_eq!(arp.to_string(), "ARP who has 10.0.0.1, tell 10.0.0.5");
+        assert_eq!(arp.to_string(), "ARP who has 10.0.0.1, tell 10.0.0.5 (fa:16:3e:00:00:05)");
         assert!(arp.is_request() && !arp.is_gratuitous() && !arp.is_probe());
         assert_eq!(arp.sender_mac().to_string(), "fa:16:3e:00:00:05");
         assert_eq!(arp.target_mac(), Mac::ZERO);

@@ -2,6 +2,7 @@
 
 pub mod capture_drops;
 pub mod clock_disorder;
+pub mod filter_hides;
 pub mod offload_super_frames;
 pub mod one_direction;
 pub mod snaplen_cut;
@@ -20,5 +21,6 @@ pub static FAMILY: Family = Family {
         &offload_super_frames::ENTRY,
         &clock_disorder::ENTRY,
         &vlan_tags_hidden::ENTRY,
+        &filter_hides::ENTRY,
     ],
 };

@@ -2,6 +2,7 @@
 //! is no minimum gap. DHCP itself is left out of the evidence.
 
 use crate::detect::Context;
+use crate::event::Protocol;
 use crate::value::{Mac, Span, Timestamp};
 use crate::world::DomainId;
 
@@ -15,6 +16,8 @@ pub(super) enum Verdict {
     NetworkFirst(Timestamp, bool),
     /// The client heard other things since, last at this moment.
     OnlyDhcp(Timestamp),
+    /// The filter of the capture hides that by which it would show.
+    Hidden,
     /// Nobody can tell: the last proof before, and the first other question that stayed unanswered after.
     Undecided(Option<Timestamp>, Option<Timestamp>),
 }
@@ -32,6 +35,7 @@ impl Verdict {
                 Self::NetworkFirst(first.first, kinds >= 2 || askers >= 2)
             }
             Some((first, ..)) => Self::Undecided(proof, Some(first.first)),
+            None if is_hidden(domain, cx) => Self::Hidden,
             None => Self::Undecided(proof, None),
         }
     }
@@ -49,6 +53,7 @@ impl Verdict {
                 "It still hears other things (last proof {}, after the first grant): only the answers of DHCP are lost.",
                 proof.clock()
             ),
+            Self::Hidden => "Which stopped first cannot be told: the filter of this capture hides ARP or TCP, by which it would show.".to_owned(),
             Self::Undecided(proof, other) => {
                 let since = match proof {
                     Some(proof) => format!("between {} (last proof that it hears) and", proof.clock()),
@@ -68,4 +73,11 @@ impl Verdict {
             }
         }
     }
+}
+
+/// Whether each capture of the client's network is filtered so that a question to it, or its answer, would not be seen.
+fn is_hidden(domain: DomainId, cx: &Context<'_>) -> bool {
+    let hides = |id| cx.world.vantage(id).is_some_and(|v| v.hides(Protocol::Arp) || v.hides(Protocol::Tcp));
+    let mut places = cx.world.domains.vantages(domain).peekable();
+    places.peek().is_some() && places.all(hides)
 }

@@ -1,7 +1,7 @@
 //! A station sends and does not hear: what it must answer stays unanswered, by kind and by asker (findings.md 2.8). Load before is told
 //! and never blamed; whoever sends nothing either is HOST002's.
 
-use super::station::{is_guest, named, own_tap, port, port_word, questions, was_asked_at};
+use super::station::{is_guest, is_hidden, named, own_tap, port, port_word, questions, was_asked_at};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Place;
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
@@ -39,7 +39,7 @@ impl GuestDeaf {
     }
 
     fn lapsed(&mut self, lapse: &Lapse, cx: &mut Context<'_>) {
-        if !lapse.is_still_sending(self.patience) {
+        if !lapse.is_still_sending(self.patience) || is_hidden(lapse, cx) {
             return;
         }
         // A filter drops TCP and echo, never what belongs to the link: without that, frames at the very port prove nothing.

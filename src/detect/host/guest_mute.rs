@@ -1,7 +1,7 @@
 //! A station has fallen silent: it answers nothing of what it must answer, and sends nothing of its own (findings.md 2.8). Whoever gave its
 //! address back left by plan; whoever still sends is HOST001's; the way out of a network is ARP003's.
 
-use super::station::{is_guest, named, own_tap, port, port_word, questions, was_asked_at};
+use super::station::{is_guest, is_hidden, named, own_tap, port, port_word, questions, was_asked_at};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Place;
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
@@ -47,7 +47,7 @@ impl GuestMute {
             }
             return;
         }
-        if lapse.until.since(lapse.since) < LASTING || is_way_out(lapse, cx) {
+        if lapse.until.since(lapse.since) < LASTING || is_way_out(lapse, cx) || is_hidden(lapse, cx) {
             return;
         }
         let is_certain = was_asked_at(Place::Tap, lapse, cx) || lapse.askers() >= MANY || lapse.kinds() >= MANY;

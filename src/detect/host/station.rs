@@ -3,9 +3,12 @@
 use std::fmt::Write;
 
 use crate::detect::Context;
-use crate::event::{Place, VantageId};
+use crate::event::{Place, Protocol, VantageId};
 use crate::value::Mac;
 use crate::world::{Lapse, Stimulus};
+
+/// By what a station mostly proves that it hears.
+const PROOFS: [Protocol; 2] = [Protocol::Arp, Protocol::Tcp];
 
 /// How a sentence names a station: `instance fa:16:3e:12:34:56 (10.20.0.15)`.
 pub(super) fn named(lapse: &Lapse, cx: &Context<'_>) -> String {
@@ -55,6 +58,12 @@ pub(super) fn own_tap(lapse: &Lapse, cx: &Context<'_>) -> Option<String> {
 /// Whether questions to the station were seen at a place of this kind.
 pub(super) fn was_asked_at(wanted: Place, lapse: &Lapse, cx: &Context<'_>) -> bool {
     lapse.places.iter().any(|id| place(*id, cx) == wanted)
+}
+
+/// Whether the filter of a capture in which the station was asked hides something by which it might prove that it hears: then nobody can tell.
+pub(super) fn is_hidden(lapse: &Lapse, cx: &Context<'_>) -> bool {
+    let hides = |id: &VantageId| cx.world.vantage(*id).is_some_and(|v| !v.hidden(&PROOFS).is_empty());
+    lapse.places.iter().any(hides)
 }
 
 fn place(id: VantageId, cx: &Context<'_>) -> Place {

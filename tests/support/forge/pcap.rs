@@ -158,14 +158,28 @@ impl Pcapng {
         words(&mut section, &[0x1a2b_3c4d, 0x0000_0001, u32::MAX, u32::MAX]);
         file.block(0x0a0d_0d0a, section);
         for name in names {
-            let mut interface = Vec::new();
-            words(&mut interface, &[1, SNAP]);
-            option(&mut interface, 2, name.as_bytes());
-            option(&mut interface, 9, &[9]);
-            words(&mut interface, &[0]);
-            file.block(1, interface);
+            file.interface(name, None);
         }
         file
+    }
+
+    /// A section with one interface, whose capture was filtered.
+    pub fn filtered(name: &str, filter: &str) -> Self {
+        let mut file = Self::with_interfaces(&[]);
+        file.interface(name, Some(filter));
+        file
+    }
+
+    fn interface(&mut self, name: &str, filter: Option<&str>) {
+        let mut interface = Vec::new();
+        words(&mut interface, &[1, SNAP]);
+        option(&mut interface, 2, name.as_bytes());
+        option(&mut interface, 9, &[9]);
+        if let Some(filter) = filter {
+            option(&mut interface, 11, &[&[0], filter.as_bytes()].concat());
+        }
+        words(&mut interface, &[0]);
+        self.block(1, interface);
     }
 
     /// These frames, in this order.

@@ -1,9 +1,11 @@
 //! The capture itself: what it lost, cut, hid or mixed up.
 
 use super::super::dhcp::discover;
+use super::super::frame::frame;
 use super::super::tcp::{End, Talk, Who};
 use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, Pcapng, SERVER, SERVER_IP, Shot, at, pcap, pcap_cut};
 use super::dhcp::{self, in_order, leased, others};
+use super::host::the_issue;
 use super::{Case, c_tags, case, echo};
 
 const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
@@ -18,6 +20,8 @@ pub fn cases() -> Vec<Case> {
         case("cap/snap-length-cuts-a-tag", "eth0.pcap", pcap(cut_in_the_tag())),
         case("cap/one-direction", "bond0.pcap", pcap(one_direction())),
         case("cap/one-direction-of-a-pair", "eth0.pcap", pcap(one_direction_of_a_pair())),
+        case("cap/filter-shows-dhcp-only", "bond0.pcapng", dhcp_only()),
+        case("cap/a-thousand-arp-frames-alone", "bond0.pcap", pcap(arp_alone())),
         case("cap/super-frames", "bond0.pcap", pcap(download(1_460))),
         case("cap/clock-jumps-back", "bond0.pcap", pcap(jump_back())),
         case("cap/clock-leaps-ahead-and-back", "bond0.pcap", pcap(leap())),
@@ -125,4 +129,23 @@ fn leap() -> Vec<Shot> {
     shots.extend(leased(2.0, 0x3903_f326));
     shots.extend((3..6).flat_map(|i| echo(f64::from(i), &c_tags(&[100]), i, 100)));
     shots
+}
+
+/// The Issue, of which a filter kept DHCP.
+fn dhcp_only() -> Vec<u8> {
+    // Ports 67 and 68 behind one tag and an IPv4 header without options.
+    let is_dhcp = |shot: &Shot| shot.bytes().get(27) == Some(&17) && shot.bytes().get(38) == Some(&0);
+    let shots = the_issue().into_iter().filter(is_dhcp).collect();
+    Pcapng::filtered("bond0", "vlan 100 and (udp port 67 or udp port 68)").frames(shots).bytes()
+}
+
+/// A station finds another five hundred times; nothing else was captured.
+fn arp_alone() -> Vec<Shot> {
+    let found = |i: u32| {
+        let ask = frame().from(SERVER).to(GUEST).tag(100).arp_request(SERVER_IP, GUEST_IP);
+        let answer = frame().from(GUEST).to(SERVER).tag(100).arp_reply(GUEST_IP, SERVER_IP);
+        let t = 2.0 * f64::from(i);
+        [at(t, ask), at(t + 0.0004, answer)]
+    };
+    (0..500).flat_map(found).collect()
 }
