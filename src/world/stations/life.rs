@@ -58,6 +58,8 @@ struct Granted {
     at: Timestamp,
     /// A renewal before this is none: the client did not hear that it was renewed (half of T1).
     until: Timestamp,
+    /// Whether what the client answers the server would be seen, too.
+    is_seen: bool,
     glimpse: Glimpse,
 }
 
@@ -302,8 +304,8 @@ impl Stations {
                 let t1 = dhcp.t1().or_else(|| dhcp.lease().map(|lease| lease / 2)).unwrap_or(0);
                 let (at, glimpse) = (frame.order, Glimpse::whole(frame));
                 let until = at.after(Span::secs(i64::from(t1 / 2)));
-                let granted =
-                    Granted { is_offer: kind == DhcpKind::Offer, address: yiaddr, server, at, until, glimpse };
+                let (is_offer, is_seen) = (kind == DhcpKind::Offer, self.is_answer_seen(frame, client, domain));
+                let granted = Granted { is_offer, address: yiaddr, server, at, until, is_seen, glimpse };
                 self.life.owed.entry(&key, Owed::default).dhcp = Some(granted);
             }
             DhcpKind::Discover | DhcpKind::Request | DhcpKind::Release | DhcpKind::Decline if src == client => {
@@ -322,7 +324,10 @@ impl Stations {
                 };
                 if granted.is_offer && kind == DhcpKind::Request && dhcp.server_id().is_some() {
                     self.hears(frame, key, None, out);
-                } else if is_unheard && waited >= DHCP_CROSSING && self.is_answer_seen(frame, client, domain) {
+                } else if is_unheard
+                    && waited >= DHCP_CROSSING
+                    && (granted.is_seen || self.is_answer_seen(frame, client, domain))
+                {
                     let what = (Stimulus::Dhcp, granted.server);
                     self.failed(frame, key, what, granted.at, &granted.glimpse, out);
                 }

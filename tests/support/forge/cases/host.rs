@@ -4,7 +4,7 @@
 use super::super::dhcp::{ack, discover, offer, renew, select};
 use super::super::frame::frame;
 use super::super::tcp::{End, Talk, Who};
-use super::super::{GUEST, GUEST_IP, Pcapng, SERVER, SERVER_IP, Shot, at, pcap};
+use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, Pcapng, SERVER, SERVER_IP, Shot, at, pcap};
 use super::dhcp::{in_order, others};
 use super::{Case, c_tags, case};
 
@@ -32,6 +32,7 @@ pub fn cases() -> Vec<Case> {
             folder: "host/the-issue-lost-on-this-host",
             files: vec![("bond0.pcap", pcap(the_issue())), ("tap3f2a91c0-5d.pcap", pcap(nothing_to_the_tap()))],
         },
+        case("host/the-issue-controller-serves-others", "controller.pcap", pcap(among_others())),
         case("host/two-peers-unanswered", "bond0.pcap", pcap(two_peers())),
     ]
 }
@@ -166,6 +167,16 @@ fn only_dhcp_lost() -> Vec<Shot> {
         talk.exchange(260.0 + 2.0 * f64::from(i), Who::Caller, 100);
     }
     in_order(vec![leased_and_renewed(), found(5.0), cut(&talk), ignored(), others(300.0)])
+}
+
+/// As the server itself shows it, which talks to another guest all along and hears nothing of what guests say to each other.
+fn among_others() -> Vec<Shot> {
+    let mut talk = Talk::midway(End { mac: NEIGHBOUR, ip: NEIGHBOUR_IP, port: 40_000 }, MONITOR, &c_tags(VLAN));
+    for i in 0..60 {
+        talk.exchange(2.0 + 5.0 * f64::from(i), Who::Caller, 100);
+    }
+    let own = the_issue().into_iter().filter(|shot| shot.is_of(SERVER)).collect();
+    in_order(vec![own, talk.shots()])
 }
 
 /// Two peers send data in vain, ARP does not come into it, and the guest goes on announcing something.
