@@ -134,6 +134,10 @@ pub(super) static RELATIONS: &[Relation] = &[
     // R11: what is wrong with the answers is why they are not heard.
     ever("DHCP019", &["DHCP002", "DHCP003", "DHCP005"], TALK),
     ever("DHCP018", &["DHCP002", "DHCP003", "DHCP005"], TALK),
+    // Who does not hear that it is renewed does not hear either, later, that it is offered something.
+    later("DHCP005", &["DHCP002", "DHCP003"], TALK),
+    // What a server offers that should not be there is well left alone.
+    ever("DHCP015", &["DHCP002"], SERVER),
     // R12: the second server contradicts, refuses, and tells other things.
     ever("DHCP015", &["DHCP009", "DHCP008"], SERVER),
     ever("DHCP015", &["DHCP021"], DOMAIN),
@@ -156,3 +160,40 @@ pub(super) static RELATIONS: &[Relation] = &[
         i64::MAX,
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a table must not say (findings.md, part K): roots and symptoms by the beginning of their codes.
+    const FORBIDDEN: &[(&str, &[&str])] = &[
+        // A guest keeps its address through renewing and rebinding, and hears and speaks as before.
+        ("DHCP", &["HOST", "ARP002", "ARP003", "TCP", "IP0", "L2"]),
+        // What the switch says of its tree explains nothing.
+        ("STP006", &[""]),
+        ("LACP", &["STP", "HOST003"]),
+        // Repeats follow from sizes, never sizes from repeats.
+        ("TCP", &["MTU", "VLAN", "HOST"]),
+        // Different exchanges.
+        ("DHCP002", &["DHCP001"]),
+        // What a capture cannot show, or shows wrong, makes nothing happen.
+        ("CAP", &[""]),
+    ];
+
+    #[test]
+    fn nothing_explains_what_only_looks_like_its_work() {
+        for Relation { root, symptoms, .. } in RELATIONS {
+            for (roots, never) in FORBIDDEN.iter().filter(|(roots, _)| root.starts_with(roots)) {
+                let bad = symptoms.iter().find(|symptom| never.iter().any(|never| symptom.starts_with(never)));
+                assert_eq!(bad, None, "{root}, one of {roots}*, explains it");
+            }
+        }
+    }
+
+    #[test]
+    fn each_relation_shares_more_than_a_moment() {
+        for Relation { root, shared, when, .. } in RELATIONS {
+            assert!(!shared.is_empty() || matches!(when, When::Behind(..)), "{root} shares nothing");
+        }
+    }
+}

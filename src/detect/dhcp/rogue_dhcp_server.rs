@@ -27,6 +27,10 @@ pub static ENTRY: Entry = Entry {
 
 /// So long without an answer of it, it is gone.
 const GONE: Span = Span::secs(600);
+/// A server answers each DISCOVER that it hears: after so many clients that only others offered something, it is gone, too.
+const CLIENTS: usize = 3;
+/// How much later than others it may offer something to the last of them (findings.md, `dhcp.offer_wait`).
+const LATE: Span = Span::secs(10);
 /// Servers that are judged; more than the world remembers are never told apart.
 const MOST: usize = 256;
 
@@ -36,11 +40,21 @@ struct RogueDhcpServer {
     meant: Vec<Ipv4Addr>,
     found: BTreeMap<Id, Key>,
     gone: Deadlines<Id>,
+    /// Clients that others have offered something since each rogue gave something last.
+    silent: BTreeMap<Id, Vec<Mac>>,
+    /// When each of those that are gone gave something last.
+    over: BTreeMap<Id, Timestamp>,
 }
 
 impl RogueDhcpServer {
     fn new(settings: &Settings) -> Self {
-        Self { meant: settings.dhcp.servers.clone(), found: BTreeMap::new(), gone: Deadlines::new() }
+        Self {
+            meant: settings.dhcp.servers.clone(),
+            found: BTreeMap::new(),
+            gone: Deadlines::new(),
+            silent: BTreeMap::new(),
+            over: BTreeMap::new(),
+        }
     }
 
     fn gave(&mut self, step: &DhcpStep, cx: &mut Context<'_>) {
@@ -53,7 +67,9 @@ impl RogueDhcpServer {
         let (rogue, right) = self.rank(speaker, other, cx);
         if rogue.address != speaker.address {
             // What the right one says is no news about the other.
-            if !self.found.contains_key(&id(rogue, cx)) {
+            let id = id(rogue, cx);
+            let is_over = self.over.get(&id).is_some_and(|last| rogue.last <= *last) || cx.now.since(rogue.last) > GONE;
+            if !self.found.contains_key(&id) && !is_over {
                 self.claim(&rogue.clone(), &right.clone(), cx);
             }
             return;
@@ -69,6 +85,23 @@ impl RogueDhcpServer {
             (!is_meant, is_guest, s.first, s.address)
         };
         if doubt(a) > doubt(b) { (a, b) } else { (b, a) }
+    }
+
+    /// A client got something of a server: those that are known as rogues and did not offer it anything may be gone.
+    fn passed_over(&mut self, step: &DhcpStep, cx: &Context<'_>) {
+        let domain = cx.world.domains.root(step.domain);
+        for id in self.found.keys().filter(|id| id.0 == domain && Some(id.1) != step.server) {
+            let silent = self.silent.entry(*id).or_default();
+            if silent.len() < CLIENTS && !silent.contains(&step.client) {
+                silent.push(step.client);
+                if silent.len() == CLIENTS {
+                    // It has its time to offer this client something, too.
+                    self.gone.set(*id, step.time.after(LATE));
+                }
+            }
+        }
+        let speaks = |id: &Id| id.0 == domain && Some(id.1) == step.server;
+        self.silent.retain(|id, _| !speaks(id));
     }
 
     fn claim(&mut self, rogue: &Server, right: &Server, cx: &mut Context<'_>) {
@@ -133,6 +166,9 @@ impl Detector for RogueDhcpServer {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         let Observation::Derived(Derived::Dhcp(step)) = seen else { return };
         let gives = matches!(step.kind, DhcpKind::Offer | DhcpKind::Ack) && !step.yiaddr.is_unspecified();
+        if step.kind == DhcpKind::Offer && !step.is_copy {
+            self.passed_over(step, cx);
+        }
         if gives && !step.is_copy && !step.is_relayed && cx.world.dhcp.servers().len() > 1 {
             self.gave(step, cx);
         }
@@ -144,9 +180,18 @@ impl Detector for RogueDhcpServer {
 
     fn expire(&mut self, cx: &mut Context<'_>) {
         while let Some(id) = self.gone.pop(cx.now) {
-            if let Some(key) = self.found.remove(&id) {
-                cx.resolve(key, format!("it gave nothing for {GONE}"));
+            let silent = self.silent.remove(&id).map_or(0, |clients| clients.len());
+            let Some(key) = self.found.remove(&id) else { continue };
+            if self.over.len() < MOST || self.over.contains_key(&id) {
+                let is_it = |s: &&Server| (s.address, s.sender) == (id.1, id.2);
+                let last = cx.world.dhcp.servers().iter().find(is_it).map_or(cx.now, |s| s.last);
+                self.over.insert(id, last);
             }
+            let why = match silent {
+                CLIENTS => format!("{CLIENTS} clients were offered something, and not by it"),
+                _ => format!("it gave nothing for {GONE}"),
+            };
+            cx.resolve(key, why);
         }
     }
 }

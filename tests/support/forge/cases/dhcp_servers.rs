@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         case("dhcp/declined-again-and-again", "bond0.pcap", pcap(proxy_arp())),
         case("dhcp/rogue-server", "bond0.pcap", pcap(rogue())),
         rogue_with_facts,
+        case("dhcp/rogue-server-taken-away", "bond0.pcap", pcap(taken_away())),
         case("dhcp/pool-exhausted", "bond0.pcap", pcap(exhausted())),
         case("dhcp/no-leases-left", "bond0.pcap", pcap(no_leases_left())),
         case("dhcp/flood-of-made-up-clients", "tap3f2a91c0-5d.pcap", pcap(flood())),
@@ -93,6 +94,30 @@ fn rogue() -> Vec<Shot> {
         told(65.021, &ack(xid, NEIGHBOUR, ROGUE_IP, FOREIGN_IP), STRANGER),
     ];
     [leased(0.0, XID), theirs].concat()
+}
+
+/// The same; then a guest is offered something by the stranger alone and does not want it, the stranger is taken away, and that guest and three
+/// more are served in peace.
+fn taken_away() -> Vec<Shot> {
+    let client = |i: u8| Mac([0xfa, 0x16, 0x3e, 0x77, 0x00, i]);
+    let served = |i: u8, t: f64| {
+        let (xid, ip) = (XID + 16 + u32::from(i), Ipv4Addr::new(10, 20, 0, 100 + i));
+        vec![
+            at(t, discover(xid, client(i)).asked(VLAN)),
+            told(t + 0.01, &offer(xid, client(i), SERVER_IP, ip), RIGHT),
+            at(t + 0.02, select(xid, client(i), SERVER_IP, ip).asked(VLAN)),
+            told(t + 0.03, &ack(xid, client(i), SERVER_IP, ip), RIGHT),
+        ]
+    };
+    let xid = XID + 16;
+    let unwanted = |t: f64| {
+        let ask = discover(xid, client(0)).secs((t - 70.0) as u16);
+        [at(t, ask.asked(VLAN)), told(t + 0.001, &offer(xid, client(0), ROGUE_IP, FOREIGN_IP), STRANGER)]
+    };
+    let mut shots = rogue();
+    shots.extend([70.0, 74.0].map(unwanted).concat());
+    shots.extend([served(0, 82.0), served(1, 85.0), served(2, 90.0), served(3, 120.0)].concat());
+    in_order(vec![shots, others(125.0)])
 }
 
 /// Three old clients renew and are granted; four new ones ask twice and are offered nothing.
