@@ -6,7 +6,7 @@ use super::Domains;
 use crate::event::Frame;
 use crate::finding::{StackTally, Tally};
 use crate::value::TagStack;
-use crate::wire::{BpduKind, DhcpKind, Kind, Kinds, Layers, LinkType, StpFamily, Why};
+use crate::wire::{BpduKind, Kind, Kinds, Layers, LinkType, StpFamily, Why};
 
 /// Protocols whose messages are counted by kind.
 const COUNTED: Kinds = Kinds::of(&[Kind::Dhcp, Kind::Stp, Kind::Arp, Kind::Lacp, Kind::Lldp, Kind::Icmp, Kind::Icmpv6]);
@@ -75,11 +75,11 @@ impl Counter {
 impl Tally {
     fn count_protocols(&mut self, layers: &Layers<'_>) {
         if let Some(kind) = layers.dhcp().and_then(|dhcp| dhcp.message_type()) {
-            let name = match kind {
-                DhcpKind::Other(n) => format!("type {n}"),
-                known => known.to_string(),
-            };
-            add(self.dhcp.entry(name).or_default(), 1);
+            // Nearly every message is one of a kind that was counted before.
+            match kind.name().and_then(|name| self.dhcp.get_mut(name)) {
+                Some(count) => add(count, 1),
+                None => add(self.dhcp.entry(kind.to_string()).or_default(), 1),
+            }
         }
         if let Some(stp) = layers.stp() {
             let counts = &mut self.stp;

@@ -82,7 +82,7 @@ impl Exchanges {
             }
             let times = self.begun.entry(&(step.client, step.xid), || 0);
             *times = times.saturating_add(1);
-            let open = Open::new(step, kind, *times);
+            let open = Open::new(step, kind, *times, self.is_kept);
             self.open.insert(step.talk, open);
         }
         let Some(open) = self.open.get_mut(&step.talk) else { return };
@@ -167,10 +167,12 @@ impl Exchanges {
 }
 
 impl Open {
-    fn new(step: &DhcpStep, kind: ExchangeKind, times: u32) -> Self {
+    fn new(step: &DhcpStep, kind: ExchangeKind, times: u32, is_kept: bool) -> Self {
         let again = if times > 1 { format!(".{times}") } else { String::new() };
+        // Only who is told of each one needs its name.
+        let id = if is_kept { format!("{}-{:08x}{again}", step.client, step.xid) } else { String::new() };
         let exchange = Exchange {
-            id: format!("{}-{:08x}{again}", step.client, step.xid),
+            id,
             client: step.client,
             client_id: None,
             host_name: None,
@@ -214,7 +216,9 @@ impl Open {
         exchange.secs = exchange.secs.max(step.secs);
         if !self.xids.contains(&step.xid) && self.xids.len() < MOST_OF_EACH {
             self.xids.push(step.xid);
-            exchange.xids.push(format!("{:08x}", step.xid));
+            if is_kept {
+                exchange.xids.push(format!("{:08x}", step.xid));
+            }
         }
         let relay = Some(step.giaddr).filter(|ip| !ip.is_unspecified());
         if let Some(relay) = relay.filter(|r| !exchange.relays.contains(r) && exchange.relays.len() < MOST_OF_EACH) {
@@ -228,10 +232,10 @@ impl Open {
             if asked_before && !step.is_copy {
                 exchange.retransmissions = exchange.retransmissions.saturating_add(1);
             }
-            if exchange.host_name.is_none() {
+            if is_kept && exchange.host_name.is_none() {
                 exchange.host_name.clone_from(&step.host_name);
             }
-            if let Some(id) = step.client_id.as_deref().filter(|_| exchange.client_id.is_none()) {
+            if let Some(id) = step.client_id.as_deref().filter(|_| is_kept && exchange.client_id.is_none()) {
                 exchange.client_id = Some(id.iter().take(MOST_ID).map(|byte| format!("{byte:02x}")).collect());
             }
         }
