@@ -4,7 +4,7 @@
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Protocol, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::{Span, Timestamp};
+use crate::value::{Outside, Span, Timestamp};
 use crate::wire::Kind;
 use crate::world::Observation;
 
@@ -30,22 +30,38 @@ const LONG: Span = Span::secs(300);
 
 #[derive(Default)]
 struct FilterHides {
-    told: Vec<VantageId>,
+    told: Vec<Outside>,
+    /// Vantages that were looked at; there may be more later.
+    looked: usize,
     first: Option<Timestamp>,
 }
 
 impl FilterHides {
+    /// Tells of each filter once, however many interfaces were captured with it.
     fn look(&mut self, cx: &mut Context<'_>) {
+        if self.looked >= cx.world.vantages().len() {
+            return;
+        }
+        self.looked = cx.world.vantages().len();
         for (id, vantage) in cx.world.vantages() {
             let hidden = vantage.hidden(&Protocol::ALL);
-            let Some(filter) = vantage.filter.as_ref().filter(|_| !hidden.is_empty() && !self.told.contains(id)) else {
+            let Some(filter) =
+                vantage.filter.as_ref().filter(|filter| !hidden.is_empty() && !self.told.contains(*filter))
+            else {
                 continue;
             };
-            self.told.push(*id);
+            self.told.push(filter.clone());
             let is_alive = !hidden.iter().any(|protocol| matches!(protocol, Protocol::Arp | Protocol::Tcp));
             let interface = cx.world.interface(*id);
+            let others =
+                cx.world.vantages().iter().filter(|(v, about)| v != id && about.filter.as_ref() == Some(filter));
+            let of = match others.count() {
+                0 => interface.clone(),
+                1 => format!("{interface} and another interface"),
+                more => format!("{interface} and {more} more interfaces"),
+            };
             let headline = format!(
-                "The capture filter '{filter}' of {interface} hides {}: {}.",
+                "The capture filter '{filter}' of {of} hides {}: {}.",
                 listed(&hidden),
                 if is_alive { "nothing can be said of that" } else { "who hears and who does not cannot be judged" },
             );
@@ -84,9 +100,7 @@ impl Detector for FilterHides {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         let Observation::Packet(packet) = seen else { return };
         self.first.get_or_insert(packet.frame.order);
-        if self.told.len() < cx.world.vantages().len() {
-            self.look(cx);
-        }
+        self.look(cx);
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
