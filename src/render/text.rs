@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::exchange::exchange_text;
 use crate::finding::{Change, Cited, Finding, Input, Latency, Report, Severity, State, Stop, Tally, Way};
-use crate::value::{Span, Timestamp};
+use crate::value::Timestamp;
 
 /// Trees, and neighbours, that are listed for a person.
 const LISTED: usize = 16;
@@ -221,8 +221,9 @@ pub(super) fn input_line(input: &Input) -> String {
         (dropped, missed) => format!(", {dropped} more lost in the ring and {missed} by the card"),
     };
     let clock = input.clock.map(|clock| {
-        let sign = if clock.offset < Span::ZERO { "" } else { "+" };
-        format!(", clock put right by {sign}{} (± {}, from {} packets)", clock.offset, clock.within, clock.packets)
+        // As exact as it is known, which no unit for a person is.
+        let offset = clock.offset.as_secs();
+        format!(", clock put right by {offset:+.6} s (± {}, from {} packets)", clock.within, clock.packets)
     });
     let links: String = input.link_types.iter().map(|link| format!(", {link}")).collect();
     format!("{path}: {frames} frames{lost}, {format}{links}{}", clock.unwrap_or_default())
