@@ -21,6 +21,8 @@ pub struct Hole {
     flows: BTreeMap<Ends, Lost>,
     /// Echo requests: the largest size that was answered, the smallest that was not, and how many were not.
     pub pings: Option<(u32, u32, u32)>,
+    /// The largest echo request that was answered, of those that are smaller than what is lost.
+    pub answered: Option<u32>,
     /// The pieces in which a segment arrived that had not arrived whole.
     pub pieces: Option<u32>,
     /// Where the packet was seen, and where along the same network it was not; and its way.
@@ -80,6 +82,7 @@ impl Hole {
             path,
             flows: BTreeMap::new(),
             pings: None,
+            answered: None,
             pieces: None,
             missing: None,
             is_raised: false,
@@ -131,7 +134,7 @@ impl Hole {
         let below = self.smallest_lost().unwrap_or(u32::MAX);
         let pinged = self.pings.map(|(answered, ..)| answered);
         let flows = self.flows.values().map(|lost| lost.delivered);
-        flows.chain(pinged).chain(self.pieces).filter(|size| *size < below).max().unwrap_or(0)
+        flows.chain(pinged).chain(self.answered).chain(self.pieces).filter(|size| *size < below).max().unwrap_or(0)
     }
 
     /// When it was seen first.

@@ -110,7 +110,12 @@ impl MtuBlackHole {
         if is_short || has_large || !has_small {
             return;
         }
+        let answered = pings.and_then(|p| {
+            let is_below = |s: &&Size| s.answered > 0 && s.packet_len < stuck.packet_len;
+            p.0.iter().filter(is_below).map(|s| s.packet_len).max()
+        });
         if let Some((key, hole)) = self.hole(&stuck.path, cx) {
+            hole.answered = hole.answered.max(answered);
             hole.add(stuck);
             self.settle(key, cx);
         }
