@@ -410,7 +410,7 @@ fn a_full_disk_stops_evidence_and_not_the_capture() {
     bond.send(&frames_of("stp/guest-bpdu-on-bond0/bond0.pcap"));
     netdiag.line(|line| line.contains("STP001"));
     let told = netdiag.warned("no evidence is kept");
-    assert!(told.contains("the disk has 1024 KiB left"), "{told}");
+    assert!(told.contains("the disk is full: of 1024 KiB that are free"), "{told}");
     bond.send(&frames_of("vlan/stacked-by-accident/bond0.pcap"));
     netdiag.line(|line| line.contains("VLAN001"));
     let (status, _, warned) = netdiag.interrupt();

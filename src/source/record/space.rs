@@ -23,7 +23,7 @@ pub(super) fn leave(path: &Path, spare: u64, bytes: u64) -> Result<(), SourceErr
     }
     let kib = |bytes: u64| bytes.div_ceil(1 << 10);
     let why = format!(
-        "the disk is full: of {} KiB that are free {} stay free for others, and {} more are needed; make room, or bound the recording (--total)",
+        "the disk is full: of {} KiB that are free {} stay free for others, and {} are needed; make room",
         kib(free),
         kib(spare),
         kib(bytes)
