@@ -1,10 +1,11 @@
 //! HOST004: nothing arrives at one member of a bond any more while the others are busy (Linux bonding; IEEE 802.1AX-2014 clause 6.2: frames are spread).
 
+use crate::detect::host::silences::{Kept, Silences, was_steady};
 use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::{LinkKind, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::{Deadlines, Span, Timestamp};
-use crate::world::{Derived, Observation, Silence, Topic};
+use crate::value::{Span, Timestamp};
+use crate::world::{Derived, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -27,40 +28,28 @@ const FRESH: Span = Span::secs(2);
 
 #[derive(Default)]
 struct BondSlaveSilent {
-    silent: Vec<(VantageId, Silence, Option<Key>)>,
-    deadlines: Deadlines<VantageId>,
+    silences: Silences,
 }
 
 impl Detector for BondSlaveSilent {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         match seen {
             Observation::Derived(Derived::Silent(silence)) => {
-                let is_known = self.silent.iter().any(|(v, ..)| *v == silence.vantage);
-                if !is_known && bond_of(silence.vantage, cx).is_some() {
-                    self.silent.push((silence.vantage, (**silence).clone(), None));
-                    self.deadlines.set(silence.vantage, silence.since.after(LASTS).max(cx.now));
+                if bond_of(silence.vantage, cx).is_some() {
+                    self.silences.keep(silence, silence.since.after(LASTS).max(cx.now));
                 }
             }
-            Observation::Derived(Derived::Restored(vantage, since)) => {
-                let lasted = cx.now.since(*since);
-                for (_, _, raised) in self.silent.iter().filter(|(v, ..)| v == vantage) {
-                    if let Some(key) = raised {
-                        cx.resolve(key.clone(), format!("frames arrive again, after {lasted} without any"));
-                    }
-                }
-                self.silent.retain(|(v, ..)| v != vantage);
-                self.deadlines.clear(vantage);
-            }
+            Observation::Derived(Derived::Restored(vantage, since)) => self.silences.restored(*vantage, *since, cx),
             _ => {}
         }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.silences.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(vantage) = self.deadlines.pop(cx.now) {
+        while let Some(vantage) = self.silences.due(cx.now) {
             self.look(vantage, cx);
         }
     }
@@ -68,15 +57,13 @@ impl Detector for BondSlaveSilent {
 
 impl BondSlaveSilent {
     fn look(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
-        let Some((_, silence, raised)) = self.silent.iter_mut().find(|(v, ..)| *v == vantage) else { return };
+        let Some(Kept { silence, raised, .. }) = self.silences.get_mut(vantage) else { return };
         let Some(bond) = bond_of(vantage, cx) else { return };
         let host = &cx.world.host;
         let name = cx.world.vantage(vantage).map(|v| v.name.raw().to_owned()).unwrap_or_default();
         // One that has no carrier, or is switched off, is told by HOST005 or meant so.
         let is_dark = host.link(&name).is_some_and(|l| l.up == Some(false) || l.carrier == Some(false));
-        let is_steady = silence.seconds_heard.saturating_mul(100)
-            >= silence.seconds.saturating_mul(cx.settings.link.steady_percent)
-            && silence.seconds >= 10;
+        let is_steady = was_steady(silence, cx);
         let busy = cx.world.vantages().iter().find(|(other, _)| {
             let is_fresh = cx.world.arrivals.latest(*other).is_some_and(|at| cx.now.since(at) <= FRESH);
             *other != vantage && bond_of(*other, cx).as_deref() == Some(&bond) && is_fresh

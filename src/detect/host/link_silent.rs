@@ -1,9 +1,10 @@
 //! HOST003: nothing arrives at an uplink any more, which used to be busy: the node is cut off. No standard; arithmetic of arrivals.
 
+use crate::detect::host::silences::{Kept, Silences, was_steady};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::{Deadlines, Span, Timestamp};
+use crate::value::{Span, Timestamp};
 use crate::world::{Derived, Observation, Silence, Topic};
 
 /// The rule.
@@ -29,32 +30,30 @@ const CARRIER_WITHIN: Span = Span::secs(5);
 
 #[derive(Default)]
 struct LinkSilent {
-    open: Vec<(VantageId, Silence, bool)>,
-    deadlines: Deadlines<VantageId>,
+    silences: Silences,
 }
 
 impl Detector for LinkSilent {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         match seen {
             Observation::Derived(Derived::Silent(silence)) => self.silent(silence, cx),
-            Observation::Derived(Derived::Restored(vantage, since)) => self.restored(*vantage, *since, cx),
+            Observation::Derived(Derived::Restored(vantage, since)) => self.silences.restored(*vantage, *since, cx),
             _ => {}
         }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.silences.next_deadline()
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(vantage) = self.deadlines.pop(cx.now) {
+        while let Some(vantage) = self.silences.due(cx.now) {
             self.look(vantage, cx);
         }
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        let open: Vec<VantageId> = self.open.iter().map(|(vantage, ..)| *vantage).collect();
-        open.into_iter().for_each(|vantage| self.look(vantage, cx));
+        self.silences.vantages().into_iter().for_each(|vantage| self.look(vantage, cx));
     }
 }
 
@@ -68,16 +67,17 @@ impl LinkSilent {
         if !is_long || is_member {
             return;
         }
-        self.open.push((silence.vantage, silence.clone(), false));
+        self.silences.keep(silence, cx.now);
         self.look(silence.vantage, cx);
     }
 
     /// Whether it can be said by now, and how sure it is.
     fn look(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
-        let Some((_, silence, is_raised)) = self.open.iter_mut().find(|(v, ..)| *v == vantage) else { return };
-        if cx.now.since(silence.since) < PROOF_FOR {
-            self.deadlines.set(vantage, cx.now.after(LOOK_EVERY));
+        let Some(since) = self.silences.get_mut(vantage).map(|kept| kept.silence.since) else { return };
+        if cx.now.since(since) < PROOF_FOR {
+            self.silences.wake(vantage, cx.now.after(LOOK_EVERY));
         }
+        let Some(Kept { silence, raised, .. }) = self.silences.get_mut(vantage) else { return };
         let (interface, link) = (cx.world.interface(vantage), &cx.settings.link);
         if cx.world.host.link(&interface).is_some_and(|link| link.up == Some(false)) {
             return;
@@ -86,13 +86,12 @@ impl LinkSilent {
         let is_cut_off = cut_off.is_some_and(|at| at.since(silence.since).abs() <= CARRIER_WITHIN);
         let questions = cx.world.arrivals.questions();
         let is_asked = questions.asked() >= link.questions && questions.askers() >= link.askers;
-        let heard = silence.seconds_heard.saturating_mul(100);
-        let is_steady = heard >= silence.seconds.saturating_mul(link.steady_percent) && silence.seconds >= 10;
+        let is_steady = was_steady(silence, cx);
         // A lost carrier speaks for itself. Without one, the link must have been busy, and its capture must have gone on.
         if !is_cut_off && (!is_steady || !silence.is_captured) {
             return;
         }
-        *is_raised = true;
+        *raised = Some(claim_key(&interface));
         let confidence = if is_cut_off || is_asked { Confidence::Confirmed } else { Confidence::Likely };
         let proof = match (is_cut_off, is_asked) {
             (true, _) => "; the carrier went with it".to_owned(),
@@ -129,18 +128,6 @@ impl LinkSilent {
             .step("See carrier and errors of the card", Command::with("ip -s link show {}", &[&device]))
             .step("Look for the port in the switch's log", "");
         cx.raise(claim);
-    }
-
-    fn restored(&mut self, vantage: VantageId, since: Timestamp, cx: &mut Context<'_>) {
-        let interface = cx.world.interface(vantage);
-        if self.open.iter().any(|(v, _, is_raised)| *v == vantage && *is_raised) {
-            cx.resolve(
-                claim_key(&interface),
-                format!("frames arrive again, after {} without any", cx.now.since(since)),
-            );
-        }
-        self.open.retain(|(v, ..)| *v != vantage);
-        self.deadlines.clear(&vantage);
     }
 }
 

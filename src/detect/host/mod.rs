@@ -5,6 +5,7 @@ pub mod carrier_lost;
 pub mod guest_deaf;
 pub mod guest_mute;
 pub mod link_silent;
+mod silences;
 mod station;
 
 use super::Family;
