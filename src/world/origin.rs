@@ -66,7 +66,12 @@ pub fn origin(
         Direction::Out => false,
         Direction::Unknown => !came_in && comes_later(s),
     };
-    let tap_in = sightings.iter().find(|s| place(s.at.vantage) == Place::Tap && is_from_tap(s));
+    // What came in from the network before is only returned there: a guest joins two of its cards.
+    let is_returned = |tap: &Sighting| {
+        sightings.iter().filter(is_nodes_own).any(|s| s.direction == Direction::In && s.time < tap.time)
+    };
+    let is_first_there = |s: &&Sighting| place(s.at.vantage) == Place::Tap && is_from_tap(s) && !is_returned(s);
+    let tap_in = sightings.iter().find(is_first_there);
     let port = match (host.guest_port(mac), tap_in) {
         (Some(port), _) => Some(Some(port)),
         (None, Some(tap)) => Some(vantages.iter().find(|(v, _)| *v == tap.at.vantage).map(|(_, v)| v.name.to_string())),

@@ -20,7 +20,13 @@ pub static ENTRY: Entry = Entry {
     hears: &[Kind::Stp],
     follows: &[],
     needs: Needs::Ethernet,
-    make: |_| Box::new(BpduReturned { sent: VecDeque::new(), loops: Followed::new(MOST, ENOUGH, ENOUGH) }),
+    make: |_| {
+        Box::new(BpduReturned {
+            sent: VecDeque::new(),
+            came: VecDeque::new(),
+            loops: Followed::new(MOST, ENOUGH, ENOUGH),
+        })
+    },
 };
 
 /// Ports whose BPDUs came back that are followed.
@@ -33,15 +39,21 @@ const WITHIN: Span = Span::millis(900);
 const ENOUGH: u64 = 2;
 
 struct BpduReturned {
-    sent: VecDeque<(Fingerprint, Timestamp, Glimpse)>,
+    sent: Passed,
+    came: Passed,
     loops: Followed<PortKey, Returned>,
 }
+
+/// BPDUs that passed an uplink one way, and may do so the other way.
+type Passed = VecDeque<(Fingerprint, Timestamp, Glimpse)>;
 
 type PortKey = (BridgeId, u16);
 
 struct Returned {
     vantage: VantageId,
     after: Span,
+    /// It came from the network, and was led back there.
+    is_led_back: bool,
 }
 
 impl Detector for BpduReturned {
@@ -84,45 +96,62 @@ impl BpduReturned {
         }
         let body = frame.bytes.get(..64).unwrap_or(frame.bytes);
         let print = Fingerprint::of(&[body]);
-        match frame.direction {
-            Direction::Out => {
-                if self.sent.len() >= MOST_SENT {
-                    self.sent.pop_front();
-                }
-                self.sent.push_back((print, frame.order, Glimpse::of(frame)));
-            }
-            Direction::In if !hears_floods(vantage, place, cx) => {
-                let is_it =
-                    |(p, at, _): &&(Fingerprint, Timestamp, Glimpse)| *p == print && frame.order.since(*at) <= WITHIN;
-                let Some((_, at, sent)) = self.sent.iter().rev().find(is_it) else { return };
-                let after = frame.order.since(*at);
-                let cite = || [sent.cited(), Cited::of(frame)];
-                self.loops.note(&(bridge, port), frame.time, cx, || Returned { vantage, after }, cite);
-            }
-            Direction::In | Direction::Unknown => {}
+        let is_led_back = match frame.direction {
+            Direction::Out => true,
+            Direction::In if !hears_floods(vantage, place, cx) => false,
+            Direction::In | Direction::Unknown => return,
+        };
+        let (before, mine) = if is_led_back { (&self.came, &mut self.sent) } else { (&self.sent, &mut self.came) };
+        // What a bridge between two cards leads from one to the other is no loop.
+        let is_same_uplink = |other: VantageId| cx.world.uplink(other) == cx.world.uplink(vantage);
+        let is_it = |(p, at, passed): &&(Fingerprint, Timestamp, Glimpse)| {
+            *p == print && frame.order.since(*at) <= WITHIN && (!is_led_back || is_same_uplink(passed.at.vantage))
+        };
+        if let Some((_, at, sent)) = before.iter().rev().find(is_it) {
+            let after = frame.order.since(*at);
+            let cite = || [sent.cited(), Cited::of(frame)];
+            self.loops.note(&(bridge, port), frame.time, cx, || Returned { vantage, after, is_led_back }, cite);
+            return;
         }
+        if mine.len() >= MOST_SENT {
+            mine.pop_front();
+        }
+        mine.push_back((print, frame.order, Glimpse::of(frame)));
     }
 
     fn claim(&mut self, key: PortKey, cx: &mut Context<'_>) {
         let Some(returned) = self.loops.get_mut(&key) else { return };
-        let Returned { vantage, after } = returned.what;
+        let Returned { vantage, after, is_led_back } = returned.what;
         let interface = cx.world.vantage(vantage).map(|v| v.name.to_string()).unwrap_or_default();
-        let headline = format!(
-            "BPDUs of {} port {:#06x} that leave this node come back in on {interface} {} later ({} since {}): the network returns what the node sends, a loop.",
-            key.0,
-            key.1,
-            after,
-            returned.count,
-            returned.first.clock()
-        );
+        let (bridge, port, n, since) = (key.0, key.1, returned.count, returned.first.clock());
+        let headline = if is_led_back {
+            format!(
+                "BPDUs of {bridge} port {port:#06x} that come in from the network leave through {interface} again {after} later ({n} since {since}): this node leads the switch's own frames back to it, a loop."
+            )
+        } else {
+            format!(
+                "BPDUs of {bridge} port {port:#06x} that leave this node come back in on {interface} {after} later ({n} since {since}): the network returns what the node sends, a loop."
+            )
+        };
         let claim = Claim::new(claim_key(key), Confidence::Confirmed, Severity::Error, headline)
             .at(vantage)
             .number("returned", returned.count)
+            .number("interface", interface.as_str())
             .number("after_ms", after.as_secs() * 1_000.0)
-            .filter(format!("stp.bridge.hw == {}", key.0.mac))
-            .cause("the members are bonded here and not on the switch, which floods to one what it hears on the other")
+            .filter(format!("stp.bridge.hw == {}", key.0.mac));
+        let claim = if is_led_back {
+            claim
+                .cause("a guest bridges two of its network cards")
+                .step("Take a guest's port out of the bridge", "ip link set tapX nomaster")
+        } else {
+            claim
+                .cause(
+                    "the members are bonded here and not on the switch, which floods to one what it hears on the other",
+                )
+                .step("Let both sides speak LACP, or bond on neither", "cat /proc/net/bonding/bond0")
+        };
+        let claim = claim
             .cause("two uplinks are ports of one bridge")
-            .step("Let both sides speak LACP, or bond on neither", "cat /proc/net/bonding/bond0")
             .step("See which uplinks are ports of one bridge", "bridge link");
         cx.raise(returned.prove(claim));
     }

@@ -4,6 +4,7 @@ use crate::detect::stp::crowd::{Crowds, Heard};
 use crate::detect::stp::exposure::Exposure;
 use crate::detect::stp::verdict::Verdict;
 use crate::detect::{Context, Detector, Entry, Needs};
+use crate::event::{Direction, Place};
 use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Kind, StpFamily};
@@ -31,6 +32,7 @@ pub static ENTRY: Entry = Entry {
         Box::new(GuestOriginatedBpdu {
             senders: TimedMap::new(MOST),
             packets: BoundedMap::new(MOST),
+            strangers: BoundedMap::new(MOST),
             crowds: Crowds::default(),
             exposure: Exposure::default(),
             look_at_host: None,
@@ -49,6 +51,8 @@ struct GuestOriginatedBpdu {
     senders: TimedMap<SenderKey, Sender>,
     /// Whose packets wait for their other sightings.
     packets: BoundedMap<Fingerprint, SenderKey>,
+    /// Whom the network brought first: what a loop leads through a guest's port is no guest's.
+    strangers: BoundedMap<Mac, ()>,
     crowds: Crowds,
     exposure: Exposure,
     look_at_host: Option<Timestamp>,
@@ -156,6 +160,12 @@ impl GuestOriginatedBpdu {
             return;
         }
         let key = (mac, seen.domain, stp.family() == StpFamily::Pvst);
+        let is_new = self.senders.peek(&key).is_none();
+        let place = cx.world.vantage(frame.at.vantage).map(|v| v.place);
+        let came_in = frame.direction == Direction::In && matches!(place, Some(Place::Bond | Place::Nic));
+        if is_new && came_in && !cx.settings.stp.is_guest_prefix(mac) {
+            self.strangers.insert(mac, ());
+        }
         let fresh = || Sender {
             first: frame.time,
             last: cx.now,
@@ -225,6 +235,9 @@ impl GuestOriginatedBpdu {
         let Some(sender) = self.senders.get_mut(&key) else { return };
         (sender.waits, sender.said) = (false, Some((cx.now, sender.count)));
         let origin = cx.world.origin(mac, sender.packet, sender.sighting, domain, cx.settings);
+        if self.strangers.peek(&mac).is_some() && cx.world.host.own_port(mac).is_none() {
+            return;
+        }
         let Some(mut verdict) = Verdict::of(&origin) else { return };
         let port = match origin {
             Origin::Guest { port, .. } => port,

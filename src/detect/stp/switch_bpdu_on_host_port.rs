@@ -25,8 +25,8 @@ pub static ENTRY: Entry = Entry {
 
 /// Bridges that are followed; a guest could invent more.
 const MOST: usize = 1_024;
-/// Bridges that are told at one vantage: a segment has one or two, and behind fifty nobody reads on.
-const EACH: usize = 50;
+/// Bridges that are told at one vantage: a segment has one or two, and nobody reads on behind so many.
+const EACH: usize = 32;
 /// Frames that are cited.
 const CITED: u64 = 2;
 
