@@ -34,10 +34,8 @@ struct BondSlaveSilent {
 impl Detector for BondSlaveSilent {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         match seen {
-            Observation::Derived(Derived::Silent(silence)) => {
-                if bond_of(silence.vantage, cx).is_some() {
-                    self.silences.keep(silence, silence.since.after(LASTS).max(cx.now));
-                }
+            Observation::Derived(Derived::Silent(silence)) if bond_of(silence.vantage, cx).is_some() => {
+                self.silences.keep(silence, silence.since.after(LASTS).max(cx.now));
             }
             Observation::Derived(Derived::Restored(vantage, since)) => self.silences.restored(*vantage, *since, cx),
             _ => {}
