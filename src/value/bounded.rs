@@ -53,6 +53,12 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         self.slots.get(slot as usize)?.entry.as_ref().map(|(_, v)| v)
     }
 
+    /// The value of `key`, untouched in the order of use, to be changed.
+    pub fn peek_mut(&mut self, key: &K) -> Option<&mut V> {
+        let slot = self.find(self.hash.hash_one(key), key)?;
+        self.value_mut(slot)
+    }
+
     /// The value of `key`, which counts as used now.
     #[inline]
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {

@@ -15,7 +15,7 @@ pub use told::{Attempt, Refusal};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use fresh::{Asked, Connection, Fresh};
+use fresh::{Asked, Door, Fresh, Waiting};
 use group::Group;
 use port::Port;
 use target::Server;
@@ -91,35 +91,43 @@ impl Attempts {
                     out.push(Derived::Accepted { domain, server: src, port, at });
                 }
                 let pair = (domain, dst, src);
-                self.fresh.take(&(pair, tcp.dst_port(), port));
+                // Whoever waits there is answered with it.
+                self.fresh.take(&(pair, port));
                 self.answered(pair, port, at, out);
             }
             _ => self.resets(frame, tcp, ip, domain, out),
         }
     }
 
-    /// A SYN: it is remembered if nobody answers it soon, or it repeats one that nobody did.
+    /// A SYN: it is remembered if nobody answers there soon, or it repeats one that nobody did.
     fn opens(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, pair: Pair, out: &mut Vec<Derived>) {
-        let (connection, asked, now) = ((pair, tcp.src_port(), tcp.dst_port()), Asked::of(frame), frame.order);
+        let (door, asked, now) = ((pair, tcp.dst_port()), Asked::of(frame), frame.order);
         if !self.pairs.is_empty() && self.pairs.peek(&pair).is_some() {
-            self.remember(connection, now, out);
-            self.attempted(connection, asked, now, out);
-        } else if let Some(before) = self.fresh.add(connection, asked) {
-            self.attempted(connection, before, now, out);
-            self.remember(connection, now, out);
+            self.remember(door, now, out);
+            self.attempted(door, asked, now, out);
+        } else if let Some((waiting, asked)) = self.fresh.add(&door, asked) {
+            self.wait(door, waiting, now, out);
+            self.attempted(door, asked, now, out);
         }
     }
 
-    /// Remembers a connection that was asked for lately.
-    fn remember(&mut self, connection: Connection, now: Timestamp, out: &mut Vec<Derived>) {
-        if let Some(asked) = self.fresh.take(&connection) {
-            self.attempted(connection, asked, now, out);
+    /// Remembers who asked at a door lately.
+    fn remember(&mut self, door: Door, now: Timestamp, out: &mut Vec<Derived>) {
+        if let Some(waiting) = self.fresh.take(&door) {
+            self.wait(door, waiting, now, out);
+        }
+    }
+
+    /// Those who wait at a door do so for long.
+    fn wait(&mut self, door: Door, waiting: Waiting, now: Timestamp, out: &mut Vec<Derived>) {
+        for asked in waiting {
+            self.attempted(door, asked, now, out);
         }
     }
 
     /// A client waits for an answer.
-    fn attempted(&mut self, connection: Connection, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
-        let ((pair, from, port), seq) = (connection, asked.seq);
+    fn attempted(&mut self, (pair, port): Door, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
+        let attempt = asked.attempt;
         let ports = self.pairs.entry_after(&pair, |old| {
             let mut ports = old.unwrap_or_default();
             // Who was answered is forgotten by plan.
@@ -136,10 +144,10 @@ impl Attempts {
         let Some(ports) = self.pairs.get_mut(&pair) else { return };
         let index = known.unwrap_or(ports.len());
         if is_new {
-            ports.push(Port::new(port, (from, seq), asked.at));
+            ports.push(Port::new(port, attempt, asked.at));
         }
         let Some(entry) = ports.get_mut(index) else { return };
-        entry.asked((from, seq), asked.at, &asked.glimpse);
+        entry.asked(attempt, asked.at, &asked.glimpse);
         // One that was sent once says nothing yet.
         if entry.due.is_some() {
             self.wake(pair);
@@ -233,7 +241,7 @@ impl Attempts {
         let (from, to, at) = (ip.src(), ip.dst(), frame.order);
         // The client itself gives up: it has heard something that is no SYN-ACK, or does not want any more.
         let own = (domain, from, to);
-        if self.fresh.take(&(own, tcp.src_port(), tcp.dst_port())).is_some() {
+        if self.fresh.give_up(&(own, tcp.dst_port()), tcp.src_port()).is_some() {
             return;
         }
         if let Some(ports) = self.pairs.get_mut(&own)
@@ -243,7 +251,7 @@ impl Attempts {
             return;
         }
         let pair = (domain, to, from);
-        self.remember((pair, tcp.dst_port(), tcp.src_port()), at, out);
+        self.remember((pair, tcp.src_port()), at, out);
         let Some(ports) = self.pairs.get_mut(&pair) else { return };
         let port = tcp.src_port();
         let is_asked = |p: &&mut Port| p.number == port && p.is_answered_by(tcp.dst_port(), tcp.ack());
@@ -308,8 +316,8 @@ impl Attempts {
         } else if let Some(group) = self.groups.get_mut(&(domain, client, Prefix::of(server))) {
             group.refusal = Some(refusal);
         }
-        if let (6, Some((from, port))) = (quoted.protocol, quoted.ports) {
-            self.remember((pair, from, port), at, out);
+        if let (6, Some((_, port))) = (quoted.protocol, quoted.ports) {
+            self.remember((pair, port), at, out);
         }
         // It was answered, though not as it had hoped: ICMP has rules of its own.
         if let (6, Some((_, port)), Some(ports)) = (quoted.protocol, quoted.ports, self.pairs.get_mut(&pair))
@@ -387,8 +395,8 @@ impl Tracker for Attempts {
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        while let Some((connection, asked)) = self.fresh.pop(now) {
-            self.attempted(connection, asked, now, out);
+        while let Some((door, waiting)) = self.fresh.pop(now) {
+            self.wait(door, waiting, now, out);
         }
         while let Some(pair) = self.pairs.due(now) {
             // What was answered meanwhile is not due any more.

@@ -9,8 +9,11 @@ use crate::world::Glimpse;
 /// its freshness sooner.
 const FRESH: i64 = 6;
 
-/// Which pair, the client's port and the server's.
-pub(super) type Connection = (Pair, u16, u16);
+/// Connections to one port that may wait side by side; with more of them all are remembered.
+const MOST_ASIDE: usize = 8;
+
+/// A pair, and the port of its server.
+pub(super) type Door = (Pair, u16);
 
 /// A question: for a connection, or an echo.
 #[derive(Clone, Debug)]
@@ -18,14 +21,40 @@ pub(super) struct Asked {
     pub at: Timestamp,
     pub src: Mac,
     pub dst: Mac,
-    /// The first sequence number, where it asks for a connection.
-    pub seq: u32,
+    /// The client's port and first sequence number, where it asks for a connection.
+    pub attempt: (u16, u32),
     pub glimpse: Glimpse,
 }
 
 /// Connections that were asked for lately.
 pub(super) struct Fresh {
-    table: BoundedMap<Connection, Asked>,
+    table: BoundedMap<Door, Waiting>,
+}
+
+/// Who waits at one door: the first, and those beside.
+pub(super) struct Waiting {
+    first: Asked,
+    beside: Vec<Asked>,
+}
+
+impl Waiting {
+    /// Whether the connection from the client's port `from` is among them.
+    pub fn is_from(&self, from: u16) -> bool {
+        self.all().any(|asked| asked.attempt.0 == from)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Asked> {
+        std::iter::once(&self.first).chain(&self.beside)
+    }
+}
+
+impl IntoIterator for Waiting {
+    type Item = Asked;
+    type IntoIter = std::iter::Chain<std::iter::Once<Asked>, std::vec::IntoIter<Asked>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self.first).chain(self.beside)
+    }
 }
 
 impl Asked {
@@ -35,7 +64,7 @@ impl Asked {
             at: frame.order,
             src: frame.layers.inner_src().unwrap_or_default(),
             dst: frame.layers.inner_dst().unwrap_or_default(),
-            seq: frame.layers.tcp().map_or(0, |tcp| tcp.seq()),
+            attempt: frame.layers.tcp().map_or((0, 0), |tcp| (tcp.src_port(), tcp.seq())),
             glimpse: Glimpse::of(frame),
         }
     }
@@ -57,25 +86,41 @@ impl Fresh {
         Self { table: BoundedMap::new(limit) }
     }
 
-    /// Adds what is asked for now, and gives back what was before for the same connection.
-    pub fn add(&mut self, connection: Connection, asked: Asked) -> Option<Asked> {
-        self.table.insert(connection, asked)
+    /// Adds what is asked for now. What comes back is fresh no more: it is asked for again, or by too many.
+    pub fn add(&mut self, door: &Door, asked: Asked) -> Option<(Waiting, Asked)> {
+        // Untouched: they stand in the order in which the first of each was asked.
+        let Some(waiting) = self.table.peek_mut(door) else {
+            self.table.insert(*door, Waiting { first: asked, beside: Vec::new() });
+            return None;
+        };
+        if waiting.is_from(asked.attempt.0) || waiting.beside.len() >= MOST_ASIDE {
+            return self.table.remove(door).map(|waiting| (waiting, asked));
+        }
+        waiting.beside.push(asked);
+        None
     }
 
-    pub fn take(&mut self, connection: &Connection) -> Option<Asked> {
-        self.table.remove(connection)
+    /// Those that wait at a door, who do so no more.
+    pub fn take(&mut self, door: &Door) -> Option<Waiting> {
+        self.table.remove(door)
+    }
+
+    /// Those at a door among whom is the connection from the client's port `from`, which is given up.
+    pub fn give_up(&mut self, door: &Door, from: u16) -> Option<Waiting> {
+        self.table.peek(door).filter(|waiting| waiting.is_from(from))?;
+        self.take(door)
     }
 
     /// When the oldest is no longer fresh.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.table.oldest().map(|(_, asked)| asked.stale())
+        self.table.oldest().map(|(_, waiting)| waiting.first.stale())
     }
 
-    /// One that is no longer fresh at `now`.
-    pub fn pop(&mut self, now: Timestamp) -> Option<(Connection, Asked)> {
-        let (connection, _) = self.table.oldest().filter(|(_, asked)| asked.stale() <= now)?;
-        let connection = *connection;
-        Some((connection, self.table.remove(&connection)?))
+    /// Those at one door, of whom the first is no longer fresh at `now`.
+    pub fn pop(&mut self, now: Timestamp) -> Option<(Door, Waiting)> {
+        let (door, _) = self.table.oldest().filter(|(_, waiting)| waiting.first.stale() <= now)?;
+        let door = *door;
+        Some((door, self.table.remove(&door)?))
     }
 
     /// Those that went because there was no room.
