@@ -4,8 +4,8 @@
 use std::hash::Hash;
 
 use super::Context;
-use crate::event::Frame;
-use crate::finding::{Cited, Claim};
+use crate::event::{Cited, Frame};
+use crate::finding::Claim;
 use crate::value::{Span, TimedMap, Timestamp};
 
 /// Matters that a detector follows; the one unseen for longest makes room.

@@ -1,11 +1,13 @@
 //! What the world may hear: frames, facts about the host, losses, and ends.
 
+mod cited;
 mod frame;
 mod hidden;
 mod host;
 mod identity;
 mod vantage;
 
+pub use cited::Cited;
 pub use frame::{Direction, Frame, FrameRef, Offload, Record};
 pub use hidden::Protocol;
 pub use host::{Drop, Fact, Guest, LeaseEnd, LeftOpen, Link, LinkKind, Name, Stamped};

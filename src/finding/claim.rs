@@ -1,16 +1,12 @@
 //! What a detector says: "this is so", with its numbers, its frames, and what to do. The ledger makes findings of claims.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::{Command, Confidence, Key, Severity, Way};
-use crate::event::{Frame, FrameRef, VantageId};
-use crate::value::{TagStack, Timestamp, spelled_out};
-
-/// Bytes of a cited frame that are kept: a jumbo frame whole, a super-frame by its beginning.
-pub(crate) const KEPT: usize = 9_216;
+use crate::event::{Cited, VantageId};
+use crate::value::{Timestamp, spelled_out};
 
 /// A detector's claim. Claiming the same key again brings the finding up to date.
 #[derive(Clone, Debug)]
@@ -63,23 +59,6 @@ pub enum Number {
     Real(f64),
     /// Several of a kind, or a word.
     Words(String),
-}
-
-/// A frame quoted by a finding: it lives on after the frame is gone.
-#[derive(Clone, Debug)]
-pub struct Cited {
-    /// Which frame.
-    pub at: FrameRef,
-    /// When it was captured.
-    pub time: Timestamp,
-    /// Its tags, outermost first.
-    pub tags: TagStack,
-    /// One line that says what it is.
-    pub line: String,
-    /// Its length on the wire.
-    pub wire_len: u32,
-    /// Its first bytes, for the evidence file.
-    pub bytes: Arc<[u8]>,
 }
 
 /// A likely cause, in words.
@@ -211,20 +190,6 @@ impl Claim {
     pub fn assuming(mut self, assumption: impl Into<String>) -> Self {
         self.assumptions.push(spelled_out(assumption.into()));
         self
-    }
-}
-
-impl Cited {
-    /// Quotes `frame`.
-    pub fn of(frame: &Frame<'_>) -> Self {
-        Self {
-            at: frame.at,
-            time: frame.time,
-            tags: frame.layers.tags(),
-            line: frame.layers.summary().to_string(),
-            wire_len: frame.wire_len,
-            bytes: frame.bytes.get(..KEPT).unwrap_or(frame.bytes).into(),
-        }
     }
 }
 

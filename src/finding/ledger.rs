@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Claim, Confidence, Finding, Key, Rule, Severity, State};
-use crate::event::{LeftOpen, VantageId};
+use crate::event::{Cited, LeftOpen, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 
 /// Open findings of one code, past which further keys are only counted (findings.md 1.2).
@@ -321,7 +321,7 @@ impl Finding {
     }
 
     /// Keeps the first four frames and the last.
-    fn cite(&mut self, cited: super::Cited) {
+    fn cite(&mut self, cited: Cited) {
         if self.evidence.iter().any(|kept| kept.at == cited.at) {
             return;
         }

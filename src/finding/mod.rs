@@ -13,8 +13,7 @@ mod tally;
 mod topology;
 mod way;
 
-pub(crate) use claim::KEPT;
-pub use claim::{Cause, Cited, Claim, Number, Step};
+pub use claim::{Cause, Claim, Number, Step};
 pub use command::{Command, IFACE, is_device_name};
 pub use exchange::{Exchange, ExchangeKind, Latency, LeaseClock, Message, Offered, Outcome};
 pub use ledger::{Change, Ledger};
@@ -31,7 +30,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
-use crate::event::{LeftOpen, Name, VantageId};
+use crate::event::{Cited, LeftOpen, Name, VantageId};
 use crate::value::{Mac, Outside, Timestamp};
 
 /// How bad it is if it is true.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Direction, FrameRef, Offload, VantageId};
-use crate::finding::{Cited, Report};
+use crate::event::{Cited, Direction, FrameRef, Offload, VantageId};
+use crate::finding::Report;
 use crate::pcapng::{self, Described, Packet};
 
 /// The file, whole.

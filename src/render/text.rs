@@ -5,7 +5,8 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::exchange::exchange_text;
-use crate::finding::{Change, Cited, Finding, Input, Latency, Report, Severity, State, Stop, Tally, Way};
+use crate::event::Cited;
+use crate::finding::{Change, Finding, Input, Latency, Report, Severity, State, Stop, Tally, Way};
 use crate::value::Timestamp;
 
 /// Trees, and neighbours, that are listed for a person.
@@ -130,13 +131,14 @@ fn frames(out: &mut String, indent: &str, evidence: &[Cited], report: &Report) {
     let numbers = evidence.iter().map(|c| c.at.number.to_string().len()).max().unwrap_or(0);
     for cited in evidence {
         let number = format!("#{}", cited.at.number);
-        let tags = if cited.tags.is_empty() { "untagged".to_owned() } else { format!("tags {}", cited.tags) };
+        let tags = cited.tags();
+        let tags = if tags.is_empty() { "untagged".to_owned() } else { format!("tags {tags}") };
         let _ = writeln!(
             out,
             "{indent}    {:names$}  {number:<w$}  {}  {tags}  {}, {} bytes",
             name(cited),
             cited.time.clock(),
-            cited.line,
+            cited.line(),
             cited.wire_len,
             w = numbers + 1
         );

@@ -5,9 +5,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
-use crate::event::{Frame, VantageId};
-use crate::finding::Cited;
+use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
+use crate::event::{Cited, Frame, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Arp, Dhcp, DhcpKind, Kind, Kinds};
@@ -100,7 +99,6 @@ struct Run {
     wanted: Wanted,
     /// The latest request.
     last: Timestamp,
-    glimpses: Vec<Glimpse>,
     told: Option<(Timestamp, usize)>,
 }
 
@@ -260,12 +258,11 @@ impl Tracker for Addresses {
 
 impl Run {
     fn new(ip: Ipv4Addr, domain: DomainId, owner: Owner, since: Timestamp) -> Self {
-        let (askers, cited, glimpses) = (Vec::new(), Vec::new(), Vec::new());
+        let (askers, cited) = (Vec::new(), Vec::new());
         let (owner, is_router) = (owner.spoke, owner.is_router);
         Self {
             wanted: Wanted { ip, domain, owner, is_router, since, until: since, askers, cited },
             last: since,
-            glimpses,
             told: None,
         }
     }
@@ -273,10 +270,10 @@ impl Run {
     fn ask(&mut self, frame: &Frame<'_>, mac: Mac, ip: Ipv4Addr, is_sweeping: bool) {
         let at = frame.order;
         self.last = at;
-        if self.glimpses.len() >= MOST_CITED {
-            self.glimpses.pop();
+        if self.wanted.cited.len() >= MOST_CITED {
+            self.wanted.cited.pop();
         }
-        self.glimpses.push(Glimpse::of(frame));
+        self.wanted.cited.push(Cited::beginning(frame));
         if let Some(asker) = self.wanted.askers.iter_mut().find(|asker| asker.mac == mac) {
             // Copies of one request, before and behind a device, are no repeat.
             let gap = at.since(asker.last);
@@ -303,7 +300,6 @@ impl Run {
         let is_news = self.told.is_none_or(|(at, told)| askers > told || now.since(at) >= TELL_EVERY);
         let is_enough = self.wanted.count() >= 3 && self.wanted.until.since(self.wanted.since) >= Span::secs(2);
         if is_news && is_enough {
-            self.wanted.cited = self.glimpses.iter().map(Glimpse::cited).collect();
             self.told = Some((now, askers));
         }
         is_news && is_enough

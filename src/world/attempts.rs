@@ -20,8 +20,8 @@ use group::Group;
 use port::Port;
 use target::Server;
 
-use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
-use crate::event::{Frame, VantageId};
+use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
+use crate::event::{Cited, Frame, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Ip, Kind, Kinds, Quoted, Tcp};
@@ -147,7 +147,7 @@ impl Attempts {
             ports.push(Port::new(port, attempt, asked.at));
         }
         let Some(entry) = ports.get_mut(index) else { return };
-        entry.asked(attempt, asked.at, &asked.glimpse);
+        entry.asked(attempt, asked.at, &asked.cited);
         // One that was sent once says nothing yet.
         if entry.due.is_some() {
             self.wake(pair);
@@ -191,7 +191,7 @@ impl Attempts {
             self.forgotten = self.forgotten.saturating_add(u64::from(is_lost));
             Group::new(&asked, answered)
         });
-        group.asked(server, port, asked.at, asked.glimpse);
+        group.asked(server, port, asked.at, asked.cited);
         if group.tells(now) {
             let since = group.since;
             let answering = answering.iter().filter(|(_, last)| *last >= since);
@@ -265,11 +265,11 @@ impl Attempts {
         let scans = client.is_some_and(|c| c.scans_until.is_some_and(|until| until > at));
         if is_soon && !scans && tcp.is_ack() {
             let client_mac = client.map(|c| c.mac).unwrap_or_default();
-            let glimpse = Glimpse::of(frame);
+            let cited = Cited::beginning(frame);
             if let Some(server) = self.servers.get_mut(&(domain, from)) {
                 server.refuses(port);
             }
-            let refusal = Refusal { domain, client: to, client_mac, server: from, port, is_served, ttl, glimpse };
+            let refusal = Refusal { domain, client: to, client_mac, server: from, port, is_served, ttl, cited };
             out.push(Derived::Refused(Arc::new(refusal)));
         }
     }
@@ -413,9 +413,9 @@ impl Tracker for Attempts {
 }
 
 /// Keeps a frame beside those that are kept, in their order: what is remembered late may lie before them.
-fn cite(cited: &mut Vec<Glimpse>, glimpse: Glimpse) {
-    let at = cited.partition_point(|before| before.time <= glimpse.time);
-    cited.insert(at, glimpse);
+fn cite(cited: &mut Vec<Cited>, next: Cited) {
+    let at = cited.partition_point(|before| before.time <= next.time);
+    cited.insert(at, next);
     if cited.len() > MOST_CITED {
         cited.remove(MOST_CITED.saturating_sub(1));
     }

@@ -2,8 +2,7 @@
 //! A jump ahead is not told: after a quiet hour an honest stamp looks the same.
 
 use super::Derived;
-use crate::event::{Frame, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, Frame, VantageId};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 

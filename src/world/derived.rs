@@ -8,8 +8,7 @@ use super::{
     OneSided, Prefix, Proof, Refusal, Silence, Stall, StillTooBig, Storm, Stuck, TooBig, Torn, TreeStep, Unreached,
     Unseen, Wanted,
 };
-use crate::event::{Direction, FrameRef, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, Direction, FrameRef, VantageId};
 use crate::value::{Mac, TagStack, Timestamp};
 
 /// What trackers conclude from several frames.

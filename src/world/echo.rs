@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Derived, Domains, Glimpse, Observation, Passed, Path, Seen, Tracker};
-use crate::event::VantageId;
+use super::{Derived, Domains, Observation, Passed, Path, Seen, Tracker};
+use crate::event::{Cited, VantageId};
 use crate::value::{Span, TimedMap, Timestamp};
 use crate::wire::{Kind, Kinds};
 
@@ -31,7 +31,7 @@ pub struct Echo {
     /// When the request was sent.
     pub sent: Timestamp,
     /// The request.
-    pub glimpse: Glimpse,
+    pub cited: Cited,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +73,7 @@ impl Echoes {
             let Some(path) = Path::of(seen, &ip) else { return };
             let packet_len = ip.packet_len();
             let passed = Passed { at: frame.at, direction: frame.direction, tags: path.tags, packet_len };
-            let echo = Echo { path, packet_len, is_answered: false, sent: frame.order, glimpse: Glimpse::of(frame) };
+            let echo = Echo { path, packet_len, is_answered: false, sent: frame.order, cited: Cited::beginning(frame) };
             self.waiting.insert(key.clone(), Asked { passed, echo });
             self.waiting.wake(&key, frame.order.after(PATIENCE));
         } else if is_reply {

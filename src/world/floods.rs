@@ -2,8 +2,7 @@
 //! addresses are looked at. At most 8,192 frames under comparison, and five minutes of seconds of 1,024 vantages.
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::{Direction, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, Direction, VantageId};
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, Timestamp};
 use crate::wire::{Kind, Kinds};
 

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::VantageId;
-use crate::finding::Cited;
+use crate::event::{Cited, VantageId};
 use crate::value::{BoundedMap, Span, TimedMap, Timestamp};
 use crate::wire::{Fragment, Kind, Kinds};
 
@@ -205,9 +204,9 @@ impl Tracker for Fragments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::FrameRef;
 
-    fn domain() -> DomainId {
+    /// A network, and a frame in it.
+    fn domain() -> (DomainId, Cited) {
         let mut domains = Domains::new(&crate::settings::Settings::default());
         let bytes = [0; 60];
         let (direction, offload) = (crate::event::Direction::Unknown, crate::event::Offload::Unknown);
@@ -215,22 +214,15 @@ mod tests {
         let record =
             crate::event::Record { interface: 0, number: 1, time, wire_len: 60, direction, offload, bytes: &bytes };
         let link = crate::wire::LinkType::Ethernet;
-        domains.note(&crate::event::Frame::decode(record, VantageId::default(), link, time))
+        let frame = crate::event::Frame::decode(record, VantageId::default(), link, time);
+        (domains.note(&frame), Cited::of(&frame))
     }
 
     fn train(pieces: &[(u32, u32, bool)]) -> bool {
-        let at = FrameRef { vantage: VantageId::default(), number: 1 };
-        let cited = Cited {
-            at,
-            time: Timestamp::MIN,
-            tags: Default::default(),
-            line: String::new(),
-            wire_len: 0,
-            bytes: [].into(),
-        };
+        let (domain, cited) = domain();
         let mut train = Train {
             vantage: VantageId::default(),
-            domain: domain(),
+            domain,
             first: Timestamp::MIN,
             runs: Vec::new(),
             whole: None,

@@ -2,8 +2,7 @@
 //! bond show LACPDUs: the bond itself never does. At most 1,024 vantages of eight ends each.
 
 use super::{Derived, Domains, Observation, Tracker};
-use crate::event::{Direction, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, Direction, VantageId};
 use crate::value::{Mac, Span, Timestamp};
 use crate::wire::{Kind, Kinds, LacpEnd};
 

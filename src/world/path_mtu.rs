@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::{Direction, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, Direction, VantageId};
 use crate::value::{BoundedMap, Fingerprint, Span, Timestamp};
 use crate::wire::{Ip, Kind, Kinds, Quoted};
 

@@ -2,8 +2,7 @@
 //! only by frames whose direction is known. At most 65,536 addresses, the one silent for longest goes.
 
 use super::{Derived, DomainId, Domains, Observation, Tracker};
-use crate::event::{Direction, Place, Vantage, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, Direction, Place, Vantage, VantageId};
 use crate::value::{BoundedMap, Mac};
 use crate::wire::{Kind, Kinds};
 

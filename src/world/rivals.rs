@@ -5,8 +5,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
-use crate::finding::Cited;
+use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
+use crate::event::Cited;
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{Arp, Kind, Kinds, LinkType};
@@ -53,7 +53,7 @@ struct Rival {
     /// Whether it spoke to everybody, and whom it answered when.
     is_broadcasting: bool,
     told: Vec<(Mac, Timestamp)>,
-    glimpse: Glimpse,
+    cited: Cited,
 }
 
 /// What somebody says of an address.
@@ -117,7 +117,7 @@ impl Rivals {
         }
         let speech = Speech { mac, at: frame.order, is_announcement: arp.is_gratuitous(), asker };
         let contest = self.contests.entry(&(domain, ip), Contest::default);
-        let Some((how, before)) = contest.hear(&speech, Glimpse::of(frame)) else { return };
+        let Some((how, before)) = contest.hear(&speech, Cited::beginning(frame)) else { return };
         let [Some(one), Some(two)] = [before, mac].map(|mac| contest.rival(mac)) else { return };
         out.push(Derived::Contested(Arc::new(Contested {
             ip,
@@ -125,7 +125,7 @@ impl Rivals {
             rivals: [(one.mac, one.count), (two.mac, two.count)],
             how,
             since: one.last,
-            cited: vec![one.glimpse.cited(), two.glimpse.cited()],
+            cited: vec![one.cited.clone(), two.cited.clone()],
         })));
     }
 
@@ -158,7 +158,7 @@ impl Tracker for Rivals {
 
 impl Contest {
     /// Somebody speaks for the address; whether that contradicts another, and whom.
-    fn hear(&mut self, speech: &Speech, glimpse: Glimpse) -> Option<(Conflict, Mac)> {
+    fn hear(&mut self, speech: &Speech, cited: Cited) -> Option<(Conflict, Mac)> {
         let Speech { mac, at, .. } = *speech;
         self.rivals.retain(|rival| at.since(rival.last) <= ACTIVE);
         let (before, since) = self.speaker.unwrap_or((mac, at));
@@ -168,9 +168,9 @@ impl Contest {
         }
         let is_full = self.rivals.len() >= MOST_RIVALS;
         match self.rivals.iter_mut().find(|rival| rival.mac == mac) {
-            Some(rival) => rival.speaks(speech, is_turn, glimpse),
+            Some(rival) => rival.speaks(speech, is_turn, cited),
             None if is_full => return None,
-            None => self.rivals.push(Rival::new(speech, glimpse)),
+            None => self.rivals.push(Rival::new(speech, cited)),
         }
         let (mine, other) = (self.rival(mac)?, self.rival(before).filter(|_| is_turn)?);
         mine.contradicts(other, speech, at.since(since) >= HANDOVER).map(|how| (how, before))
@@ -182,7 +182,7 @@ impl Contest {
 }
 
 impl Rival {
-    fn new(speech: &Speech, glimpse: Glimpse) -> Self {
+    fn new(speech: &Speech, cited: Cited) -> Self {
         let (mac, last) = (speech.mac, speech.at);
         let mut rival = Self {
             mac,
@@ -192,14 +192,14 @@ impl Rival {
             announced: None,
             is_broadcasting: false,
             told: Vec::new(),
-            glimpse: glimpse.clone(),
+            cited: cited.clone(),
         };
-        rival.speaks(speech, false, glimpse);
+        rival.speaks(speech, false, cited);
         rival
     }
 
-    fn speaks(&mut self, speech: &Speech, is_turn: bool, glimpse: Glimpse) {
-        (self.last, self.glimpse) = (speech.at, glimpse);
+    fn speaks(&mut self, speech: &Speech, is_turn: bool, cited: Cited) {
+        (self.last, self.cited) = (speech.at, cited);
         self.count = self.count.saturating_add(1);
         self.runs = self.runs.saturating_add(u64::from(is_turn));
         if speech.is_announcement {

@@ -4,9 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Tracker};
-use crate::event::VantageId;
-use crate::finding::Cited;
+use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
+use crate::event::{Cited, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
 use crate::wire::{Kind, Kinds};
@@ -38,7 +37,7 @@ struct Run {
     last: Timestamp,
     count: u64,
     told: Option<Timestamp>,
-    glimpses: Vec<Glimpse>,
+    cited: Vec<Cited>,
 }
 
 /// A receiver that takes no more.
@@ -100,10 +99,10 @@ impl Stalls {
         }
         run.last = at;
         run.count = run.count.saturating_add(1);
-        if run.glimpses.len() >= MOST_CITED {
-            run.glimpses.pop();
+        if run.cited.len() >= MOST_CITED {
+            run.cited.pop();
         }
-        run.glimpses.push(Glimpse::of(frame));
+        run.cited.push(Cited::beginning(frame));
         let is_enough = run.count >= SAID && at.since(run.since) > LASTING;
         if is_enough && run.told.is_none_or(|told| at.since(told) >= TELL_EVERY) {
             run.told = Some(at);
@@ -115,7 +114,7 @@ impl Stalls {
                 since: run.since,
                 last: run.last,
                 count: run.count,
-                cited: run.glimpses.iter().map(Glimpse::cited).collect(),
+                cited: run.cited.clone(),
             })));
         }
     }
@@ -151,7 +150,7 @@ impl Tracker for Stalls {
 
 impl Run {
     const fn new(vantage: VantageId, since: Timestamp) -> Self {
-        Self { vantage, since, last: since, count: 0, told: None, glimpses: Vec::new() }
+        Self { vantage, since, last: since, count: 0, told: None, cited: Vec::new() }
     }
 }
 

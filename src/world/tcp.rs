@@ -25,9 +25,8 @@ use numbers::{Acknowledged, Numbers, Sent};
 use stuck::Passing;
 use trouble::Troubles;
 
-use super::{Derived, Domains, Glimpse, Observation, Seen, Tracker};
-use crate::event::{Frame, FrameRef, Offload, VantageId};
-use crate::finding::Cited;
+use super::{Derived, Domains, Observation, Seen, Tracker};
+use crate::event::{Cited, Frame, FrameRef, Offload, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
 use crate::wire::{Ip, Kinds, Tcp};
@@ -95,7 +94,7 @@ pub struct Announced {
     /// Bytes of layer 3 outside the packet: the tunnel's headers.
     pub tunnel: u32,
     /// The segment.
-    pub glimpse: Glimpse,
+    pub cited: Cited,
 }
 
 /// What one vantage shows of all connections.
@@ -338,7 +337,7 @@ fn announced(seen: &Seen<'_>, ip: &Ip<'_>, tcp: &Tcp<'_>) -> Option<Announced> {
         mss,
         packet_len: u32::from(mss).saturating_add(headers),
         tunnel,
-        glimpse: Glimpse::of(seen.frame),
+        cited: Cited::beginning(seen.frame),
     })
 }
 

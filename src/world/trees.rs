@@ -1,8 +1,8 @@
 //! Spanning trees as their BPDUs tell them: in each network and instance who speaks, whom each believes to be the root and since when, and
 //! when the topology changed. At most `tables.trees` trees of 32 speakers each; past that the one silent for longest goes.
 
-use super::{Derived, DomainId, Domains, Glimpse, Observation, Seen, Sighting, Tracker};
-use crate::event::VantageId;
+use super::{Derived, DomainId, Domains, Observation, Seen, Sighting, Tracker};
+use crate::event::{Cited, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Mac, Outside, Span, Timestamp};
 use crate::wire::{BpduKind, BridgeId, Kind, Kinds, Stp, StpFamily};
@@ -128,7 +128,7 @@ pub struct TreeStep {
     /// Who said it.
     pub mac: Mac,
     /// The frame.
-    pub frame: Glimpse,
+    pub frame: Cited,
     /// What.
     pub what: TreeEvent,
 }
@@ -255,7 +255,12 @@ struct Said {
 
 impl Heard<'_, '_> {
     fn step(&self, what: TreeEvent) -> Derived {
-        Derived::Tree(Box::new(TreeStep { tree: self.key, mac: self.mac, frame: Glimpse::of(self.seen.frame), what }))
+        Derived::Tree(Box::new(TreeStep {
+            tree: self.key,
+            mac: self.mac,
+            frame: Cited::beginning(self.seen.frame),
+            what,
+        }))
     }
 }
 

@@ -1,8 +1,8 @@
 //! CAP004: the capture shows buffers that no wire carries: segmentation is left to the card, or received segments were put together.
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::Timestamp;
 use crate::world::{Derived, Observation, Topic};
 

@@ -1,8 +1,8 @@
 //! CAP002: the snap length cut off what a decoder wanted to read. Cut payload that nobody reads is no matter.
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::Timestamp;
 use crate::wire::{Kind, Why};
 use crate::world::{Observation, Seen};

@@ -1,8 +1,8 @@
 //! CAP006: a capture on several devices at once loses VLAN tags: the kernel keeps the outer one apart, and a cooked header has no place for it.
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Frame, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Frame, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::wire::{Kind, LinkType};
 use crate::world::Observation;
 

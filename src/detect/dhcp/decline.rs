@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::Cited;
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{DhcpKind, Kind};
-use crate::world::{Derived, DhcpStep, DomainId, Glimpse, Observation, Seen, Topic};
+use crate::world::{Derived, DhcpStep, DomainId, Observation, Seen, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -46,7 +47,7 @@ struct Decline {
 struct Holder {
     mac: Mac,
     time: Timestamp,
-    glimpse: Glimpse,
+    cited: Cited,
 }
 
 /// An address that was declined.
@@ -77,7 +78,7 @@ impl Decline {
         }
         let (mac, time) = (arp.sender_mac(), seen.frame.order);
         let key = (cx.world.domains.root(seen.domain), arp.sender_ip());
-        self.holders.insert(key, Holder { mac, time, glimpse: Glimpse::of(seen.frame) });
+        self.holders.insert(key, Holder { mac, time, cited: Cited::beginning(seen.frame) });
     }
 
     fn declined(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
@@ -105,7 +106,7 @@ impl Decline {
         entry.count = entry.count.saturating_add(1);
         if let Some(holder) = holder {
             entry.holder = Some(holder.mac);
-            entry.fresh.push(holder.glimpse.cited());
+            entry.fresh.push(holder.cited.clone());
         }
         entry.fresh.push(step.cited.clone());
         self.judge(step, cx);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Direction, Frame, Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Direction, Frame, Place, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::Kind;

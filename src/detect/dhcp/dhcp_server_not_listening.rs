@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::Frame;
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Frame};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, TimedMap, Timestamp};
 use crate::wire::{DhcpKind, Ip, Kind, Quoted};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::Cited;
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::world::{Derived, DhcpStep, DomainId, Observation, Pair, Times, Topic};

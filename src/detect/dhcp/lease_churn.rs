@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::Cited;
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, TimedMap, Timestamp};
 use crate::wire::DhcpKind;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::Place;
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Place};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::DhcpKind;

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use super::heed::{Heed, Reaction};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Direction, Frame, Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Direction, Frame, Place, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Timestamp};
 use crate::wire::{DhcpKind, Kind};

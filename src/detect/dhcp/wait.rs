@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::finding::{Cited, Key};
+use crate::event::Cited;
+use crate::finding::Key;
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::world::{DhcpStep, TalkId};
 

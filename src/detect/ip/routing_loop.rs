@@ -4,12 +4,12 @@
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::event::{Frame, VantageId};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Frame, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, Timestamp};
 use crate::wire::{Kind, LOW_TTL};
-use crate::world::{DomainId, Glimpse, Observation, Prefix, Seen};
+use crate::world::{DomainId, Observation, Prefix, Seen};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -53,7 +53,7 @@ struct Passes {
     routers: Vec<Mac>,
     has_come_back: bool,
     is_told: bool,
-    glimpses: Vec<Glimpse>,
+    cited: Vec<Cited>,
 }
 
 /// What circles for one network.
@@ -91,7 +91,7 @@ impl RoutingLoop {
         let place = (cx.world.domains.root(seen.domain), Prefix::of(ip.dst()));
         let fresh = || Loop::new(frame.at.vantage, ip.dst());
         if !std::mem::replace(&mut passes.is_told, true) {
-            let cite = || passes.glimpses.iter().map(Glimpse::cited).collect::<Vec<Cited>>();
+            let cite = || passes.cited.clone();
             self.loops.note(&place, passes.since, cx, fresh, cite);
         }
         let told = (passes.count, passes.first_ttl, passes.last_ttl);
@@ -180,7 +180,7 @@ impl Passes {
             routers: Vec::new(),
             has_come_back: false,
             is_told: false,
-            glimpses: Vec::new(),
+            cited: Vec::new(),
         }
     }
 
@@ -195,8 +195,8 @@ impl Passes {
             self.routers.push(src);
         }
         self.count = self.count.saturating_add(1);
-        if self.glimpses.len() < MOST_CITED {
-            self.glimpses.push(Glimpse::of(frame));
+        if self.cited.len() < MOST_CITED {
+            self.cited.push(Cited::beginning(frame));
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Place, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::world::{Burst, Derived, Observation, Topic};
 

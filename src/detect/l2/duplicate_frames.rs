@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Direction, Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Direction, Place, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, TagStack, Timestamp};
 use crate::world::{Copied, Derived, Observation, Topic};
 

@@ -1,8 +1,8 @@
 //! L2003: an address comes in now from one port and now from another (IEEE 802.1D-2004 clause 7.8: a bridge learns one place for each address).
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
 use crate::world::{Derived, DomainId, Moved, Observation, Topic};
 

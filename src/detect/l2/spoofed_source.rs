@@ -2,8 +2,8 @@
 //! (IEEE 802.1D-2004 clause 7.8: a bridge believes the last frame).
 
 use crate::detect::{Context, Detector, Entry, Needs, filter};
-use crate::event::{LinkKind, Place};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, LinkKind, Place};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
 use crate::world::{Derived, Moved, Observation, Role, Topic};
 

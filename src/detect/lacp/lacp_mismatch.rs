@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::Kind;
 use crate::world::{Observation, is_same_end};

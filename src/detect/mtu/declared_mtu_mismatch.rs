@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Fact, Frame, Link, LinkKind, VantageId};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Fact, Frame, Link, LinkKind, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, TagStack, Tpid};
 use crate::wire::Kind;

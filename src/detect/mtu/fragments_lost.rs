@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::Place;
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Place};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::wire::{Kind, Quoted};
 use crate::world::{Derived, DomainId, Observation, Pieces, Topic, Torn};

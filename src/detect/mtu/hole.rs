@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Severity, Way};
+use crate::event::Cited;
+use crate::finding::{Claim, Command, Confidence, Key, Severity, Way};
 use crate::value::{Fingerprint, Span, Timestamp};
 use crate::world::{Path, Stuck, Told};
 

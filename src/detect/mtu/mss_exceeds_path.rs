@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, TagStack, Timestamp, Tpid};
 use crate::world::{Announced, Derived, DomainId, Observation, Passed, Topic};
 
@@ -205,7 +205,7 @@ impl Network {
         }
         if self.cited < CITED {
             self.cited = self.cited.saturating_add(1);
-            self.fresh.push(announced.glimpse.cited());
+            self.fresh.push(announced.cited.clone());
         }
     }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::hole::{Hole, Latest, Setting};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Place, VantageId};
-use crate::finding::{Cited, Confidence, Key, Rule, Severity, Way};
+use crate::event::{Cited, Place, VantageId};
+use crate::finding::{Confidence, Key, Rule, Severity, Way};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::world::{Derived, DomainId, Echo, Freed, Observation, Path, Stuck, Topic};
 
@@ -231,7 +231,7 @@ impl Pings {
         let count = if echo.is_answered { &mut size.answered } else { &mut size.lost };
         *count = count.saturating_add(1);
         if !echo.is_answered && size.cited.len() < 2 {
-            size.cited.push(echo.glimpse.cited());
+            size.cited.push(echo.cited.clone());
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::detect::{unstack, vlans};
-use crate::event::{Frame, VantageId};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Severity, Way};
+use crate::event::{Cited, Frame, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Severity, Way};
 use crate::value::{TagStack, Timestamp, Tpid, Vid};
 use crate::world::{Domains, Pile, Segment, World};
 

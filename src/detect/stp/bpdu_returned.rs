@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::event::{Direction, Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Direction, Place, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Fingerprint, Span, Timestamp};
 use crate::wire::{BridgeId, Kind};
-use crate::world::{Glimpse, Observation, Seen};
+use crate::world::{Observation, Seen};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -45,7 +45,7 @@ struct BpduReturned {
 }
 
 /// BPDUs that passed an uplink one way, and may do so the other way.
-type Passed = VecDeque<(Fingerprint, Timestamp, Glimpse)>;
+type Passed = VecDeque<(Fingerprint, Timestamp, Cited)>;
 
 type PortKey = (BridgeId, u16);
 
@@ -104,19 +104,19 @@ impl BpduReturned {
         let (before, mine) = if is_led_back { (&self.came, &mut self.sent) } else { (&self.sent, &mut self.came) };
         // What a bridge between two cards leads from one to the other is no loop.
         let is_same_uplink = |other: VantageId| cx.world.uplink(other) == cx.world.uplink(vantage);
-        let is_it = |(p, at, passed): &&(Fingerprint, Timestamp, Glimpse)| {
+        let is_it = |(p, at, passed): &&(Fingerprint, Timestamp, Cited)| {
             *p == print && frame.order.since(*at) <= WITHIN && (!is_led_back || is_same_uplink(passed.at.vantage))
         };
         if let Some((_, at, sent)) = before.iter().rev().find(is_it) {
             let after = frame.order.since(*at);
-            let cite = || [sent.cited(), Cited::of(frame)];
+            let cite = || [sent.clone(), Cited::of(frame)];
             self.loops.note(&(bridge, port), frame.time, cx, || Returned { vantage, after, is_led_back }, cite);
             return;
         }
         if mine.len() >= MOST_SENT {
             mine.pop_front();
         }
-        mine.push_back((print, frame.order, Glimpse::of(frame)));
+        mine.push_back((print, frame.order, Cited::beginning(frame)));
     }
 
     fn claim(&mut self, key: PortKey, cx: &mut Context<'_>) {

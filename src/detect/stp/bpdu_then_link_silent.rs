@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Direction, Place, VantageId};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Direction, Place, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Fingerprint, Mac, Span, Timestamp};
 use crate::wire::Kind;
-use crate::world::{Derived, DomainId, Glimpse, Observation, Origin, Seen, Sighting, Silence, Topic};
+use crate::world::{Derived, DomainId, Observation, Origin, Seen, Sighting, Silence, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -54,7 +54,7 @@ struct Departure {
     vantage: VantageId,
     mac: Mac,
     time: Timestamp,
-    glimpse: Glimpse,
+    cited: Cited,
     sighting: Sighting,
     packet: Option<Fingerprint>,
     domain: DomainId,
@@ -142,7 +142,7 @@ impl BpduThenLinkSilent {
             vantage,
             mac,
             time: frame.order,
-            glimpse: Glimpse::of(frame),
+            cited: Cited::beginning(frame),
             sighting: Sighting::of(frame),
             packet: seen.packet,
             domain: seen.domain,
@@ -157,7 +157,7 @@ impl BpduThenLinkSilent {
     }
 
     fn settle(&mut self, vantage: VantageId, number: u64, cx: &Context<'_>) {
-        let is_it = |d: &&mut Departure| d.vantage == vantage && d.glimpse.at.number == number;
+        let is_it = |d: &&mut Departure| d.vantage == vantage && d.cited.at.number == number;
         let Some(departure) = self.departures.iter_mut().find(is_it) else { return };
         let origin =
             cx.world.origin(departure.mac, departure.packet, departure.sighting, departure.domain, cx.settings);
@@ -205,7 +205,7 @@ impl BpduThenLinkSilent {
             mac,
             sender: departure.sender.clone().unwrap_or_default(),
             bpdu: departure.time,
-            cited: departure.glimpse.cited(),
+            cited: departure.cited.clone(),
             silence: silence.clone(),
             key: Key::new().with("interface", &interface).with("mac", mac),
             episodes,

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::detect::Context;
 use crate::detect::stp::verdict::Verdict;
-use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Key};
+use crate::event::{Cited, VantageId};
+use crate::finding::{Claim, Key};
 use crate::value::{Mac, Span, Timestamp};
-use crate::world::Glimpse;
 
 /// So many are told each by itself.
 const EACH: usize = 5;
@@ -45,7 +44,7 @@ struct Crowd {
     port: Option<String>,
     is_one_port: bool,
     cited: usize,
-    fresh: Vec<Glimpse>,
+    fresh: Vec<Cited>,
     /// When they were told as one last, and of how many.
     said: Option<(Timestamp, usize)>,
     /// When it is looked at again.
@@ -65,7 +64,7 @@ pub struct Heard<'a> {
     /// When.
     pub at: Timestamp,
     /// The frame.
-    pub frame: Option<&'a Glimpse>,
+    pub frame: Option<&'a Cited>,
 }
 
 impl Crowds {
@@ -238,7 +237,7 @@ impl Crowd {
         };
         let guests = cx.world.guests();
         let headline = format!("{who} since {}; {}.", self.first.clock(), self.worst.so_that(guests));
-        let cited: Vec<Cited> = self.fresh.drain(..).map(|glimpse| glimpse.cited()).collect();
+        let cited: Vec<Cited> = self.fresh.drain(..).collect();
         let claim = Claim::new(key, self.worst.confidence, self.worst.severity, headline)
             .at(self.vantage)
             .seen(self.first, n as u64)

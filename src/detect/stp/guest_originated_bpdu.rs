@@ -4,11 +4,11 @@ use crate::detect::stp::crowd::{Crowds, Heard};
 use crate::detect::stp::exposure::Exposure;
 use crate::detect::stp::verdict::Verdict;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Direction, Place};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Direction, Place};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Kind, StpFamily};
-use crate::world::{Derived, DomainId, Glimpse, Observation, Origin, Seen, Sighting, Topic};
+use crate::world::{Derived, DomainId, Observation, Origin, Seen, Sighting, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -67,7 +67,7 @@ struct Sender {
     sighting: Sighting,
     packet: Option<Fingerprint>,
     cited: usize,
-    fresh: Vec<Glimpse>,
+    fresh: Vec<Cited>,
     /// The first BPDU, in words, once something was said of it.
     opening: Option<String>,
     /// A BPDU waits for its other sightings.
@@ -274,8 +274,8 @@ impl GuestOriginatedBpdu {
             self.crowds.name(at, &finding);
         }
         sender.raised = Some(finding.clone());
-        let cited: Vec<Cited> = sender.fresh.drain(..).map(|glimpse| glimpse.cited()).collect();
-        let opening = sender.opening.get_or_insert_with(|| cited.first().map_or_else(String::new, |c| c.line.clone()));
+        let cited: Vec<Cited> = sender.fresh.drain(..).collect();
+        let opening = sender.opening.get_or_insert_with(|| cited.first().map_or_else(String::new, Cited::line));
         let address = if is_pvst { "01:00:0c:cc:cc:cd" } else { "01:80:c2:00:00:00" };
         let claim = Claim::new(finding, verdict.confidence, verdict.severity, headline)
             .at(sender.sighting.at.vantage)
@@ -313,7 +313,7 @@ impl Sender {
     fn cite(&mut self, seen: &Seen<'_>) {
         if self.cited < CITED {
             self.cited = self.cited.saturating_add(1);
-            self.fresh.push(Glimpse::of(seen.frame));
+            self.fresh.push(Cited::beginning(seen.frame));
         }
     }
 }

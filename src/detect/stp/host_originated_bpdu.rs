@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Direction, Fact, Place};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Direction, Fact, Place};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::Kind;
 use crate::world::{Observation, Seen, World};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::Cited;
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::{BpduKind, Kind};
 use crate::world::{DomainId, Observation, Region, Seen};

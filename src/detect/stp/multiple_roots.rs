@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::stp::tree::{in_words, is_guest, key_of, origin};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::Cited;
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::BridgeId;
 use crate::world::{Copied, Derived, Observation, Speaker, Topic, TreeEvent, TreeKey};

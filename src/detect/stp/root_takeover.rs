@@ -2,7 +2,8 @@
 
 use crate::detect::stp::tree::{in_words, is_guest, key_of, origin};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::Cited;
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::BridgeId;
 use crate::world::{Derived, Observation, Speaker, Topic, Tree, TreeEvent, TreeKey, TreeStep};
@@ -105,7 +106,7 @@ impl RootTakeover {
             is_settled: false,
             adopter: None,
             first: step.frame.time,
-            fresh: vec![step.frame.cited()],
+            fresh: vec![step.frame.clone()],
         });
         self.deadlines.set((step.tree, root), now.after(settle));
     }
@@ -124,7 +125,7 @@ impl RootTakeover {
         let Some(open) = self.open.get_mut(at) else { return };
         if open.adopter.is_none() {
             open.adopter = Some(step.mac);
-            open.fresh.push(step.frame.cited());
+            open.fresh.push(step.frame.clone());
             if open.is_settled {
                 self.claim(at, cx);
             }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::event::{Frame, Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Frame, Place, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Mac, Span, Timestamp};
 use crate::wire::{BridgeId, Kind, StpFamily};
 use crate::world::{DomainId, Observation, Origin, Seen, Sighting};

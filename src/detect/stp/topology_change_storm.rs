@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::detect::stp::tree::{in_words, key_of};
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Rule, Severity};
+use crate::event::Cited;
+use crate::finding::{Claim, Confidence, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
-use crate::world::{Derived, Glimpse, Observation, Topic, TreeEvent, TreeKey};
+use crate::world::{Derived, Observation, Topic, TreeEvent, TreeKey};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -68,14 +69,14 @@ impl Detector for TopologyChangeStorm {
 }
 
 impl Storm {
-    fn note(&mut self, now: Timestamp, mac: Mac, frame: &Glimpse) {
+    fn note(&mut self, now: Timestamp, mac: Mac, frame: &Cited) {
         self.changes.retain(|(at, _)| now.since(*at) <= SLOWLY);
         if self.changes.len() >= REMEMBERED {
             self.changes.remove(0);
         }
         self.changes.push((now, mac));
         if self.fresh.len() < 4 {
-            self.fresh.push(frame.cited());
+            self.fresh.push(frame.clone());
         }
         self.count = self.count.saturating_add(1);
     }

@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs, filter};
-use crate::event::VantageId;
+use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
-use crate::world::{Derived, DomainId, Glimpse, Observation, Refusal, Topic};
+use crate::world::{Derived, DomainId, Observation, Refusal, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -54,7 +54,7 @@ struct Port {
     clients: Vec<IpAddr>,
     /// How many hops farther or nearer than the server the refusals come from.
     apart: u8,
-    glimpses: Vec<Glimpse>,
+    cited: Vec<Cited>,
     told: Option<(Timestamp, usize)>,
 }
 
@@ -101,8 +101,8 @@ impl Detector for ConnectionRefused {
 
 impl Port {
     fn new(refusal: &Refusal, at: Timestamp) -> Self {
-        let (clients, glimpses, vantage) = (Vec::new(), Vec::new(), refusal.glimpse.at.vantage);
-        Self { since: at, last: at, vantage, attempts: 0, clients, apart: 0, glimpses, told: None }
+        let (clients, cited, vantage) = (Vec::new(), Vec::new(), refusal.cited.at.vantage);
+        Self { since: at, last: at, vantage, attempts: 0, clients, apart: 0, cited, told: None }
     }
 
     fn note(&mut self, refusal: &Refusal, at: Timestamp) {
@@ -114,10 +114,10 @@ impl Port {
         if let (own, Some(others)) = refusal.ttl {
             self.apart = hops(own).abs_diff(hops(others));
         }
-        if self.glimpses.len() >= MOST_CITED {
-            self.glimpses.pop();
+        if self.cited.len() >= MOST_CITED {
+            self.cited.pop();
         }
-        self.glimpses.push(refusal.glimpse.clone());
+        self.cited.push(refusal.cited.clone());
     }
 
     /// Whether there is enough to tell at `now`, and more than last time; notes that it was told.
@@ -155,7 +155,7 @@ impl Port {
             .number("attempts", self.attempts)
             .number("clients", self.clients.len())
             .number("hops_apart", u16::from(self.apart))
-            .proved_by(self.glimpses.iter().map(Glimpse::cited).collect::<Vec<_>>())
+            .proved_by(self.cited.clone())
             .filter(format!(
                 "{} && tcp.port == {port} && (tcp.flags.reset == 1 || tcp.flags.syn == 1)",
                 filter::host(server)

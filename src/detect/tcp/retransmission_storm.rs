@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs, filter};
-use crate::event::VantageId;
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::world::{Derived, DomainId, Freed, Observation, Storm, Stuck, Topic};
 

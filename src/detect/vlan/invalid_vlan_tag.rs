@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Place, VantageId};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Place, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{Kind, Why};
 use crate::world::{Observation, Seen};

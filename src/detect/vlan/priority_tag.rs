@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::Cited;
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Arp, Kind, Layer};
 use crate::world::{DomainId, Observation, Seen};

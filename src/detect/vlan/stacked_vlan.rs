@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{Context, Detector, Entry, Mended, Needs, Piles, devices, unstack, vlans};
-use crate::event::{Fact, Place, VantageId};
-use crate::finding::{Cited, Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Fact, Place, VantageId};
+use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, TagStack, Timestamp, Tpid, Vid};
 use crate::wire::Kind;
 use crate::world::{Derived, Observation, Passed, Pile, Seen, Topic, World};

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::event::{Direction, Frame, Place, VantageId};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Direction, Frame, Place, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, TagStack, Timestamp};
 use crate::wire::{DhcpKind, Kind};
 use crate::world::{Observation, Seen};

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Direction, Frame, Place};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Direction, Frame, Place};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Mac, Span, TimedMap, Timestamp};
 use crate::wire::{DhcpKind, Kind};

@@ -4,12 +4,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::event::{Frame, Place, VantageId};
-use crate::finding::{Cited, Claim, Command, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Frame, Place, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, TagStack, Timestamp, Vid};
 use crate::wire::Kind;
-use crate::world::{DomainId, Glimpse, Observation, Seen, Sighting};
+use crate::world::{DomainId, Observation, Seen, Sighting};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -61,7 +61,7 @@ struct Asked {
     tags: TagStack,
     domain: DomainId,
     packet: Option<Fingerprint>,
-    glimpse: Glimpse,
+    cited: Cited,
     /// Whether it passed with and without the tag.
     is_both: bool,
     /// When an answer came in other tags, and which line that is.
@@ -115,9 +115,8 @@ impl VlanTagLeftOn {
             before.is_both = true;
             return;
         }
-        let (at, glimpse) = (cx.now, Glimpse::of(frame));
-        let asked =
-            Asked { at, tags, domain: seen.domain, packet: seen.packet, glimpse, is_both: false, answered: None };
+        let (at, cited) = (cx.now, Cited::beginning(frame));
+        let asked = Asked { at, tags, domain: seen.domain, packet: seen.packet, cited, is_both: false, answered: None };
         let Some((answered, line)) = self.asked.insert(key, asked).and_then(|before| before.answered) else { return };
         // The same echo again says nothing: its numbers are free to come again.
         let is_again = matches!(question, Question::Arp { .. }) && cx.now.since(answered) <= REPEATED;
@@ -165,7 +164,7 @@ impl VlanTagLeftOn {
             again: 0,
             even: 0,
         };
-        let cite = || [asked.glimpse.cited(), Cited::of(frame)];
+        let cite = || [asked.cited.clone(), Cited::of(frame)];
         let followed = self.lines.note(&line, frame.time, cx, fresh, cite);
         followed.what.packets = asked.packet.zip(seen.packet).or(followed.what.packets);
         followed.what.has_arp |= matches!(question, Question::Arp { .. });

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::event::Frame;
-use crate::finding::Cited;
+use crate::event::{Cited, Frame};
 use crate::value::Mac;
 
 /// Hosts whose questions are counted.

@@ -1,7 +1,6 @@
 //! What arrives at one uplink: frames by the second, the head of the latest, and when the gap after it has become silence.
 
-use crate::event::{Direction, Frame, FrameRef, Offload, Record, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, Direction, Frame, FrameRef, Offload, Record, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
 use crate::world::Derived;

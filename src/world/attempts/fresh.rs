@@ -1,9 +1,8 @@
 //! Attempts of the last seconds. Nearly all are answered before they are worth remembering, and these cost no more than this.
 
 use super::Pair;
-use crate::event::{Frame, VantageId};
+use crate::event::{Cited, Frame, VantageId};
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
-use crate::world::Glimpse;
 
 /// Seconds that an attempt is fresh: whoever means it sends it again after one second and after three (RFC 6298 section 5.5), which is what ends
 /// its freshness sooner.
@@ -23,7 +22,7 @@ pub(super) struct Asked {
     pub dst: Mac,
     /// The client's port and first sequence number, where it asks for a connection.
     pub attempt: (u16, u32),
-    pub glimpse: Glimpse,
+    pub cited: Cited,
 }
 
 /// Connections that were asked for lately.
@@ -65,13 +64,13 @@ impl Asked {
             src: frame.layers.inner_src().unwrap_or_default(),
             dst: frame.layers.inner_dst().unwrap_or_default(),
             attempt: frame.layers.tcp().map_or((0, 0), |tcp| (tcp.src_port(), tcp.seq())),
-            glimpse: Glimpse::of(frame),
+            cited: Cited::beginning(frame),
         }
     }
 
     /// Where it was seen.
     pub const fn vantage(&self) -> VantageId {
-        self.glimpse.at.vantage
+        self.cited.at.vantage
     }
 
     /// When it is no longer fresh: with all others of its second, so that one look is enough for them.

@@ -5,10 +5,8 @@ use std::net::IpAddr;
 use super::cite;
 use super::fresh::Asked;
 use super::target::Prefix;
-use crate::event::VantageId;
-use crate::finding::Cited;
+use crate::event::{Cited, VantageId};
 use crate::value::{Mac, Span, Timestamp};
-use crate::world::Glimpse;
 
 /// Destinations that are told apart; further ones count with them.
 const MOST_TARGETS: usize = 64;
@@ -40,7 +38,7 @@ pub(super) struct Group {
     /// What a router said about it: the ICMP code, and which router.
     pub refusal: Option<(u8, IpAddr)>,
     told: Option<Timestamp>,
-    cited: Vec<Glimpse>,
+    cited: Vec<Cited>,
 }
 
 /// A network that one client tries in vain.
@@ -100,7 +98,7 @@ impl Group {
     }
 
     /// A question to `target`: at a port, or an echo.
-    pub fn asked(&mut self, target: IpAddr, port: Option<u16>, at: Timestamp, glimpse: Glimpse) {
+    pub fn asked(&mut self, target: IpAddr, port: Option<u16>, at: Timestamp, cited: Cited) {
         self.since = if self.attempts == 0 { at } else { self.since.min(at) };
         self.last = self.last.max(at);
         self.attempts = self.attempts.saturating_add(1);
@@ -114,7 +112,7 @@ impl Group {
             Some(_) => {}
             None => self.has_echo = true,
         }
-        cite(&mut self.cited, glimpse);
+        cite(&mut self.cited, cited);
     }
 
     /// Somebody there answered; whether the silence had been told of.
@@ -159,7 +157,7 @@ impl Group {
             answered: self.answered,
             refusal: self.refusal,
             answering,
-            cited: self.cited.iter().map(Glimpse::cited).collect(),
+            cited: self.cited.clone(),
         }
     }
 }

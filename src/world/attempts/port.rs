@@ -1,9 +1,8 @@
 //! One client's attempts at one port of a server, since it was answered last.
 
 use super::cite;
-use crate::finding::Cited;
+use crate::event::Cited;
 use crate::value::{Span, Timestamp};
-use crate::world::Glimpse;
 
 /// How often a SYN must have been sent, and over how long, to count as unanswered: 0, 1 and 3 s (RFC 6298 section 2; Linux).
 const SENDS: u64 = 3;
@@ -31,7 +30,7 @@ pub(super) struct Port {
     /// When it is looked at again.
     pub due: Option<Timestamp>,
     told: Option<Timestamp>,
-    cited: Vec<Glimpse>,
+    cited: Vec<Cited>,
 }
 
 impl Port {
@@ -51,7 +50,7 @@ impl Port {
     }
 
     /// A SYN; one that repeats an attempt which was answered asks nothing: the answer was lost, or is not believed.
-    pub fn asked(&mut self, attempt: (u16, u32), at: Timestamp, glimpse: &Glimpse) {
+    pub fn asked(&mut self, attempt: (u16, u32), at: Timestamp, cited: &Cited) {
         let is_repeat = self.attempt == attempt;
         if is_repeat && self.is_settled {
             return;
@@ -67,7 +66,7 @@ impl Port {
         if self.sends >= 2 {
             self.due = Some(self.since.after(TWICE).max(at));
         }
-        cite(&mut self.cited, glimpse.clone());
+        cite(&mut self.cited, cited.clone());
     }
 
     /// Whether an answer to source port `port` that acknowledges `ack` answers the attempt that runs.
@@ -109,6 +108,6 @@ impl Port {
     }
 
     pub fn cited(&self) -> Vec<Cited> {
-        self.cited.iter().map(Glimpse::cited).collect()
+        self.cited.clone()
     }
 }

@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::event::VantageId;
-use crate::finding::Cited;
+use crate::event::{Cited, VantageId};
 use crate::value::{Mac, Timestamp};
-use crate::world::{DomainId, Glimpse};
+use crate::world::DomainId;
 
 /// A connection that does not open.
 #[derive(Clone, Debug)]
@@ -60,5 +59,5 @@ pub struct Refusal {
     /// The time to live of the refusal, and of the server's other answers.
     pub ttl: (u8, Option<u8>),
     /// The refusal.
-    pub glimpse: Glimpse,
+    pub cited: Cited,
 }

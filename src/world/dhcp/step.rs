@@ -7,7 +7,7 @@ use super::super::DomainId;
 use super::checksum::Checksum;
 use super::defect::Defect;
 use super::lease::{Lease, Terms};
-use crate::finding::Cited;
+use crate::event::Cited;
 use crate::value::{Mac, Outside, Span, Timestamp};
 use crate::wire::{Dhcp, DhcpKind};
 

@@ -9,8 +9,7 @@ use super::defect::{Defect, Wish};
 use super::lease::{Lease, Terms};
 use super::step::{Asked, Asking, DhcpStep, TalkId};
 use super::watch::Watches;
-use crate::event::{Frame, LeaseEnd, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, Frame, LeaseEnd, VantageId};
 use crate::value::{Mac, Span, Timestamp};
 use crate::wire::{Dhcp, DhcpKind, Ip};
 
@@ -293,9 +292,5 @@ impl Talk {
 
 /// Quotes a message, or what came from an address that is over.
 pub(super) fn cite(frame: &Frame<'_>) -> Cited {
-    let mut cited = Cited::of(frame);
-    if let Some(kept) = frame.bytes.get(..KEPT) {
-        cited.bytes = kept.into();
-    }
-    cited
+    Cited::first(frame, KEPT)
 }

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::super::{DomainId, Seen};
 use super::lease::Lease;
 use super::step::{DhcpStep, TalkId};
-use crate::event::LeaseEnd;
-use crate::finding::Cited;
+use crate::event::{Cited, LeaseEnd};
 use crate::value::{Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Ip, Kind};
 

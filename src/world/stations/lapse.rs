@@ -5,11 +5,10 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::load::{Load, Meter};
-use crate::event::{FrameRef, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, FrameRef, VantageId};
 use crate::settings::Liveness;
 use crate::value::{Mac, Span, Timestamp};
-use crate::world::{DomainId, Glimpse};
+use crate::world::DomainId;
 
 /// Questions that wait at once.
 const MOST_WAITING: usize = 16;
@@ -103,8 +102,8 @@ pub(super) struct Slate {
     address: Option<IpAddr>,
     places: Vec<VantageId>,
     /// The first of each kind.
-    cited: Vec<(Stimulus, Glimpse)>,
-    latest: Option<Glimpse>,
+    cited: Vec<(Stimulus, Cited)>,
+    latest: Option<Cited>,
     until: Timestamp,
     told: Option<Told>,
 }
@@ -124,7 +123,7 @@ struct Waiting {
     from: IpAddr,
     at: Timestamp,
     is_owed: bool,
-    glimpse: Glimpse,
+    cited: Cited,
 }
 
 impl Slate {
@@ -144,9 +143,9 @@ impl Slate {
     }
 
     /// The station was asked; it has until `patience` later. `is_owed` tells whether silence would mean anything.
-    pub fn asked(&mut self, what: Stimulus, from: IpAddr, at: Timestamp, is_owed: bool, glimpse: Glimpse) {
+    pub fn asked(&mut self, what: Stimulus, from: IpAddr, at: Timestamp, is_owed: bool, cited: Cited) {
         if self.waiting.len() < MOST_WAITING {
-            self.waiting.push(Waiting { what, from, at, is_owed, glimpse });
+            self.waiting.push(Waiting { what, from, at, is_owed, cited });
         }
     }
 
@@ -162,9 +161,9 @@ impl Slate {
         self.waiting = still;
         for question in over {
             if question.is_owed {
-                self.failed(question.what, question.from, question.at, question.at, &question.glimpse);
+                self.failed(question.what, question.from, question.at, question.at, &question.cited);
             } else {
-                let (_, count) = self.echoes.get_or_insert((question.glimpse.time, 0));
+                let (_, count) = self.echoes.get_or_insert((question.cited.time, 0));
                 *count = count.saturating_add(1);
             }
             self.until = self.until.max(now);
@@ -180,9 +179,9 @@ impl Slate {
     }
 
     /// What was asked at `since` is unanswered, as was known at `at`.
-    pub fn failed(&mut self, what: Stimulus, from: IpAddr, since: Timestamp, at: Timestamp, glimpse: &Glimpse) {
+    pub fn failed(&mut self, what: Stimulus, from: IpAddr, since: Timestamp, at: Timestamp, cited: &Cited) {
         self.until = self.until.max(at);
-        self.cite(what, glimpse);
+        self.cite(what, cited);
         let is_full = self.askers.len() >= MOST_ASKERS;
         let Some(known) = self.askers.iter_mut().find(|u| u.what == what && (u.from == from || is_full)) else {
             if !is_full {
@@ -281,15 +280,15 @@ impl Slate {
             echoes: self.echoes,
             load: self.meter.as_ref().map(|m| m.load(until, fastest)).unwrap_or_default(),
             places: self.places.clone(),
-            cited: self.cited.iter().map(|(_, glimpse)| glimpse).chain(&self.latest).map(Glimpse::cited).collect(),
+            cited: self.cited.iter().map(|(_, cited)| cited).chain(&self.latest).cloned().collect(),
         }
     }
 
-    fn cite(&mut self, what: Stimulus, glimpse: &Glimpse) {
+    fn cite(&mut self, what: Stimulus, cited: &Cited) {
         if self.cited.iter().any(|(cited, _)| *cited == what) {
-            self.latest = Some(glimpse.clone());
+            self.latest = Some(cited.clone());
         } else {
-            self.cited.push((what, glimpse.clone()));
+            self.cited.push((what, cited.clone()));
         }
     }
 }

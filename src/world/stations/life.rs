@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::lapse::{Proof, Slate, Stimulus, Unanswered};
 use super::{Key, Role, Stations};
-use crate::event::{Frame, VantageId};
+use crate::event::{Cited, Frame, VantageId};
 use crate::settings::{Liveness, Settings};
 use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Arp, Dhcp, DhcpKind, Kind, Kinds};
-use crate::world::{Derived, DomainId, Domains, Glimpse, Revived, Seen};
+use crate::world::{Derived, DomainId, Domains, Revived, Seen};
 
 /// What stations say of hearing that is not TCP: rare, so that it may cost more.
 const TELLING: Kinds = Kinds::of(&[Kind::Arp, Kind::Icmp, Kind::Icmpv6, Kind::Dhcp]);
@@ -45,7 +45,7 @@ pub(super) struct Life {
 /// Answers that a station was given, by which its next question is judged.
 #[derive(Clone, Debug, Default)]
 struct Owed {
-    arp: Option<(Ipv4Addr, Timestamp, Glimpse)>,
+    arp: Option<(Ipv4Addr, Timestamp, Cited)>,
     dhcp: Option<Granted>,
 }
 
@@ -60,7 +60,7 @@ struct Granted {
     until: Timestamp,
     /// Whether what the client answers the server would be seen, too.
     is_seen: bool,
-    glimpse: Glimpse,
+    cited: Cited,
 }
 
 impl Life {
@@ -210,7 +210,7 @@ impl Stations {
             self.asked(frame, key, Stimulus::Tcp, ip.src(), true);
             return;
         }
-        self.failed(frame, key, (Stimulus::Tcp, ip.src()), since, &Glimpse::of(frame), out);
+        self.failed(frame, key, (Stimulus::Tcp, ip.src()), since, &Cited::beginning(frame), out);
     }
 
     fn note_arp(&mut self, frame: &Frame<'_>, arp: &Arp<'_>, domain: DomainId, out: &mut Vec<Derived>) {
@@ -223,7 +223,7 @@ impl Stations {
             self.hears(frame, key, Some(own.into()), out);
             if let Some(asker) = frame.layers.inner_dst().filter(|dst| dst.is_station()) {
                 let owed = self.life.owed.entry(&(asker, domain), Owed::default);
-                owed.arp = Some((own, frame.order, Glimpse::of(frame)));
+                owed.arp = Some((own, frame.order, Cited::beginning(frame)));
             }
             return;
         }
@@ -231,11 +231,11 @@ impl Stations {
             return;
         }
         let answered = self.life.owed.peek(&key).and_then(|owed| owed.arp.clone()).filter(|(ip, ..)| *ip == wanted);
-        if let Some((_, at, glimpse)) = answered
+        if let Some((_, at, cited)) = answered
             && (CROSSING..=SAME_ATTEMPT).contains(&frame.order.since(at))
             && self.table.peek(&key).is_some_and(|s| !s.asks_again)
         {
-            self.failed(frame, key, (Stimulus::ArpAnswer, wanted.into()), at, &glimpse, out);
+            self.failed(frame, key, (Stimulus::ArpAnswer, wanted.into()), at, &cited, out);
         }
         let Some(target) = self.life.bound.peek(&(domain, wanted.into())).copied() else { return };
         let checks = self.life.discovers.peek(&domain).is_some_and(|at| frame.order.since(*at) <= FREE_CHECK)
@@ -302,10 +302,10 @@ impl Stations {
                     self.bind(yiaddr, client, domain);
                 }
                 let t1 = dhcp.t1().or_else(|| dhcp.lease().map(|lease| lease / 2)).unwrap_or(0);
-                let (at, glimpse) = (frame.order, Glimpse::whole(frame));
+                let (at, cited) = (frame.order, Cited::of(frame));
                 let until = at.after(Span::secs(i64::from(t1 / 2)));
                 let (is_offer, is_seen) = (kind == DhcpKind::Offer, self.is_answer_seen(frame, client, domain));
-                let granted = Granted { is_offer, address: yiaddr, server, at, until, is_seen, glimpse };
+                let granted = Granted { is_offer, address: yiaddr, server, at, until, is_seen, cited };
                 self.life.owed.entry(&key, Owed::default).dhcp = Some(granted);
             }
             DhcpKind::Discover | DhcpKind::Request | DhcpKind::Release | DhcpKind::Decline if src == client => {
@@ -329,7 +329,7 @@ impl Stations {
                     && (granted.is_seen || self.is_answer_seen(frame, client, domain))
                 {
                     let what = (Stimulus::Dhcp, granted.server);
-                    self.failed(frame, key, what, granted.at, &granted.glimpse, out);
+                    self.failed(frame, key, what, granted.at, &granted.cited, out);
                 }
             }
             _ => {}
@@ -343,28 +343,28 @@ impl Stations {
         }
         let patience = self.life.patience();
         let slate = self.life.slates.entry(&key, Slate::new);
-        slate.asked(what, from, frame.order, is_owed, Glimpse::of(frame));
+        slate.asked(what, from, frame.order, is_owed, Cited::beginning(frame));
         slate.seen_at(frame.at.vantage);
         if let Some(due) = slate.due(patience) {
             self.life.slates.wake(&key, due);
         }
     }
 
-    /// A station did not answer what it was asked at `since`, as `glimpse` shows.
+    /// A station did not answer what it was asked at `since`, as `cited` shows.
     fn failed(
         &mut self,
         frame: &Frame<'_>,
         key: Key,
         (what, from): (Stimulus, IpAddr),
         since: Timestamp,
-        glimpse: &Glimpse,
+        cited: &Cited,
         out: &mut Vec<Derived>,
     ) {
         let Some(station) = self.table.peek(&key) else { return };
         let slate = self.life.slates.entry(&key, Slate::new);
         slate.remember(station.own_address(), station.meter.as_ref());
-        slate.failed(what, from, since, frame.order, glimpse);
-        slate.seen_at(glimpse.at.vantage);
+        slate.failed(what, from, since, frame.order, cited);
+        slate.seen_at(cited.at.vantage);
         self.judge(key, frame.order, out);
     }
 

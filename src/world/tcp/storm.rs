@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::stuck::Passing;
-use crate::event::VantageId;
-use crate::finding::Cited;
+use crate::event::{Cited, VantageId};
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::world::{Derived, DomainId};
 

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use super::numbers::is_behind;
-use crate::event::{Direction, FrameRef, VantageId};
-use crate::finding::Cited;
+use crate::event::{Cited, Direction, FrameRef, VantageId};
 use crate::value::{Fingerprint, Mac, Span, TagStack, Timestamp};
 use crate::wire::{Ip, Tcp};
 use crate::world::{DomainId, Seen};

@@ -8,7 +8,7 @@ use super::end::End;
 use super::numbers::is_behind;
 use super::storm::Storms;
 use super::stuck::{Freed, Held, Passing, PathKey, Stuck, is_as_large};
-use crate::finding::Cited;
+use crate::event::Cited;
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
 use crate::wire::{Ip, Tcp};

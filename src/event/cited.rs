@@ -1,0 +1,55 @@
+//! A frame that a finding quotes, or may come to quote: its first bytes. Most are never shown, and what they say is put into words only then.
+
+use std::sync::Arc;
+
+use super::{Frame, FrameRef};
+use crate::value::{TagStack, Timestamp};
+use crate::wire::{LinkType, decode};
+
+/// Bytes of a cited frame that are kept: a jumbo frame whole, a super-frame by its beginning.
+const KEPT: usize = 9_216;
+/// Bytes of a beginning: an ARP packet, an echo, the headers of a segment, behind two tags and more, or in a tunnel.
+const BEGINNING: usize = 128;
+
+/// A frame that proves something, by its beginning. Whoever else remembers the frame may share it.
+#[derive(Clone, Debug)]
+pub struct Cited {
+    /// Which frame.
+    pub at: FrameRef,
+    /// When it was captured.
+    pub time: Timestamp,
+    /// Its length on the wire.
+    pub wire_len: u32,
+    /// Its first bytes, for the evidence file.
+    pub bytes: Arc<[u8]>,
+    link: LinkType,
+}
+
+impl Cited {
+    /// Quotes `frame`.
+    pub fn of(frame: &Frame<'_>) -> Self {
+        Self::first(frame, KEPT)
+    }
+
+    /// Quotes the headers of `frame`, for one that will most likely not be shown.
+    pub fn beginning(frame: &Frame<'_>) -> Self {
+        let headers = frame.bytes.len().saturating_sub(frame.layers.rest.len());
+        Self::first(frame, if headers > BEGINNING { KEPT } else { BEGINNING })
+    }
+
+    /// Quotes at most `most` bytes of `frame`.
+    pub fn first(frame: &Frame<'_>, most: usize) -> Self {
+        let bytes = frame.bytes.get(..most).unwrap_or(frame.bytes).into();
+        Self { at: frame.at, time: frame.time, wire_len: frame.wire_len, bytes, link: frame.link }
+    }
+
+    /// Its tags, outermost first.
+    pub fn tags(&self) -> TagStack {
+        decode(self.link, &self.bytes, self.wire_len).tags()
+    }
+
+    /// One line that says what it is; safe for a terminal.
+    pub fn line(&self) -> String {
+        decode(self.link, &self.bytes, self.wire_len).summary().to_string()
+    }
+}
