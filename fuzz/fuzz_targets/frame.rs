@@ -17,7 +17,16 @@ fuzz_target!(|input: &[u8]| {
     let (name, place) = (Outside::from("bond0"), Place::Bond);
     engine.add_vantage(
         vantage,
-        Vantage { name, place, link, snap_len: 0, filter: None, offset: Span::ZERO, tells_offload: false },
+        Vantage {
+            name,
+            place,
+            link,
+            snap_len: 0,
+            filter: None,
+            offset: Span::ZERO,
+            tells_offload: false,
+            is_named: false,
+        },
     );
     let mut time = Timestamp::from_parts(1_000_000, 0);
     let mut number = 0;
