@@ -3,6 +3,7 @@
 pub mod capture_drops;
 pub mod clock_disorder;
 pub mod filter_hides;
+pub mod mirror_duplicates;
 pub mod offload_super_frames;
 pub mod one_direction;
 pub mod snaplen_cut;
@@ -21,6 +22,7 @@ pub static FAMILY: Family = Family {
         &offload_super_frames::ENTRY,
         &clock_disorder::ENTRY,
         &vlan_tags_hidden::ENTRY,
+        &mirror_duplicates::ENTRY,
         &filter_hides::ENTRY,
     ],
 };

@@ -22,6 +22,8 @@ pub fn cases() -> Vec<Case> {
         case("cap/one-direction-of-a-pair", "eth0.pcap", pcap(one_direction_of_a_pair())),
         case("cap/filter-shows-dhcp-only", "bond0.pcapng", dhcp_only()),
         case("cap/a-thousand-arp-frames-alone", "bond0.pcap", pcap(arp_alone())),
+        case("cap/mirror-of-both-directions", "span.pcap", pcap(mirrored(|_| true))),
+        case("healthy/mirror-of-both-directions-of-one-port", "span.pcap", pcap(mirrored(|i| i % 2 == 0))),
         case("cap/super-frames", "bond0.pcap", pcap(download(1_460))),
         case("cap/clock-jumps-back", "bond0.pcap", pcap(jump_back())),
         case("cap/clock-leaps-ahead-and-back", "bond0.pcap", pcap(leap())),
@@ -62,6 +64,16 @@ fn loss_in_the_middle() -> Vec<Shot> {
         dhcp::asking(NEIGHBOUR, &times.map(|t| 200.0 + t)),
         others(262.0),
     ])
+}
+
+/// Fifteen echo requests and their answers; those for which `is_copied` holds come again 12 µs later.
+fn mirrored(is_copied: impl Fn(usize) -> bool) -> Vec<Shot> {
+    let shots = (0..15).flat_map(|i| echo(f64::from(i), &c_tags(&[100]), i + 1, 100));
+    let copies = |(i, shot): (usize, Shot)| {
+        let copy = is_copied(i).then(|| shot.clone().later(12));
+        std::iter::once(shot).chain(copy)
+    };
+    shots.enumerate().flat_map(copies).collect()
 }
 
 /// The same DISCOVER three times, of which 96 bytes were kept: not as far as the options.
