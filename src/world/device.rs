@@ -1,6 +1,7 @@
 //! Which names are those of network interfaces: only these may stand in a command. Keeps nothing.
 
 use super::World;
+use crate::event::Place;
 use crate::finding::{IFACE, is_device_name};
 
 impl World {
@@ -9,9 +10,12 @@ impl World {
         self.known_device(name).unwrap_or(IFACE)
     }
 
-    /// `name`, if the host or a capture tells that an interface is called so; what a file is called is nothing to hand to a command.
+    /// `name`, if the host or a capture tells that an interface is called so, or a file is called as interfaces are; what other files are called is
+    /// nothing to hand to a command.
     pub fn known_device<'a>(&self, name: &'a str) -> Option<&'a str> {
-        let is_told = || self.vantages().iter().any(|(_, vantage)| vantage.is_named && vantage.name.raw() == name);
-        (is_device_name(name) && (self.host.link(name).is_some() || is_told())).then_some(name)
+        let is_usual = |place| matches!(place, Place::Tap | Place::Bond | Place::Vlan | Place::Bridge | Place::Nic);
+        let mut told = self.vantages().iter().filter(|(_, v)| v.is_named || is_usual(v.place));
+        let is_told = self.host.link(name).is_some() || told.any(|(_, v)| v.name.raw() == name);
+        (is_told && is_device_name(name)).then_some(name)
     }
 }
