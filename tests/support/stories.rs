@@ -74,7 +74,9 @@ pub fn a_guard_shuts_a_bond_for_a_guest_and_it_comes_back() {
         // What must be told, and what else is true, as the moments fall.
         let (must, may): (&[&str], &[&str]) = match scene {
             "healthy" | "filtered" | "operator" => (&[], &[]),
-            "guard" => (&["HOST003", "HOST005", "STP001", "STP002", "STP003"], &["LACP001", "TCP002", "ARP002"]),
+            "guard" => {
+                (&["HOST003", "HOST005", "STP001", "STP002", "STP003"], &["LACP001", "TCP002", "ARP002", "HOST004"])
+            }
             "member" => (&["LACP001"], &["HOST005"]),
             unknown => panic!("the scene {unknown} is not known"),
         };
