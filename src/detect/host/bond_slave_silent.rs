@@ -2,7 +2,7 @@
 
 use crate::detect::host::silences::{Kept, Silences, was_steady};
 use crate::detect::{Context, Detector, Entry, Needs, filter};
-use crate::event::{LinkKind, VantageId};
+use crate::event::{Fact, LinkKind, Vantage, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Span, Timestamp};
 use crate::world::{Derived, Observation, Topic};
@@ -37,7 +37,13 @@ impl Detector for BondSlaveSilent {
             Observation::Derived(Derived::Silent(silence)) if bond_of(silence.vantage, cx).is_some() => {
                 self.silences.keep(silence, silence.since.after(LASTS).max(cx.now));
             }
-            Observation::Derived(Derived::Restored(vantage, since)) => self.silences.restored(*vantage, *since, cx),
+            Observation::Derived(Derived::Restored(vantage, since)) => {
+                self.silences.restored(*vantage, *since, cx);
+                self.silences.wake_idle(cx.now.after(LASTS));
+            }
+            Observation::Host(fact) if matches!(fact.what, Fact::Link(_)) => {
+                self.silences.wake_idle(cx.now.after(LASTS))
+            }
             _ => {}
         }
     }
@@ -62,14 +68,23 @@ impl BondSlaveSilent {
         // One that has no carrier, or is switched off, is told by HOST005 or meant so.
         let is_dark = host.link(&name).is_some_and(|l| l.up == Some(false) || l.carrier == Some(false));
         let is_steady = was_steady(silence, cx);
-        let busy = cx.world.vantages().iter().find(|(other, _)| {
-            let is_fresh = cx.world.arrivals.latest(*other).is_some_and(|at| cx.now.since(at) <= FRESH);
-            *other != vantage && bond_of(*other, cx).as_deref() == Some(&bond) && is_fresh
-        });
-        let Some((_, busy)) = busy.filter(|_| !is_dark && is_steady && cx.world.arrivals.is_captured(vantage, cx.now))
-        else {
-            return;
+        let alone = |other: VantageId, busy: &Vantage| {
+            let (arrivals, lit) = (&cx.world.arrivals, |name| host.dark_until(name).unwrap_or(Timestamp::MIN));
+            let heard = arrivals.heard_since(other).filter(|_| bond_of(other, cx).as_deref() == Some(&bond))?;
+            let is_fresh = arrivals.latest(other).is_some_and(|at| cx.now.since(at) <= FRESH);
+            // While the other was silent, too, or either had no carrier, the silence was no member's own.
+            let since = silence.since.max(heard).max(lit(&name)).max(lit(busy.name.raw()));
+            (is_fresh && other != vantage).then(|| (since, busy.name.clone(), heard))
         };
+        let others = cx.world.vantages().iter().filter_map(|(other, busy)| alone(*other, busy));
+        let Some((since, busy, heard)) = others.min().filter(|_| !is_dark && is_steady) else { return };
+        if cx.now.since(since) < LASTS {
+            self.silences.wake(vantage, since.after(LASTS));
+            return;
+        }
+        if !cx.world.arrivals.is_captured(vantage, cx.now) {
+            return;
+        }
         let is_lacp_gone = cx
             .world
             .aggregation
@@ -81,10 +96,14 @@ impl BondSlaveSilent {
         } else {
             (Severity::Warning, "")
         };
+        let goes_on = if heard > silence.since {
+            format!("while {busy} is heard again since {}", heard.clock())
+        } else {
+            format!("while {busy} goes on")
+        };
         let headline = format!(
-            "Nothing has arrived at {name} of {bond} since {}{lacp}, while {} goes on; {} frames had come in the 10 s before.",
+            "Nothing has arrived at {name} of {bond} since {}{lacp}, {goes_on}; {} frames had come in the 10 s before.",
             silence.last.time.clock(),
-            busy.name,
             silence.before
         );
         let key = Key::new().with("bond", &bond).with("interface", &name);

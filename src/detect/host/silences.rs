@@ -47,6 +47,15 @@ impl Silences {
         self.deadlines.set(vantage, at);
     }
 
+    /// Looks at that moment at those of which nothing was claimed and that would not be looked at again.
+    pub fn wake_idle(&mut self, at: Timestamp) {
+        for kept in self.kept.iter().filter(|kept| kept.raised.is_none()) {
+            if self.deadlines.of(&kept.vantage).is_none() {
+                self.deadlines.set(kept.vantage, at);
+            }
+        }
+    }
+
     /// Frames arrive at `vantage` again, which was silent since then: what was claimed is over.
     pub fn restored(&mut self, vantage: VantageId, since: Timestamp, cx: &mut Context<'_>) {
         let lasted = cx.now.since(since);

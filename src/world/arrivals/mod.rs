@@ -77,6 +77,12 @@ impl Arrivals {
         self.uplinks.iter().find(|u| u.vantage == vantage && !u.is_new()).map(|u| u.latest)
     }
 
+    /// Since when frames arrive at `vantage` without a silence between them; `None` while nothing arrives.
+    pub fn heard_since(&self, vantage: VantageId) -> Option<Timestamp> {
+        let heard = |u: &&Uplink| u.vantage == vantage && !u.is_new() && !u.is_silent();
+        self.uplinks.iter().find(heard).map(|u| u.heard_since)
+    }
+
     /// Whether nothing arrives at `vantage` now.
     pub fn is_silent(&self, vantage: VantageId) -> bool {
         self.uplinks.iter().any(|u| u.vantage == vantage && u.is_silent())

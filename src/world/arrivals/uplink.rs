@@ -49,6 +49,8 @@ pub(super) struct Uplink {
     pub(super) first: Timestamp,
     /// When the latest did, before a silence.
     pub(super) latest: Timestamp,
+    /// Since when frames arrive without a silence between them.
+    pub(super) heard_since: Timestamp,
     /// Frames so far.
     pub(super) seconds: Seconds,
     /// The beginning of the latest.
@@ -97,6 +99,7 @@ impl Uplink {
             is_dark: false,
             first: Timestamp::MAX,
             latest: Timestamp::MIN,
+            heard_since: Timestamp::MAX,
             seconds: Seconds([(0, 0); REMEMBERED]),
             head: Head {
                 at: None,
@@ -126,7 +129,9 @@ impl Uplink {
     #[inline]
     pub(super) fn arrive(&mut self, frame: &Frame<'_>, second: i64, back: (Span, u32), out: &mut Vec<Derived>) {
         self.seconds.count(second);
-        self.first = self.first.min(frame.order);
+        if self.is_new() {
+            (self.first, self.heard_since) = (frame.order, frame.order);
+        }
         if self.is_silent() {
             self.come_back(frame, back, out);
             return;
@@ -155,6 +160,7 @@ impl Uplink {
         head.back =
             if frame.order.since(start) > within { (frame.order, 1) } else { (start, frames.saturating_add(1)) };
         if head.back.1 >= enough {
+            self.heard_since = head.back.0;
             head.back = (Timestamp::MIN, 0);
             out.push(Derived::Restored(self.vantage, self.latest));
             self.state = State::Heard;

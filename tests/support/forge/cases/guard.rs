@@ -35,6 +35,8 @@ pub fn cases() -> Vec<Case> {
         case("healthy/filter-stops-bpdus", "bond0.pcapng", busy(0.0, 10.0)),
         case("host/link-silent-then-back", "node.pcapng", silent_then_back(Vec::new())),
         case("host/link-silent-and-a-server-gone-before", "node.pcapng", silent_then_back(gone_before())),
+        case("host/both-members-silent-and-one-is-back-first", "node.pcapng", back_one_by_one(Some(61))),
+        case("host/both-members-silent-and-one-stays-so", "node.pcapng", back_one_by_one(None)),
         case("host/one-member-without-carrier", "bond0.pcapng", busy(0.0, 20.0)),
         case("healthy/bond-failover-by-an-operator", "node.pcapng", failover()),
         case("healthy/link-quiet-by-nature", "bond0.pcapng", quiet()),
@@ -70,6 +72,20 @@ fn through(shots: Vec<Shot>, member: u32) -> Vec<Shot> {
 pub fn by_time(mut shots: Vec<Shot>) -> Vec<Shot> {
     shots.sort_by_key(Shot::nanos);
     shots
+}
+
+/// Half of a stream comes through each member of a bond. From 30 s on nothing does for half a minute, while the node reports; at 59 s the first
+/// member's half is back, and that of the other at the second told, or not at all.
+fn back_one_by_one(second: Option<u32>) -> Vec<u8> {
+    let end = if second.is_some() { 75 } else { 92 };
+    let lived = |back: Option<u32>| {
+        [stream(15.0, 30.0), back.map(|at| stream(f64::from(at), f64::from(end))).unwrap_or_default()].concat()
+    };
+    let through_second = lived(second).into_iter().map(|s| s.later(70_000)).collect();
+    let through_first = lived(Some(59));
+    let shots =
+        [through(through_first, SLAVES[0]), through(through_second, SLAVES[1]), through(reports(15, end), SLAVES[0])];
+    Pcapng::with_interfaces(INTERFACES).frames(by_time(shots.concat())).bytes()
 }
 
 fn hello(t: f64) -> Shot {
