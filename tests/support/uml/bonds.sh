@@ -57,7 +57,8 @@ kill -INT $listener; wait $listener
 
 # It takes three LACPDUs at the slow rate, and a little, until it can be said that nobody answers.
 until_true 120 has_said absent opened LACP003
-ip -n static link del po1
+ip -n static link del po1; ip -n static link set swp1 down; ip -n static link set swp2 down
+until_true 20 has_said absent opened HOST005
 grouped static po1 "802.3ad lacp_rate fast" swp1 swp2
 until_true 30 has_said absent resolved LACP003
 sleep 2

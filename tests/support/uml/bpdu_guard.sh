@@ -89,7 +89,10 @@ scene member
 sleep 12
 ip -n switch link set swp2 nomaster; ip -n switch link set swp2 up
 until_true 30 has_said opened LACP001
-ip -n switch link set swp2 down; ip -n switch link set swp2 master po1; ip -n switch link set swp2 up
+ip -n switch link set swp2 down
+until_true 20 has_said opened HOST005
+ip -n switch link set swp2 master po1; ip -n switch link set swp2 up
+until_true 20 has_said resolved HOST005
 until_true 60 has_said resolved LACP001
 curtain
 
