@@ -170,6 +170,8 @@ impl Engine {
         if is_final {
             self.advance_to(end.unwrap_or(self.now).after(AFTER_THE_END));
         }
+        self.world.conclude(&mut self.derived);
+        self.deliver_derived();
         for at in 0..self.slots.len() {
             self.call(at, |detector, cx| detector.finish(cx));
         }

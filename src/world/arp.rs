@@ -99,7 +99,8 @@ struct Run {
     wanted: Wanted,
     /// The latest request.
     last: Timestamp,
-    told: Option<(Timestamp, usize)>,
+    /// When it was told of last, how many askers, and how many requests.
+    told: Option<(Timestamp, usize, u64)>,
 }
 
 impl Addresses {
@@ -251,6 +252,13 @@ impl Tracker for Addresses {
         }
     }
 
+    fn conclude(&mut self, out: &mut Vec<Derived>) {
+        let outgrown = self.wanted.by_age().filter(|(_, run)| run.is_outgrown());
+        let mut outgrown: Vec<_> = outgrown.map(|(place, run)| (*place, run.wanted.clone())).collect();
+        outgrown.sort_by_key(|(place, _)| *place);
+        out.extend(outgrown.into_iter().map(|(_, wanted)| Derived::Wanted(Arc::new(wanted))));
+    }
+
     fn forgotten(&self) -> u64 {
         self.table.forgotten().saturating_add(self.wanted.forgotten())
     }
@@ -297,12 +305,17 @@ impl Run {
     /// Whether there is more to tell than last time; notes that it was told.
     fn tells(&mut self, now: Timestamp) -> bool {
         let askers = self.wanted.askers.len();
-        let is_news = self.told.is_none_or(|(at, told)| askers > told || now.since(at) >= TELL_EVERY);
+        let is_news = self.told.is_none_or(|(at, told, _)| askers > told || now.since(at) >= TELL_EVERY);
         let is_enough = self.wanted.count() >= 3 && self.wanted.until.since(self.wanted.since) >= Span::secs(2);
         if is_news && is_enough {
-            self.told = Some((now, askers));
+            self.told = Some((now, askers, self.wanted.count()));
         }
         is_news && is_enough
+    }
+
+    /// Whether more was asked since it was told of.
+    fn is_outgrown(&self) -> bool {
+        self.told.is_some_and(|(.., told)| self.wanted.count() > told)
     }
 }
 

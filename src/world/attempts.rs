@@ -193,11 +193,18 @@ impl Attempts {
         });
         group.asked(server, port, asked.at, asked.cited);
         if group.tells(now) {
-            let since = group.since;
-            let answering = answering.iter().filter(|(_, last)| *last >= since);
-            let answering = answering.map(|(p, _)| *p).filter(|p| *p != prefix).collect();
-            out.push(Derived::Unreached(Arc::new((domain, group.unreached(client, prefix, answering)))));
+            self.tell_group((domain, client, prefix), out);
         }
+    }
+
+    /// Says that a network is silent, and which others are not.
+    fn tell_group(&self, place: (DomainId, IpAddr, Prefix), out: &mut Vec<Derived>) {
+        let (domain, client, prefix) = place;
+        let Some(group) = self.groups.peek(&place) else { return };
+        let answering = self.clients.peek(&(domain, client)).map_or(&[][..], |c| &c.answering);
+        let answering = answering.iter().filter(|(p, last)| *p != prefix && *last >= group.since);
+        let answering = answering.map(|(p, _)| *p).collect();
+        out.push(Derived::Unreached(Arc::new((domain, group.unreached(client, prefix, answering)))));
     }
 
     /// A server answered a client: at a port, or with an echo.
@@ -337,15 +344,23 @@ impl Attempts {
 
     /// Says that a connection does not open, if by now that is so.
     fn judge(&mut self, pair: Pair, number: u16, now: Timestamp, out: &mut Vec<Derived>) {
-        let (domain, client, server) = pair;
         let Some(port) = self.pairs.get_mut(&pair).and_then(|ports| ports.iter_mut().find(|p| p.number == number))
         else {
             return;
         };
-        let Some(known) = self.clients.peek(&(domain, client)) else { return };
-        if known.scans_until.is_some_and(|until| until > now) || !port.tells(now) {
-            return;
+        let known = self.clients.peek(&(pair.0, pair.1));
+        if known.is_some_and(|client| client.scans_until.is_none_or(|until| until <= now)) && port.tells(now) {
+            self.tell(pair, number, now, out);
         }
+    }
+
+    /// Says that a connection does not open, as was known at `until`.
+    fn tell(&mut self, pair: Pair, number: u16, until: Timestamp, out: &mut Vec<Derived>) {
+        let (domain, client, server) = pair;
+        let Some(port) = self.pairs.peek(&pair).and_then(|ports| ports.iter().find(|p| p.number == number)) else {
+            return;
+        };
+        let Some(known) = self.clients.peek(&(domain, client)) else { return };
         let entry = self.servers.entry(&(domain, server), Server::default);
         entry.fails(client);
         out.push(Derived::Unopened(Arc::new(Attempt {
@@ -357,7 +372,7 @@ impl Attempts {
             gateway: known.gateway,
             vantage: known.vantage,
             since: port.since,
-            until: now,
+            until,
             sends: port.sends,
             attempts: port.attempts,
             alive: entry.alive,
@@ -405,6 +420,18 @@ impl Tracker for Attempts {
             due.into_iter().for_each(|port| self.judge(pair, port, now, out));
             self.wake(pair);
         }
+    }
+
+    fn conclude(&mut self, out: &mut Vec<Derived>) {
+        let groups = self.groups.by_age().filter(|(_, group)| group.is_outgrown());
+        let mut groups: Vec<_> = groups.map(|(place, _)| *place).collect();
+        groups.sort();
+        groups.into_iter().for_each(|place| self.tell_group(place, out));
+        let ports = self.pairs.by_age().flat_map(|(pair, ports)| ports.iter().map(|port| (*pair, port)));
+        let ports = ports.filter(|(_, port)| port.is_outgrown());
+        let mut doors: Vec<(Door, Timestamp)> = ports.map(|(pair, port)| ((pair, port.number), port.last)).collect();
+        doors.sort();
+        doors.into_iter().for_each(|((pair, port), last)| self.tell(pair, port, last, out));
     }
 
     fn forgotten(&self) -> u64 {

@@ -119,6 +119,9 @@ pub trait Tracker {
     /// The moment has come.
     fn expire(&mut self, _now: Timestamp, _out: &mut Vec<Derived>) {}
 
+    /// The capture ended: what was told already, and of which more was seen since, is told once more.
+    fn conclude(&mut self, _out: &mut Vec<Derived>) {}
+
     /// Entries dropped because the table was full.
     fn forgotten(&self) -> u64 {
         0
@@ -358,6 +361,13 @@ impl World {
             while tracker.next_deadline().is_some_and(|due| due <= now) {
                 tracker.expire(now, out);
             }
+        }
+    }
+
+    /// The capture ended: what is known by then of what was told goes to `out`.
+    pub fn conclude(&mut self, out: &mut Vec<Derived>) {
+        for tracker in self.trackers_mut() {
+            tracker.conclude(out);
         }
     }
 

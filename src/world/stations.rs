@@ -234,6 +234,10 @@ impl Tracker for Stations {
         self.expire_life(now, out);
     }
 
+    fn conclude(&mut self, out: &mut Vec<Derived>) {
+        self.conclude_life(out);
+    }
+
     fn forgotten(&self) -> u64 {
         self.table.forgotten().saturating_add(self.life.forgotten())
     }

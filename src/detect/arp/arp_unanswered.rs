@@ -49,6 +49,7 @@ impl ArpUnanswered {
         let key = self.claimed.entry(&place, || Key::new().with("domain", domain).with("ip", wanted.ip)).clone();
         let claim = Claim::new(key, Confidence::Likely, severity, headline(wanted, &askers, cx))
             .seen(wanted.since, requests(&askers))
+            .until(wanted.until)
             .number("requests", requests(&askers))
             .number("askers", askers.len())
             .proved_by(wanted.cited.clone())

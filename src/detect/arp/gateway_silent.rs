@@ -67,6 +67,7 @@ impl GatewaySilent {
         );
         let claim = Claim::new(key, Confidence::Confirmed, severity, headline)
             .seen(wanted.since, requests(&askers))
+            .until(wanted.until)
             .number("askers", askers.len())
             .number("requests", requests(&askers))
             .proved_by(wanted.cited.clone())

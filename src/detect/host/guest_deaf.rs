@@ -54,6 +54,7 @@ impl GuestDeaf {
         cited.sort_by_key(|c| c.time);
         let claim = Claim::new(key, confidence, Severity::Error, headline(lapse, cx))
             .seen(lapse.since, lapse.count())
+            .until(lapse.until)
             .number("first_unanswered", lapse.since.clock())
             .number("last_sent", lapse.sent.clock())
             .number("askers", lapse.askers())

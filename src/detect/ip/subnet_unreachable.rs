@@ -57,6 +57,7 @@ impl SubnetUnreachable {
         let key = self.claimed.entry(&(domain, client, prefix), fresh).clone();
         let claim = Claim::new(key, confidence, Severity::Error, headline(unreached, proof.is_some()))
             .seen(unreached.since, unreached.attempts)
+            .until(unreached.last)
             .at(unreached.vantage)
             .number("targets", unreached.targets.len())
             .number("attempts", unreached.attempts)

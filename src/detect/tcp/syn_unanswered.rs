@@ -79,6 +79,7 @@ impl SynUnanswered {
         );
         let claim = Claim::new(key, confidence, severity, headline)
             .seen(attempt.since, attempt.sends)
+            .until(attempt.until)
             .at(attempt.vantage)
             .number("syns", attempt.sends)
             .number("attempts", attempt.attempts)

@@ -37,7 +37,8 @@ pub(super) struct Group {
     pub answered: Option<Timestamp>,
     /// What a router said about it: the ICMP code, and which router.
     pub refusal: Option<(u8, IpAddr)>,
-    told: Option<Timestamp>,
+    /// When it was told of last, and how many attempts.
+    told: Option<(Timestamp, u64)>,
     cited: Vec<Cited>,
 }
 
@@ -134,11 +135,16 @@ impl Group {
         let is_enough = now.since(self.since) >= SPAN
             && is_meant
             && (targets >= TARGETS || targets >= 2 && self.attempts >= ATTEMPTS);
-        let is_news = self.told.is_none_or(|at| now.since(at) >= TELL_EVERY);
+        let is_news = self.told.is_none_or(|(at, _)| now.since(at) >= TELL_EVERY);
         if is_enough && is_news {
-            self.told = Some(now);
+            self.told = Some((now, self.attempts));
         }
         is_enough && is_news
+    }
+
+    /// Whether more was tried since it was told of.
+    pub fn is_outgrown(&self) -> bool {
+        self.told.is_some_and(|(_, told)| self.attempts > told)
     }
 
     pub fn unreached(&self, client: IpAddr, prefix: Prefix, answering: Vec<Prefix>) -> Unreached {

@@ -29,7 +29,8 @@ pub(super) struct Port {
     is_settled: bool,
     /// When it is looked at again.
     pub due: Option<Timestamp>,
-    told: Option<Timestamp>,
+    /// When it was told of last, and how many SYNs.
+    told: Option<(Timestamp, u64)>,
     cited: Vec<Cited>,
 }
 
@@ -100,11 +101,16 @@ impl Port {
     pub fn tells(&mut self, now: Timestamp) -> bool {
         let waited = now.since(self.since);
         let is_enough = self.sends >= SENDS && waited >= SPAN || self.sends >= 2 && waited >= TWICE;
-        let is_news = self.told.is_none_or(|at| now.since(at) >= TELL_EVERY);
+        let is_news = self.told.is_none_or(|(at, _)| now.since(at) >= TELL_EVERY);
         if is_enough && is_news {
-            self.told = Some(now);
+            self.told = Some((now, self.sends));
         }
         is_enough && is_news
+    }
+
+    /// Whether more was sent since it was told of.
+    pub fn is_outgrown(&self) -> bool {
+        self.told.is_some_and(|(_, told)| self.sends > told)
     }
 
     pub fn cited(&self) -> Vec<Cited> {

@@ -112,6 +112,7 @@ pub(super) struct Slate {
 #[derive(Clone, Copy, Debug)]
 struct Told {
     at: Timestamp,
+    count: u64,
     kinds: usize,
     askers: usize,
     is_mute: bool,
@@ -225,6 +226,15 @@ impl Slate {
         self.askers.iter().any(|u| u.what == Stimulus::ArpAnswer)
     }
 
+    /// Whether more stayed unanswered since it was told.
+    pub fn is_outgrown(&self) -> bool {
+        self.told.is_some_and(|told| self.count() > told.count)
+    }
+
+    fn count(&self) -> u64 {
+        self.sure().fold(0, |sum, u| sum.saturating_add(u.count))
+    }
+
     fn sure(&self) -> impl Iterator<Item = &Unanswered> {
         self.askers.iter().filter(|u| u.is_sure)
     }
@@ -241,7 +251,7 @@ impl Slate {
     /// is of a kind that no packet filter drops, or there are two askers. DHCP alone is a matter of DHCP.
     pub fn verdict(&self, settings: &Liveness) -> Option<Timestamp> {
         let since = self.sure().map(|u| u.first).min()?;
-        let count = self.sure().fold(0_u64, |sum, u| sum.saturating_add(u.count));
+        let count = self.count();
         let askers = count_of(self.sure().filter(|u| u.what != Stimulus::Dhcp).map(|u| u.from));
         let kinds = count_of(self.sure().map(|u| u.what));
         let has_link = self.sure().any(|u| u.what.is_of_the_link());
@@ -258,7 +268,7 @@ impl Slate {
             told.is_mute != is_mute || kinds > told.kinds || askers > told.askers || now.since(told.at) >= every
         });
         if is_news {
-            self.told = Some(Told { at: now, kinds, askers, is_mute });
+            self.told = Some(Told { at: now, count: self.count(), kinds, askers, is_mute });
         }
         is_news
     }

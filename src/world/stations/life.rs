@@ -169,6 +169,16 @@ impl Stations {
         }
     }
 
+    /// Tells once more of those of whom more questions stayed unanswered since they were told of.
+    pub(super) fn conclude_life(&mut self, out: &mut Vec<Derived>) {
+        let mut keys: Vec<Key> =
+            self.life.slates.by_age().filter(|(_, slate)| slate.is_outgrown()).map(|(key, _)| *key).collect();
+        keys.sort();
+        for key in keys {
+            self.tell(key, out);
+        }
+    }
+
     /// The station proved that it hears.
     fn hears(&mut self, frame: &Frame<'_>, key: Key, address: Option<IpAddr>, out: &mut Vec<Derived>) {
         if let Some(station) = self.table.get_mut(&key) {
@@ -379,6 +389,13 @@ impl Stations {
             return;
         }
         self.life.mute = self.life.mute.saturating_sub(usize::from(was_mute)).saturating_add(usize::from(is_mute));
+        self.tell(key, out);
+    }
+
+    /// Tells what the slate of a station says.
+    fn tell(&self, key: Key, out: &mut Vec<Derived>) {
+        let (Some(station), Some(slate)) = (self.table.peek(&key), self.life.slates.peek(&key)) else { return };
+        let Some(since) = slate.verdict(&self.life.settings) else { return };
         let mut lapse = slate.lapse(key.0, key.1, since, station.proof, self.life.fastest);
         lapse.sent = station.last;
         out.push(Derived::Lapsed(Arc::new(lapse)));
