@@ -134,6 +134,9 @@ pub struct Link {
     /// For a bridge, whether it tells VLANs apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan_filtering: Option<bool>,
+    /// For a bridge, for how many seconds it remembers where an address lives that is silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ageing_s: Option<u32>,
     /// For a bond, its mode as the kernel names it: `active-backup`, `802.3ad`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Outside>,

@@ -114,7 +114,7 @@ pub(super) static RELATIONS: &[Relation] = &[
     // R14: a loop; where two bridges take themselves for the root, nothing breaks it.
     during("STP004", &["L2001"], DOMAIN),
     during("L2001", &["L2002"], &[("interface", "interface")]),
-    during("L2001", &["L2003", "L2004", "STP005"], DOMAIN),
+    during("L2001", &["L2003", "L2004", "L2005", "STP005"], DOMAIN),
     during("L2001", &["STP012"], &[("interface", "interface")]),
     // A client asks everybody because its own server did not answer, or because it did not hear the answer.
     ever("DHCP004", &["DHCP006"], CLIENT),

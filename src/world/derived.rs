@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{
     AddressUse, Announced, Attempt, Burst, Contested, Copied, DhcpStep, DomainId, Echo, Freed, Jump, Lapse, Moved,
-    OneSided, Prefix, Proof, Refusal, Silence, Stall, StillTooBig, Storm, Stuck, TooBig, Torn, TreeStep, Unreached,
-    Unseen, Wanted,
+    OneSided, Overheard, Prefix, Proof, Refusal, Silence, Stall, StillTooBig, Storm, Stuck, TooBig, Torn, TreeStep,
+    Unreached, Unseen, Wanted,
 };
 use crate::event::{Cited, Direction, FrameRef, VantageId};
 use crate::value::{Mac, TagStack, Timestamp};
@@ -50,6 +50,8 @@ pub enum Derived {
     Burst(Box<Burst>),
     /// An address came in at another port.
     Moved(Box<Moved>),
+    /// Frames for others leave at a guest's tap.
+    Overheard(Box<Overheard>),
     /// The first packet from an address whose lease has ended, or that was given back.
     AddressUsed(Arc<AddressUse>),
     /// Something happened in a spanning tree.
@@ -157,7 +159,7 @@ pub enum Topic {
     Dhcp,
     /// Frames to everybody.
     Broadcast,
-    /// Ports behind which addresses live.
+    /// Ports behind which addresses live, and what leaves at them.
     Port,
     /// Spanning trees.
     Tree,
@@ -193,7 +195,7 @@ impl Derived {
             Self::Delivered(..) | Self::EchoLost(..) => Topic::Delivery,
             Self::Dhcp(..) | Self::AddressUsed(..) => Topic::Dhcp,
             Self::Copied(..) | Self::Burst(..) => Topic::Broadcast,
-            Self::Moved(..) => Topic::Port,
+            Self::Moved(..) | Self::Overheard(..) => Topic::Port,
             Self::Tree(..) => Topic::Tree,
             Self::Silent(..) | Self::Restored(..) => Topic::Uplink,
             Self::Lapsed(..) | Self::Revived(..) => Topic::Station,

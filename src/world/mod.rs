@@ -58,7 +58,7 @@ pub use origin::{Origin, Reach};
 pub use path_mtu::{PathMtus, StillTooBig, Told, TooBig};
 pub use paths::Paths;
 pub use pile::Pile;
-pub use ports::{Moved, Ports};
+pub use ports::{Heed, Moved, Overheard, Ports};
 pub use rivals::{Conflict, Contested, Rivals};
 pub use sightings::{Noted, Sighting, Sightings};
 pub use stalls::{Stall, Stalls};

@@ -36,6 +36,8 @@ pub struct Device {
     pub stp: Option<bool>,
     /// For a bridge, whether it tells VLANs apart.
     pub vlan_filtering: Option<bool>,
+    /// For a bridge, for how many seconds it remembers an address that is silent.
+    pub ageing_s: Option<u32>,
     /// For a bond, its mode.
     pub mode: Option<u8>,
     /// For a bond, the number of the member that carries its traffic.

@@ -66,6 +66,7 @@ pub(super) fn device(body: &[u8]) -> Option<Device> {
         tpid: None,
         stp: None,
         vlan_filtering: None,
+        ageing_s: None,
         mode: None,
         active: None,
         alias: None,
@@ -124,6 +125,7 @@ const VLAN_ID: u16 = 1;
 const VLAN_PROTOCOL: u16 = 5;
 const BOND_MODE: u16 = 1;
 const BOND_ACTIVE: u16 = 2;
+const BRIDGE_AGEING: u16 = 4;
 const BRIDGE_STP: u16 = 5;
 const BRIDGE_VLAN_FILTERING: u16 = 7;
 const TUN_TYPE: u16 = 3;
@@ -146,6 +148,8 @@ impl Device {
             }
             "bridge" => {
                 self.stp = special(BRIDGE_STP).and_then(|a| a.u32()).map(|stp| stp != 0);
+                // In hundredths of a second; less than one second is no longer never.
+                self.ageing_s = special(BRIDGE_AGEING).and_then(|a| a.u32()).map(|ageing| ageing.div_ceil(100));
                 self.vlan_filtering = special(BRIDGE_VLAN_FILTERING).and_then(|a| a.u8()).map(|on| on != 0);
             }
             _ => {}

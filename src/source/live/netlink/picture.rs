@@ -291,6 +291,7 @@ impl Picture {
             protocol: device.tpid.map(link::protocol),
             stp: device.stp,
             vlan_filtering: device.vlan_filtering,
+            ageing_s: device.ageing_s,
             mode: device.mode.map(link::mode),
             active: name(device.active),
             up: Some(device.is_up),

@@ -39,7 +39,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// gzip (RFC 1952) without a time.
-fn gz(bytes: &[u8]) -> Vec<u8> {
+pub fn gz(bytes: &[u8]) -> Vec<u8> {
     let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     to.write_all(bytes).unwrap();
     to.finish().unwrap()

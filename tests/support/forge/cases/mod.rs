@@ -11,6 +11,7 @@ mod dhcp_habits;
 mod dhcp_lease;
 mod dhcp_servers;
 mod elsewhere;
+mod flooded;
 mod fragments;
 mod guard;
 mod healthy;
@@ -59,6 +60,7 @@ pub fn cases() -> Vec<Case> {
         lacp::cases(),
         odd_bpdus::cases(),
         l2::cases(),
+        flooded::cases(),
         cap::cases(),
         healthy::cases(),
         healthy_dhcp::cases(),
