@@ -120,14 +120,17 @@ impl Addresses {
         self.table.peek(&(domain, ip)).is_some_and(|owner| owner.is_router)
     }
 
-    fn note_arp(&mut self, frame: &Frame<'_>, arp: &Arp<'_>, domain: DomainId, out: &mut Vec<Derived>) {
+    fn note_arp(&mut self, seen: &Seen<'_>, arp: &Arp<'_>, domain: DomainId, out: &mut Vec<Derived>) {
+        let frame = seen.frame;
         let (sender, own, asked) = (arp.sender_mac(), arp.sender_ip(), arp.target_ip());
         if !sender.is_station() {
             return;
         }
         if !own.is_unspecified() {
             self.table.entry(&(domain, own), Owner::default).spoke = Some((sender, frame.order));
-            self.answered((domain, own), sender, frame.order, out);
+            if !seen.is_at_member || self.is_asked_at((domain, own), frame.at.vantage) {
+                self.answered((domain, own), sender, frame.order, out);
+            }
         }
         if !arp.is_request() || arp.is_probe() || arp.is_gratuitous() || asked.is_unspecified() {
             return;
@@ -152,6 +155,11 @@ impl Addresses {
             asked.push(ip);
         }
         asked.len() > SWEEP
+    }
+
+    /// Whether somebody asked for `place` there, where only the question was seen; what a bond throws away at its member answers nobody.
+    fn is_asked_at(&self, place: Place, vantage: VantageId) -> bool {
+        self.wanted.peek(&place).is_some_and(|run| run.wanted.askers.iter().any(|asker| asker.vantage == vantage))
     }
 
     /// `ip` is there.
@@ -194,7 +202,7 @@ impl Addresses {
     fn note(&mut self, seen: &Seen<'_>, domains: &Domains, out: &mut Vec<Derived>) {
         let domain = domains.root(seen.domain);
         if let Some(arp) = seen.frame.layers.arp().filter(Arp::is_ethernet_ipv4) {
-            self.note_arp(seen.frame, &arp, domain, out);
+            self.note_arp(seen, &arp, domain, out);
         } else if let Some(dhcp) = seen.frame.layers.dhcp() {
             self.note_dhcp(&dhcp, domain, seen.frame.order);
         }
@@ -210,7 +218,7 @@ impl Tracker for Addresses {
         match seen {
             Observation::Packet(seen) => self.note(seen, domains, out),
             // Networks are found to be one by packets that pass twice: what was asked in either is answered in both.
-            Observation::Sighting(seen) => {
+            Observation::Sighting(seen) if !seen.is_at_member => {
                 let frame = seen.frame;
                 if let Some(arp) = frame.layers.arp().filter(|arp| arp.is_ethernet_ipv4() && !arp.is_probe()) {
                     for domain in [domains.root(seen.domain), seen.domain] {

@@ -80,8 +80,18 @@ impl Attempts {
         }
     }
 
-    fn note_tcp(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, ip: &Ip<'_>, domain: DomainId, out: &mut Vec<Derived>) {
-        let (src, dst) = (ip.src(), ip.dst());
+    /// Whether `seen`, an answer that comes to the client of `door`, is heard there: one that only a member of a bond saw may be thrown away by the
+    /// bond, and counts where the question, too, was seen nowhere else.
+    fn is_heard(&self, seen: &Seen<'_>, (pair, port): Door) -> bool {
+        let asked_at = || {
+            let client = self.clients.peek(&(pair.0, pair.1)).map(|client| client.vantage);
+            self.fresh.vantage(&(pair, port)).or(client)
+        };
+        !seen.is_at_member || asked_at() == Some(seen.frame.at.vantage)
+    }
+
+    fn note_tcp(&mut self, seen: &Seen<'_>, tcp: &Tcp<'_>, ip: &Ip<'_>, domain: DomainId, out: &mut Vec<Derived>) {
+        let (frame, src, dst) = (seen.frame, ip.src(), ip.dst());
         match (tcp.is_syn(), tcp.is_ack()) {
             (true, false) => self.opens(frame, tcp, (domain, src, dst), out),
             (true, true) => {
@@ -91,11 +101,18 @@ impl Attempts {
                     out.push(Derived::Accepted { domain, server: src, port, at });
                 }
                 let pair = (domain, dst, src);
-                // Whoever waits there is answered with it.
-                self.fresh.take(&(pair, port));
-                self.answered(pair, port, at, out);
+                if self.is_heard(seen, (pair, port)) {
+                    // Whoever waits there is answered with it.
+                    self.fresh.take(&(pair, port));
+                    self.answered(pair, port, at, out);
+                } else if let Some(entry) =
+                    self.pairs.get_mut(&pair).and_then(|ports| ports.iter_mut().find(|p| p.number == port))
+                {
+                    entry.thrown_away = Some(frame.at.vantage);
+                }
             }
-            _ => self.resets(frame, tcp, ip, domain, out),
+            _ if self.is_heard(seen, ((domain, dst, src), tcp.src_port())) => self.resets(frame, tcp, ip, domain, out),
+            _ => {}
         }
     }
 
@@ -377,19 +394,30 @@ impl Attempts {
             attempts: port.attempts,
             alive: entry.alive,
             is_served: entry.open.contains(&number),
+            thrown_away: port.thrown_away,
             others: entry.failing.len().saturating_sub(1),
             cited: port.cited(),
         })));
     }
 
     fn note(&mut self, seen: &Seen<'_>, domains: &Domains, out: &mut Vec<Derived>) {
-        let frame = seen.frame;
-        let Some(ip) = frame.layers.inner_ip() else { return };
+        let Some(ip) = seen.frame.layers.inner_ip() else { return };
         let domain = domains.root(seen.domain);
-        if let Some(tcp) = frame.layers.tcp() {
-            self.note_tcp(frame, &tcp, &ip, domain, out);
-        } else {
-            self.note_icmp(frame, &ip, domain, out);
+        if let Some(tcp) = seen.frame.layers.tcp() {
+            self.note_tcp(seen, &tcp, &ip, domain, out);
+        } else if self.is_heard(seen, ((domain, ip.dst(), ip.src()), 0)) {
+            self.note_icmp(seen.frame, &ip, domain, out);
+        }
+    }
+
+    /// A packet that was seen before at a member of a bond is seen behind it: if it is an answer, it is heard only now.
+    fn note_again(&mut self, seen: &Seen<'_>, domains: &Domains, out: &mut Vec<Derived>) {
+        let layers = &seen.frame.layers;
+        let is_question = layers.tcp().is_some_and(|tcp| tcp.is_syn() && !tcp.is_ack())
+            || layers.icmp().is_some_and(|icmp| icmp.is_echo_request())
+            || layers.icmpv6().is_some_and(|icmp| icmp.is_echo_request());
+        if !is_question {
+            self.note(seen, domains, out);
         }
     }
 }
@@ -400,8 +428,12 @@ impl Tracker for Attempts {
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
-        if let Observation::Packet(seen) = seen {
-            self.note(seen, domains, out);
+        match seen {
+            Observation::Packet(seen) => self.note(seen, domains, out),
+            Observation::Sighting(seen) if seen.was_at_member && !seen.is_at_member => {
+                self.note_again(seen, domains, out);
+            }
+            _ => {}
         }
     }
 

@@ -86,6 +86,10 @@ pub struct Seen<'a> {
     pub packet: Option<Fingerprint>,
     /// What it says about who hears whom, where it is TCP.
     pub hearing: Hearing,
+    /// Whether it was seen at a member of a bond that was captured itself: what the bond did not take in, nobody behind it hears.
+    pub is_at_member: bool,
+    /// Whether its packet was seen first at such a member.
+    pub was_at_member: bool,
 }
 
 /// What a tracker or a detector hears.
@@ -174,6 +178,8 @@ pub struct World {
     pub neighbours: Neighbours,
     tally: tally::Counter,
     stp: Stp,
+    /// Vantages that are members of a bond which was captured itself.
+    members: Vec<VantageId>,
     /// Nothing follows from silence before this moment: asked at every frame, and seldom sooner than it was.
     due: Timestamp,
 }
@@ -205,6 +211,7 @@ impl World {
             neighbours: Neighbours::default(),
             tally: tally::Counter::default(),
             stp: settings.stp.clone(),
+            members: Vec::new(),
             due: Timestamp::MAX,
         }
     }
@@ -222,6 +229,12 @@ impl World {
             Ok(_) => {}
             Err(at) => self.vantages.insert(at, (id, vantage)),
         }
+        self.find_members();
+    }
+
+    fn find_members(&mut self) {
+        let members = self.vantages.iter().map(|(id, _)| *id).filter(|id| self.is_found_member(*id));
+        self.members = members.collect();
     }
 
     /// The vantage called `id`.
@@ -265,6 +278,10 @@ impl World {
 
     /// Whether `id` is a member of a bond that was captured itself.
     pub fn is_member(&self, id: VantageId) -> bool {
+        self.members.contains(&id)
+    }
+
+    fn is_found_member(&self, id: VantageId) -> bool {
         let Some(vantage) = self.vantage(id).filter(|v| v.place == Place::Nic) else { return false };
         let uplink = self.uplink(id);
         let is_captured =
@@ -317,7 +334,10 @@ impl World {
                 let is_doubtful = arrivals::is_doubtful(frame, &self.stp);
                 self.arrivals.note(frame, is_ours, is_doubtful, out);
                 sooner(&mut self.due, &self.arrivals);
-                let mut seen = Seen { frame, domain, packet, hearing: Hearing::default() };
+                let is_at_member = self.is_member(frame.at.vantage);
+                let was_at_member = before.is_some_and(|(first, _)| self.is_member(first));
+                let hearing = Hearing::default();
+                let mut seen = Seen { frame, domain, packet, hearing, is_at_member, was_at_member };
                 seen.hearing = self.flows.hear(&seen, out);
                 sooner(&mut self.due, &self.flows);
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
@@ -329,6 +349,9 @@ impl World {
             }
             Event::Host(fact) => {
                 self.host.learn(fact);
+                if matches!(fact.what, Fact::Link(_) | Fact::LinkGone { .. }) {
+                    self.find_members();
+                }
                 self.track(&Observation::Host(fact), Kinds::EMPTY, out);
                 Some(Heard::Host(fact))
             }

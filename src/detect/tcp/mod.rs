@@ -1,6 +1,7 @@
 //! TCP: connections that do not open, or do not get on.
 
 mod connection_refused;
+mod crowd;
 mod receiver_stalled;
 pub mod retransmission_storm;
 mod syn_unanswered;

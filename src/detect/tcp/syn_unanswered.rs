@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::crowd::{Common, Crowd, Place};
 use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -23,24 +24,21 @@ pub static ENTRY: Entry = Entry {
     make: |settings| Box::new(SynUnanswered::new(settings)),
 };
 
-/// Connections into a network of which nobody answers (IP002) that stand under it as examples; the others are told by it.
-const EXAMPLES: usize = 3;
-
 /// How long after a network is reached its machines have to answer again.
 const SETTLING: Span = Span::secs(15);
 
-type Place = (DomainId, IpAddr, IpAddr, u16);
-
 struct SynUnanswered {
+    /// What was said of connections, each by itself.
     claimed: BoundedMap<Place, Key>,
-    /// Networks that a client does not reach at all, or did not until then.
-    unreached: BoundedMap<(DomainId, IpAddr, Prefix), Option<Timestamp>>,
+    crowds: BoundedMap<Common, Crowd>,
+    /// Networks that a client did not reach (IP002) until then.
+    reached: BoundedMap<(DomainId, IpAddr, Prefix), Timestamp>,
 }
 
 impl SynUnanswered {
     fn new(settings: &Settings) -> Self {
         let limit = settings.tables.attempts;
-        Self { claimed: BoundedMap::new(limit), unreached: BoundedMap::new(limit) }
+        Self { claimed: BoundedMap::new(limit), crowds: BoundedMap::new(limit), reached: BoundedMap::new(limit) }
     }
 
     fn unopened(&mut self, attempt: &Attempt, cx: &mut Context<'_>) {
@@ -49,13 +47,16 @@ impl SynUnanswered {
         let place = (domain, client, server, port);
         if !stations.is_own_word(client, client_mac, domain, domains) && !attempt.is_served
             || !stations.station(client_mac, domain, domains).is_some_and(|s| s.is_addressed)
-            || (self.is_told_of_network(attempt) && self.claimed.peek(&place).is_none())
+            || (self.is_settling(attempt) && self.claimed.peek(&place).is_none())
         {
             return;
         }
         let owner = stations.owner(server, domain, domains).and_then(|mac| stations.station(mac, domain, domains));
         let proof = owner.and_then(|s| s.proof).map(|proof| proof.time);
         let alive = proof.max(attempt.alive).filter(|at| *at >= attempt.since);
+        if self.is_told_with_others(place, attempt, alive, cx) {
+            return;
+        }
         let (confidence, severity) = if alive.is_some() || attempt.others > 0 {
             (Confidence::Confirmed, Severity::Error)
         } else {
@@ -66,6 +67,13 @@ impl SynUnanswered {
             || Key::new().with("domain", domain).with("client", client).with("server", server).with("port", port);
         let key = self.claimed.entry(&place, fresh).clone();
         let server_is = match (alive, attempt.others) {
+            (Some(at), _) if attempt.thrown_away.is_some() => {
+                let (member, bond) = thrown_away(attempt, cx);
+                format!(
+                    "the server answers, at {} last, but its answers come in at {member}, and {bond} throws them away",
+                    at.clock()
+                )
+            }
             (Some(at), _) => format!("the server lives: it answered at {}", at.clock()),
             (None, 0) => "nothing was heard of the server since".to_owned(),
             (None, 1) => "another client tries in vain too".to_owned(),
@@ -93,28 +101,60 @@ impl SynUnanswered {
                 filter::host(client),
                 filter::host(server)
             ));
-        cx.raise(told(claim, attempt, alive.is_some()));
+        if attempt.thrown_away.is_some() {
+            let (member, bond) = thrown_away(attempt, cx);
+            cx.raise(told_of_member(claim.number("thrown_away_at", member.clone()), &member, &bond));
+        } else {
+            cx.raise(told(claim, attempt, alive.is_some()));
+        }
     }
 
-    /// Whether the silence that `attempt` met is that of a network that nobody reaches, or has only just been reached.
-    fn is_told_of_network(&self, attempt: &Attempt) -> bool {
-        let network = (attempt.domain, attempt.client, Prefix::of(attempt.server));
-        self.unreached
-            .peek(&network)
-            .is_some_and(|reached| reached.is_none_or(|at| at > attempt.since && attempt.until.since(at) < SETTLING))
+    /// Whether what `place` has in common with others is told, as many have it; of it alone nothing is said then.
+    fn is_told_with_others(
+        &mut self,
+        place: Place,
+        attempt: &Attempt,
+        alive: Option<Timestamp>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let mut is_told = false;
+        for common in Common::of(place) {
+            let crowd = self.crowds.entry(&common, Crowd::default);
+            crowd.join(place, attempt, alive);
+            let Some(claim) = crowd.claim(common, attempt, cx).filter(|_| !is_told) else { continue };
+            let alone: Vec<Key> = crowd.places().filter_map(|place| self.claimed.remove(&place)).collect();
+            for key in alone {
+                cx.absorb(key, "it is one of many that are told as one");
+            }
+            let claim = if matches!(common, Common::Network(..)) {
+                told_of_network(claim, attempt)
+            } else {
+                told(claim, attempt, alive.is_some())
+            };
+            cx.raise(claim);
+            is_told = true;
+        }
+        is_told
     }
 
-    /// A whole network does not answer `client`: beyond a few examples that is told in one place.
-    fn covered(&mut self, domain: DomainId, client: IpAddr, prefix: Prefix, cx: &mut Context<'_>) {
-        self.unreached.insert((domain, client, prefix), None);
-        let is_there = |place: &Place| (place.0, place.1, Prefix::of(place.2)) == (domain, client, prefix);
-        let mut places: Vec<Place> = self.claimed.by_age().map(|(place, _)| *place).filter(is_there).collect();
-        places.sort();
-        for place in places.into_iter().skip(EXAMPLES) {
-            if let Some(key) = self.claimed.remove(&place) {
-                cx.absorb(key, format!("nobody in {prefix} answers {client}"));
+    /// The connection at `place` opened, or was refused, at `at`.
+    fn connected(&mut self, place: Place, at: Timestamp, cx: &mut Context<'_>) {
+        if let Some(key) = self.claimed.remove(&place) {
+            cx.resolve(key, format!("the server answered at {}", at.clock()));
+        }
+        for common in Common::of(place) {
+            let Some(crowd) = self.crowds.get_mut(&common) else { continue };
+            crowd.leave(place);
+            if let Some(key) = crowd.is_over() {
+                cx.resolve(key, format!("the last of them was answered at {}", at.clock()));
             }
         }
+    }
+
+    /// Whether the silence that `attempt` met is that of a network that has only just been reached.
+    fn is_settling(&self, attempt: &Attempt) -> bool {
+        let network = (attempt.domain, attempt.client, Prefix::of(attempt.server));
+        self.reached.peek(&network).is_some_and(|at| *at > attempt.since && attempt.until.since(*at) < SETTLING)
     }
 }
 
@@ -123,13 +163,10 @@ impl Detector for SynUnanswered {
         match seen {
             Observation::Derived(Derived::Unopened(attempt)) => self.unopened(attempt, cx),
             Observation::Derived(Derived::Connected { domain, client, server, port, at }) => {
-                if let Some(key) = self.claimed.remove(&(*domain, *client, *server, *port)) {
-                    cx.resolve(key, format!("the server answered at {}", at.clock()));
-                }
+                self.connected((*domain, *client, *server, *port), *at, cx);
             }
-            Observation::Derived(Derived::Unreached(told)) => self.covered(told.0, told.1.client, told.1.prefix, cx),
             Observation::Derived(Derived::Reached { domain, client, prefix, at, .. }) => {
-                self.unreached.insert((*domain, *client, *prefix), Some(*at));
+                self.reached.insert((*domain, *client, *prefix), *at);
             }
             _ => {}
         }
@@ -155,5 +192,38 @@ fn told(claim: Claim, attempt: &Attempt, is_alive: bool) -> Claim {
         .step(
             "Look on the server whether the questions arrive",
             Command::with("tcpdump -ni any 'tcp port {} and tcp[13] & 2 != 0'", &[&port]),
+        )
+}
+
+/// The claim with causes and remedies, where many addresses of one network are silent.
+fn told_of_network(claim: Claim, attempt: &Attempt) -> Claim {
+    let Attempt { client, server, .. } = attempt;
+    claim
+        .cause("that network is down, or nothing leads there: a router, a route or a link on the way is gone")
+        .cause("the machines there are not there any more, and the client has not been told")
+        .cause("a security group or firewall drops it without a word, or there is no way back to the client")
+        .step("See which way the client takes", Command::with("ip route get {}", &[&server]))
+        .step("See how far it comes", Command::with("traceroute -n -T {}", &[&server]))
+        .step("There, see whether a way leads back", Command::with("ip route get {}", &[&client]))
+        .step("See what filters stand on the way", "openstack security group rule list; nft list ruleset")
+}
+
+/// The member at which answers come in, and the bond that does not take them.
+fn thrown_away(attempt: &Attempt, cx: &Context<'_>) -> (String, String) {
+    let Some(id) = attempt.thrown_away else { return Default::default() };
+    let member = cx.world.vantage(id).map(|v| v.name.to_string()).unwrap_or_default();
+    (member, cx.world.uplink(id).unwrap_or_else(|| "the bond".to_owned()))
+}
+
+/// The claim with causes and remedies, where answers come to the wrong member of a bond.
+fn told_of_member(claim: Claim, member: &str, bond: &str) -> Claim {
+    claim
+        .cause(format!("the switch believes the client behind {member}, a standby: it has not seen that another member became active"))
+        .cause("the members hang on two switches, or two ports, that do not know of each other, and one has learned the address wrongly")
+        .step("See which member the bond uses", Command::with("cat /proc/net/bonding/{}", &[&bond]))
+        .step("Look in the switch at which port it has learned the client's address", "")
+        .step(
+            "Let the bond announce more than once that another member is active",
+            Command::with("ip link set {} type bond num_grat_arp 5", &[&bond]),
         )
 }

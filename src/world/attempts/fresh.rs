@@ -104,6 +104,11 @@ impl Fresh {
         self.table.remove(door)
     }
 
+    /// Where the first of those at a door was seen to ask.
+    pub fn vantage(&self, door: &Door) -> Option<VantageId> {
+        self.table.peek(door).map(|waiting| waiting.first.vantage())
+    }
+
     /// Those at a door among whom is the connection from the client's port `from`, which is given up.
     pub fn give_up(&mut self, door: &Door, from: u16) -> Option<Waiting> {
         self.table.peek(door).filter(|waiting| waiting.is_from(from))?;

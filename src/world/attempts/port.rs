@@ -1,7 +1,7 @@
 //! One client's attempts at one port of a server, since it was answered last.
 
 use super::cite;
-use crate::event::Cited;
+use crate::event::{Cited, VantageId};
 use crate::value::{Span, Timestamp};
 
 /// How often a SYN must have been sent, and over how long, to count as unanswered: 0, 1 and 3 s (RFC 6298 section 2; Linux).
@@ -27,6 +27,8 @@ pub(super) struct Port {
     pub attempts: u64,
     /// Whether the attempt that runs was answered.
     is_settled: bool,
+    /// Where its answer was seen and not taken in.
+    pub thrown_away: Option<VantageId>,
     /// When it is looked at again.
     pub due: Option<Timestamp>,
     /// When it was told of last, and how many SYNs.
@@ -44,6 +46,7 @@ impl Port {
             sends: 0,
             attempts: 0,
             is_settled: false,
+            thrown_away: None,
             due: None,
             told: None,
             cited: Vec::new(),
@@ -94,6 +97,7 @@ impl Port {
     pub fn settle(&mut self) -> bool {
         (self.sends, self.attempts, self.is_settled, self.due) = (0, 0, true, None);
         self.cited.clear();
+        self.thrown_away = None;
         self.told.take().is_some()
     }
 

@@ -35,6 +35,8 @@ pub struct Attempt {
     pub alive: Option<Timestamp>,
     /// Whether the server accepted anybody at this port.
     pub is_served: bool,
+    /// The member of a bond at which its answer was seen, which the bond did not take in.
+    pub thrown_away: Option<VantageId>,
     /// Other clients that the server does not answer.
     pub others: usize,
     /// The SYNs.

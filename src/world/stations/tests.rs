@@ -59,7 +59,14 @@ impl Scene {
         let frame = Frame::decode(record, VantageId::default(), LinkType::Ethernet, time);
         let domain = self.domains.note(&frame);
         self.domain = Some(domain);
-        let mut seen = Seen { frame: &frame, domain, packet: None, hearing: Hearing::default() };
+        let mut seen = Seen {
+            frame: &frame,
+            domain,
+            packet: None,
+            hearing: Hearing::default(),
+            is_at_member: false,
+            was_at_member: false,
+        };
         seen.hearing = self.flows.hear(&seen, &mut Vec::new());
         self.stations.apply(&Observation::Packet(&seen), &self.domains, &mut self.out);
     }

@@ -24,6 +24,7 @@ mod mtu;
 mod odd_bpdus;
 mod path_mtu;
 mod reach;
+mod reach_many;
 mod rivals;
 mod silent;
 mod stp;
@@ -66,6 +67,7 @@ pub fn cases() -> Vec<Case> {
         healthy_dhcp::cases(),
         arp::cases(),
         reach::cases(),
+        reach_many::cases(),
         rivals::cases(),
         silent::cases(),
         host::cases(),
