@@ -149,6 +149,7 @@ fn vantage(name: &str) -> Vantage {
     Vantage {
         name: Outside::from(name),
         is_named: true,
+        is_placed: true,
         place: Place::from_name(name, LinkType::Ethernet),
         link: LinkType::Ethernet,
         snap_len: 0,

@@ -24,6 +24,8 @@ pub struct Vantage {
     pub is_named: bool,
     /// What kind of place it is.
     pub place: Place,
+    /// Whether that is told, by a case or by the interface's own name, and not read off a file's name.
+    pub is_placed: bool,
     /// How its frames begin.
     pub link: LinkType,
     /// The most bytes it kept of a frame; 0 where there was no limit.

@@ -247,6 +247,7 @@ impl Lane {
         Vantage {
             place: self.place.unwrap_or_else(|| Place::from_name(name.raw(), interface.link)),
             name,
+            is_placed: is_named || self.place.is_some(),
             is_named,
             link: interface.link,
             snap_len: interface.snap_len,

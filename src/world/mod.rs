@@ -220,7 +220,7 @@ impl World {
     pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
         self.sightings.add_vantage(id, &vantage);
         self.arrivals.add_vantage(id, &vantage);
-        self.stations.add_vantage(id, vantage.place);
+        self.stations.add_vantage(id, &vantage);
         self.ports.add_vantage(id, &vantage);
         if matches!(vantage.place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown) {
             self.neighbours.add_uplink(id);

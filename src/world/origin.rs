@@ -127,6 +127,7 @@ mod tests {
             Vantage {
                 name,
                 is_named: true,
+                is_placed: true,
                 place,
                 link: LinkType::Ethernet,
                 snap_len: 0,

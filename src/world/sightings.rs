@@ -183,6 +183,7 @@ mod tests {
         let vantage = Vantage {
             name: Outside::from("eth0"),
             is_named: true,
+            is_placed: true,
             place: Place::Nic,
             link: LinkType::Ethernet,
             snap_len: 0,

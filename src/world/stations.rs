@@ -16,32 +16,37 @@ use life::Life;
 use load::Meter;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::{Frame, Place, VantageId};
+use crate::event::{Frame, Vantage, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Timestamp};
 use crate::wire::{Kind, Kinds};
 
 /// Times to live with which systems send: what has another has passed a router.
 const FIRST_HOPS: [u8; 5] = [1, 32, 64, 128, 255];
+/// Pairs of which one was not heard to answer that are remembered of a vantage, so that an answer is known: those who speak at one time.
+const MOST_UNRETURNED: usize = 16;
 /// What tells the part that a station plays.
 const TELLING: Kinds = Kinds::of(&[Kind::Arp, Kind::Lldp, Kind::Lacp, Kind::Dhcp, Kind::Icmp, Kind::Icmpv6]);
 
 /// A station: its address, and the network that stands for all that are the same.
 type Key = (Mac, DomainId);
+/// Who spoke to whom.
+type Pairs = Vec<(Mac, Mac)>;
 
 /// All stations.
 pub struct Stations {
     table: BoundedMap<Key, Station>,
     life: Life,
-    /// Vantages through which the traffic of others passes, by what kind of place they are.
-    on_the_way: Vec<VantageId>,
+    /// Vantages through which the traffic of others passes, by what kind of place they are, and whether that was told.
+    on_the_way: Vec<(VantageId, bool)>,
     ways: Vec<(VantageId, Way)>,
-    /// Vantages that show frames from a station and frames to the same station.
-    two_way: Vec<VantageId>,
+    /// Who spoke to whom at a vantage and was not answered so far, the latest last; `None` once anybody was: it shows both directions.
+    unreturned: Vec<(VantageId, Option<Pairs>)>,
     /// Who sent all that was seen at a vantage; `None` where it was more than one.
     senders: Vec<(VantageId, Option<Mac>)>,
     sender: usize,
     way: usize,
+    direction: usize,
 }
 
 /// What is known of one address in one network.
@@ -103,17 +108,18 @@ impl Stations {
             life: Life::new(settings),
             on_the_way: Vec::new(),
             ways: Vec::new(),
-            two_way: Vec::new(),
+            unreturned: Vec::new(),
             senders: Vec::new(),
             sender: 0,
             way: 0,
+            direction: 0,
         }
     }
 
     /// A vantage is there from now on.
-    pub fn add_vantage(&mut self, id: VantageId, place: Place) {
-        if place.is_on_the_way() && !self.on_the_way.contains(&id) {
-            self.on_the_way.push(id);
+    pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
+        if vantage.place.is_on_the_way() && self.on_the_way.iter().all(|(known, _)| *known != id) {
+            self.on_the_way.push((id, vantage.is_placed));
         }
     }
 
@@ -122,14 +128,21 @@ impl Stations {
         self.table.peek(&(mac, domains.root(domain))).or_else(|| self.table.peek(&(mac, domain)))
     }
 
+    /// Whether the traffic of others passes `vantage`, both ways, by what kind of place it is. What a file is called tells that of the link, and
+    /// not of the capture, which may be a mirror of one direction: until frames of both were in it, it proves nothing by what it does not show.
+    pub fn is_on_the_way(&self, vantage: VantageId) -> bool {
+        let is_it = |(id, is_told): &(VantageId, bool)| *id == vantage && (*is_told || self.is_two_way(vantage));
+        self.on_the_way.iter().any(is_it)
+    }
+
     /// Whether unicast traffic between stations that have nobody in common was seen at `vantage`.
     pub fn is_between(&self, vantage: VantageId) -> bool {
         self.ways.iter().any(|(v, way)| *v == vantage && matches!(way, Way::Between))
     }
 
-    /// Whether frames from a station and frames to the same station were seen at `vantage`: it shows both directions.
+    /// Whether frames of one station to another alone, and frames back, were seen at `vantage`: it shows both directions.
     pub fn is_two_way(&self, vantage: VantageId) -> bool {
-        self.two_way.contains(&vantage)
+        self.unreturned.iter().any(|(v, pairs)| *v == vantage && pairs.is_none())
     }
 
     /// Whether one station is an end of all unicast conversations at `vantage`, and it is `mac`.
@@ -171,12 +184,33 @@ impl Stations {
         };
     }
 
+    fn note_direction(&mut self, vantage: VantageId, src: Mac, dst: Mac) {
+        if self.unreturned.get(self.direction).is_none_or(|(v, _)| *v != vantage) {
+            let known = self.unreturned.iter().position(|(v, _)| *v == vantage);
+            self.direction = known.unwrap_or(self.unreturned.len());
+        }
+        let Some((_, unreturned)) = self.unreturned.get_mut(self.direction) else {
+            self.unreturned.push((vantage, Some(vec![(src, dst)])));
+            return;
+        };
+        let Some(pairs) = unreturned else { return };
+        if pairs.contains(&(dst, src)) {
+            *unreturned = None;
+        } else if !pairs.contains(&(src, dst)) {
+            if pairs.len() >= MOST_UNRETURNED {
+                pairs.remove(0);
+            }
+            pairs.push((src, dst));
+        }
+    }
+
     fn note(&mut self, seen: &Seen<'_>, domains: &Domains, out: &mut Vec<Derived>) {
         let layers = &seen.frame.layers;
         let (Some(src), dst) = (layers.inner_src(), layers.inner_dst()) else { return };
         let is_unicast = dst.is_some_and(Mac::is_station) && src.is_station();
         if let (true, Some(dst)) = (is_unicast, dst) {
             self.note_way(seen.frame.at.vantage, src, dst);
+            self.note_direction(seen.frame.at.vantage, src, dst);
         }
         if !src.is_station() {
             return;
@@ -201,10 +235,7 @@ impl Stations {
         if let (true, Some(dst)) = (is_unicast, dst)
             && let Some(target) = self.table.get_mut(&(dst, domain))
         {
-            // Entered once a station, so that this costs nothing afterwards.
-            if !std::mem::replace(&mut target.is_addressed, true) && !self.two_way.contains(&seen.frame.at.vantage) {
-                self.two_way.push(seen.frame.at.vantage);
-            }
+            target.is_addressed = true;
             let vantage = seen.frame.at.vantage;
             let meter = target.meter.get_or_insert_with(|| Meter::new(vantage, time));
             self.life.fastest = self.life.fastest.max(meter.add(vantage, time, seen.frame.wire_len));
@@ -221,7 +252,16 @@ impl Tracker for Stations {
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
         match seen {
             Observation::Packet(seen) => self.note(seen, domains, out),
-            Observation::Sighting(seen) => self.note_sighting(seen, domains, out),
+            Observation::Sighting(seen) => {
+                // What comes in is seen first at one vantage, and what goes out at another.
+                if let (Some(src), Some(dst)) = (seen.frame.layers.inner_src(), seen.frame.layers.inner_dst())
+                    && src.is_station()
+                    && dst.is_station()
+                {
+                    self.note_direction(seen.frame.at.vantage, src, dst);
+                }
+                self.note_sighting(seen, domains, out);
+            }
             _ => {}
         }
     }

@@ -77,10 +77,10 @@ fn visibility(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     let world = cx.world;
     let places = world.dhcp.places(step.client, step.talk);
     let places = if places.is_empty() { std::slice::from_ref(&step.cited.at.vantage) } else { places };
-    let place_of = |id| world.vantage(id).map_or(Place::Unknown, |v| v.place);
     let places = own_places(step, places, cx);
+    let is_on_the_way = places.iter().any(|id| world.stations.is_on_the_way(*id));
     // What is said to a made-up address alone goes nowhere in particular.
-    if step.is_probe && !step.is_broadcast && !places.iter().any(|id| place_of(*id).is_on_the_way()) {
+    if step.is_probe && !step.is_broadcast && !is_on_the_way {
         return None;
     }
     if places.iter().any(|id| world.dhcp.has_unicast_answer(*id)) {
@@ -95,13 +95,13 @@ fn visibility(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     if step.is_broadcast {
         return Some("the client asks for its answer by broadcast, which would be heard here");
     }
-    if places.iter().any(|id| place_of(*id).is_on_the_way()) {
+    let is_alone = places.iter().any(|id| world.stations.is_only_sender(*id, step.client));
+    // What a file is called is contradicted by nothing while nobody but the client speaks in it.
+    let is_called_so = || places.iter().any(|id| world.vantage(*id).is_some_and(|v| v.place.is_on_the_way()));
+    if is_on_the_way || (is_alone && is_called_so()) {
         return Some("the client lives behind this interface, so that unicast answers to it would pass here");
     }
-    if places.iter().any(|id| world.stations.is_only_sender(*id, step.client)) {
-        return Some(OWN_INTERFACE);
-    }
-    None
+    is_alone.then_some(OWN_INTERFACE)
 }
 
 /// Why the answer of a server to the client of `step` would have been seen, were there one: both directions of the client's traffic,
@@ -116,7 +116,7 @@ fn answers_pass(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
         Some("answers to one client alone pass here")
     } else if world.stations.station(step.client, step.domain, &world.domains).is_some_and(|s| s.is_addressed) {
         Some("frames for the client alone pass here, so that answers to it would be seen too")
-    } else if places.iter().any(|id| world.vantage(*id).is_some_and(|v| v.place.is_on_the_way()) && !is_one_way(*id)) {
+    } else if places.iter().any(|id| world.stations.is_on_the_way(*id) && !is_one_way(*id)) {
         Some("the client lives behind this interface, so that answers to it would pass here")
     } else {
         None

@@ -111,7 +111,7 @@ impl RelayFailure {
 
     fn kept_back(&mut self, before: &DhcpStep, answer: &DhcpStep, again: &DhcpStep, cx: &mut Context<'_>) {
         let vantage = before.cited.at.vantage;
-        let is_on_the_way = cx.world.vantage(vantage).is_some_and(|v| v.place.is_on_the_way());
+        let is_on_the_way = cx.world.stations.is_on_the_way(vantage);
         if !before.is_broadcast && !is_on_the_way && !cx.world.dhcp.has_unicast_answer(vantage) {
             return;
         }

@@ -238,6 +238,7 @@ pub fn play(name: &str, end: i64, said: &[(i64, Say)]) -> Report {
         Vantage {
             name,
             is_named: true,
+            is_placed: true,
             place,
             link,
             snap_len: 0,

@@ -433,7 +433,7 @@ impl Stations {
 
     /// Whether an answer to `asker` would be seen at `vantage`, whoever gives it.
     pub fn shows_answers(&self, vantage: VantageId, asker: Mac) -> bool {
-        self.on_the_way.contains(&vantage) || self.is_only_end(vantage, asker) || self.is_between(vantage)
+        self.is_on_the_way(vantage) || self.is_only_end(vantage, asker) || self.is_between(vantage)
     }
 
     /// Whether the answer of `mac` to `frame` would pass where the frame was seen.
@@ -441,7 +441,7 @@ impl Stations {
         let vantage = frame.at.vantage;
         let is_end = |mac| self.is_only_end(vantage, mac);
         let asker = frame.layers.inner_src();
-        let passes = self.on_the_way.contains(&vantage) || is_end(mac) || asker.is_some_and(is_end);
+        let passes = self.is_on_the_way(vantage) || is_end(mac) || asker.is_some_and(is_end);
         passes || (self.is_between(vantage) && self.table.peek(&(mac, domain)).is_some_and(|s| s.proof.is_some()))
     }
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use netdiag::value::Mac;
 
-use super::super::dhcp::{ack, renew};
+use super::super::dhcp::{ack, discover, renew};
 use super::super::frame::frame;
 use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SECOND, SERVER, SERVER_IP, Shot, at, pcap};
 use super::dhcp::{in_order, others};
@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         case("arp/gateway-silent-to-one", "bond0.pcap", pcap(gateway_silent(1))),
         case("arp/gateway-silent-until-the-second-router", "bond0.pcap", pcap(second_router())),
         case("healthy/arp-gateway-answers-late", "bond0.pcap", pcap(answers_late())),
+        case("healthy/questions-in-a-file-called-bond0", "bond0.pcap", pcap(questions_only())),
     ]
 }
 
@@ -96,4 +97,20 @@ fn answers_late() -> Vec<Shot> {
         shots.push(answers(t + 1.4, SERVER, SERVER_IP, mac, ip));
     }
     in_order(vec![shots])
+}
+
+/// What an access port hears of five guests that are served, in one direction: their questions, and what their server tells all.
+fn questions_only() -> Vec<Shot> {
+    let boots = |i: u8| {
+        let ((mac, ip), t) = (guest(i), 3.0 * f64::from(i));
+        let xid = 0x66 + u32::from(i);
+        let granted = ack(xid, mac, SERVER_IP, ip).by_broadcast().lasting(600).router(SERVER_IP);
+        let mut shots = vec![at(t, discover(xid, mac).by_broadcast().asked(VLAN))];
+        shots.push(at(t + 0.02, granted.told_all(VLAN, SERVER, SERVER_IP)));
+        // As start scripts look whether the network is there: `arping -c 3`.
+        shots.extend((0..3).map(|n| asks(t + 0.5 + 1.01 * f64::from(n), mac, ip, SERVER_IP)));
+        shots.extend([300.0, 600.0].map(|wait| at(t + wait, renew(xid, mac, ip).asked_of(VLAN, SERVER, SERVER_IP))));
+        shots
+    };
+    in_order((0..5).map(boots).collect())
 }
