@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::event::Stamped;
-use crate::source::live::{Guests, HostFacts, filters};
+use crate::source::live::{Filters, Guests, HostFacts};
 
 /// Prints the facts.
 ///
@@ -10,8 +10,10 @@ use crate::source::live::{Guests, HostFacts, filters};
 /// When the kernel does not tell them, or the output cannot be written.
 pub fn run() -> anyhow::Result<Exit> {
     let mut lines = String::new();
-    let links = HostFacts::open()?.read_all();
-    for what in links.into_iter().chain(Guests::default().news()).chain([filters()]) {
+    let mut host = HostFacts::open()?;
+    let facts = host.read_all();
+    let filters = Filters::default().read(host.links());
+    for what in facts.into_iter().chain(Guests::default().news()).chain(filters) {
         lines.push_str(&serde_json::to_string(&Stamped { time: None, what })?);
         lines.push('\n');
     }

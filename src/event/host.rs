@@ -89,7 +89,7 @@ pub enum Fact {
     },
     /// What a packet filter of the host's bridges drops by its destination; nothing where the list is empty.
     Filter {
-        /// Whose rules were read: `nft`.
+        /// Whose rules were read: `nft` (its bridge family), `nft netdev`, `ebtables`, `tc`.
         by: Outside,
         /// What they drop.
         drops: Vec<Drop>,

@@ -11,6 +11,10 @@ use serde::{Serialize, Serializer};
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
+    /// The group address of bridges (IEEE 802.1Q-2018 table 8-1).
+    pub const BRIDGES: Self = Self([0x01, 0x80, 0xc2, 0, 0, 0]);
+    /// The group address of bridges that speak PVST+.
+    pub const PVST: Self = Self([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd]);
     /// ff:ff:ff:ff:ff:ff, to every station.
     pub const BROADCAST: Self = Self([0xff; 6]);
     /// 00:00:00:00:00:00, which no station has.

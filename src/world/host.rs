@@ -85,9 +85,12 @@ impl Host {
                 self.guests.insert(guest.mac, guest.clone());
             }
             Fact::Filter { by, drops } if self.drops.len() < MOST => {
+                self.missing.remove(by.raw());
                 self.drops.insert(by.raw().to_owned(), drops.iter().take(MOST).cloned().collect());
             }
             Fact::Missing { what, why } if self.missing.len() < MOST => {
+                // What was read of a filter holds no longer than until it cannot be read any more.
+                self.drops.remove(what.raw());
                 self.missing.insert(what.raw().to_owned(), why.raw().to_owned());
             }
             _ => {}
@@ -285,6 +288,11 @@ impl Host {
     pub fn drops(&self, port: &str, to: Mac) -> Option<bool> {
         let is_known = !self.drops.is_empty();
         is_known.then(|| self.drops.values().flatten().any(|drop| drop.holds(port, to)))
+    }
+
+    /// Whether the rules of the filter called `by` were read.
+    pub fn is_filter_known(&self, by: &str) -> bool {
+        self.drops.contains_key(by)
     }
 
     /// Why something could not be learned: `filter`, `fdb`, `guest`, …

@@ -12,7 +12,7 @@ use signal_hook::flag;
 use super::wanted::Wanted;
 use crate::cli::{Progress, args};
 use crate::event::{Fact, LinkKind, Stamped};
-use crate::source::live::{Guests, HostFacts, Leases, filters, now, wait};
+use crate::source::live::{Filters, Guests, HostFacts, Leases, now, wait};
 use crate::source::{Case, Lane, Merge};
 use crate::value::{Outside, Span, Timestamp};
 
@@ -36,6 +36,7 @@ pub struct Session {
     wanted: Wanted,
     host: Option<HostFacts>,
     guests: Guests,
+    filters: Filters,
     leases: Leases,
     stop: Arc<AtomicBool>,
     started: Timestamp,
@@ -54,11 +55,12 @@ impl Session {
         let stop = stop_on_signals()?;
         let mut wanted = Wanted::new(args);
         let mut guests = Guests::default();
-        let (host, facts) = ask_host(&mut guests);
+        let mut filters = Filters::default();
+        let (host, facts) = ask_host(&mut guests, &mut filters);
         let (lanes, is_troubled) = open(&mut wanted, host.as_ref())?;
         let (started, duration) = (now(), args.duration);
         let leases = Leases::default();
-        let session = Self { wanted, host, guests, leases, stop, started, duration, count, is_troubled };
+        let session = Self { wanted, host, guests, filters, leases, stop, started, duration, count, is_troubled };
         Ok((session, Case { lanes, facts, ..Case::default() }))
     }
 
@@ -120,6 +122,8 @@ impl Session {
         leases.into_iter().for_each(|what| merge.tell(Stamped { time: Some(now), what }));
         lost.iter().for_each(|why| anstream::eprintln!("netdiag: {why}"));
         let Some(facts) = &mut self.host else { return };
+        let filters = self.filters.news(now, facts.links());
+        filters.into_iter().for_each(|what| merge.tell(Stamped { time: Some(now), what }));
         match facts.poll() {
             Ok(news) if news.is_empty() => {}
             Ok(mut news) => {
@@ -127,6 +131,7 @@ impl Session {
                 let is_tap = |fact: &Fact| matches!(fact, Fact::Link(link) if link.kind == LinkKind::Tap);
                 if news.iter().any(is_tap) {
                     news.extend(self.guests.news());
+                    self.filters.expect(now);
                 }
                 news.into_iter().for_each(|what| merge.tell(Stamped { time: Some(now), what }));
                 self.wanted.follow(facts.links(), merge);
@@ -142,7 +147,7 @@ impl Session {
 }
 
 /// Asks the host for its facts; where it does not answer, that is the only fact.
-fn ask_host(guests: &mut Guests) -> (Option<HostFacts>, Vec<Stamped<Fact>>) {
+fn ask_host(guests: &mut Guests, filters: &mut Filters) -> (Option<HostFacts>, Vec<Stamped<Fact>>) {
     let (host, mut told) = match HostFacts::open() {
         Ok(mut host) => {
             let told = host.read_all();
@@ -154,7 +159,7 @@ fn ask_host(guests: &mut Guests) -> (Option<HostFacts>, Vec<Stamped<Fact>>) {
         }
     };
     told.extend(guests.news());
-    told.push(filters());
+    told.extend(filters.read(host.as_ref().map_or(&BTreeMap::new(), HostFacts::links)));
     let at = Some(now());
     (host, told.into_iter().map(|what| Stamped { time: at, what }).collect())
 }

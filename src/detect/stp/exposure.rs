@@ -8,9 +8,8 @@ use crate::finding::{Claim, Confidence, Key, Severity};
 use crate::value::{Mac, Outside};
 use crate::world::Host;
 
-/// Whom spanning tree frames are for: bridges (IEEE 802.1Q-2018 table 8-1), and those that speak PVST+.
-const BRIDGES: Mac = Mac([0x01, 0x80, 0xc2, 0, 0, 0]);
-const PVST: Mac = Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd]);
+/// Filters that may stop a guest's frames.
+const FILTERS: [&str; 3] = ["nft", "ebtables", "tc"];
 /// Bridges that are looked at.
 const MOST: usize = 256;
 
@@ -61,11 +60,26 @@ impl Exposure {
                 continue;
             }
             let ports = if guests == 1 { "its guest's port".to_owned() } else { format!("its {guests} guests' ports") };
-            let is_read = cx.world.host.drops("", BRIDGES).is_some();
-            let (unless, look) = if is_read {
-                (", and no rule of nft's bridge family stops them", "ebtables -L; tc filter show dev TAP ingress")
-            } else {
-                ("", "nft list ruleset bridge; ebtables -L; virsh nwfilter-list")
+            let (read, unread): (Vec<&str>, Vec<&str>) = FILTERS.iter().partition(|by| host.is_filter_known(by));
+            let unless = match listed(&read, "or") {
+                none if none.is_empty() => none,
+                some => format!(", and no rule of {some} stops them"),
+            };
+            let (unknown, unseen): (Vec<&str>, Vec<&str>) = unread.iter().partition(|by| why(by, host).is_some());
+            let of_ingress = why("nft netdev", host).filter(|_| unknown.first() != Some(&"nft"));
+            let mut assumed: Vec<String> = unknown.iter().filter_map(|by| why(by, host)).chain(of_ingress).collect();
+            match unseen.as_slice() {
+                [] => {}
+                [one] => assumed.push(format!("{one} was not looked at: it may stop such frames")),
+                some => assumed.push(format!("{} were not looked at: they may stop such frames", listed(some, "and"))),
+            }
+            if !read.is_empty() {
+                assumed.push("no eBPF program stops such frames: those are not read".to_owned());
+            }
+            let look = match unread.as_slice() {
+                [] => None,
+                ["nft", ..] => Some("nft list ruleset bridge; ebtables-legacy -L; tc filter show dev TAP ingress"),
+                _ => Some("ebtables-legacy -L; tc filter show dev TAP ingress"),
             };
             let headline = format!(
                 "The bridge {name} forwards spanning tree frames from {ports} to {uplink}{unless}: if a guest sends one, a switch port with BPDU guard shuts the whole node down."
@@ -73,18 +87,14 @@ impl Exposure {
             let mut claim = Claim::new(claim_key(&name), Confidence::Risk, Severity::Info, headline)
                 .behind(uplink)
                 .number("guest_ports", guests)
-                .cause("a Linux bridge with spanning tree off forwards 01:80:c2:00:00:00 like any group address")
-                .step("See whether a filter stops them already", look)
-                .step("Stop them at the guests' ports", "netdiag explain STP001 --remedy nft | nft -f -");
-            claim = match (is_read, cx.world.host.missing("filter")) {
-                (true, _) => claim.assuming("legacy ebtables and tc were not looked at: they may stop such frames"),
-                (false, Some(why)) => {
-                    claim.assuming(format!("whether a filter stops such frames is not known: {}", Outside::from(why)))
-                }
-                (false, None) => claim.assuming(
-                    "filters are not among the host's facts: nft, ebtables, tc and libvirt may stop such frames",
-                ),
-            };
+                .cause("a Linux bridge with spanning tree off forwards 01:80:c2:00:00:00 like any group address");
+            if let Some(look) = look {
+                claim = claim.step("See whether a filter stops them already", look);
+            }
+            claim = claim.step("Stop them at the guests' ports", "netdiag explain STP001 --remedy nft | nft -f -");
+            for assumption in assumed {
+                claim = claim.assuming(assumption);
+            }
             cx.raise(claim);
             self.told.insert(name, guests);
         }
@@ -104,7 +114,22 @@ impl Exposure {
 
 /// Whether a filter stops both families of spanning tree frames that come in at the port.
 fn is_stopped(port: &str, host: &Host) -> bool {
-    [BRIDGES, PVST].iter().all(|group| host.drops(port, *group) == Some(true))
+    [Mac::BRIDGES, Mac::PVST].iter().all(|group| host.drops(port, *group) == Some(true))
+}
+
+/// Why it is not known whether the filter stops such frames, if it could not be read.
+fn why(by: &str, host: &Host) -> Option<String> {
+    let why = host.missing(by).or_else(|| host.missing("filter").filter(|_| by == "nft"))?;
+    Some(format!("whether {by} stops such frames is not known: {}", Outside::from(why)))
+}
+
+/// Words in a row, the last after `last`.
+fn listed(words: &[&str], last: &str) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
 }
 
 fn claim_key(bridge: &str) -> Key {

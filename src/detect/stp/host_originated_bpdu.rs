@@ -133,21 +133,29 @@ impl HostOriginatedBpdu {
         let is_its = |name: &&str| {
             host.link(name).is_some_and(|l| l.stp == Some(true)) && host.uplink(name).as_deref() == Some(&uplink)
         };
-        let name = host.bridges().map(|b| b.name.raw()).find(is_its).unwrap_or(&uplink).to_owned();
+        let told = host.bridges().map(|b| b.name.raw()).find(is_its).map(str::to_owned);
+        let name = told.clone().unwrap_or_else(|| uplink.clone());
         if self.bridges.len() >= MOST && !self.bridges.contains_key(&name) {
             return;
         }
         let fresh = || Spoken { mac, first: frame.time, last: cx.now, count: 0, fresh: Vec::new() };
         let bridge = self.bridges.entry(name.clone()).or_default();
-        bridge.key = claim_key(&name, cx);
+        bridge.key = match &told {
+            Some(name) => claim_key(name, cx),
+            None => Key::new().with("interface", &uplink).with("mac", mac),
+        };
         let spoken = bridge.seen.get_or_insert_with(fresh);
         spoken.count = spoken.count.saturating_add(1);
         spoken.last = cx.now;
         if spoken.count <= CITED {
             spoken.fresh.push(Cited::of(frame));
         }
+        let by = told.as_ref().map_or_else(
+            || "no bridge of the kernel that leads there has spanning tree on".to_owned(),
+            |name| format!("bridge {name} has spanning tree on"),
+        );
         let headline = format!(
-            "This node itself sends BPDUs on {uplink} since {} (bridge {name} has spanning tree on): a switch port with BPDU guard shuts down for them, with all guests behind it.",
+            "This node itself sends BPDUs on {uplink} since {} ({by}): a switch port with BPDU guard shuts down for them, with all guests behind it.",
             spoken.first.clock()
         );
         let claim = Claim::new(bridge.key.clone(), Confidence::Confirmed, Severity::Critical, headline)
@@ -158,7 +166,14 @@ impl HostOriginatedBpdu {
             .number("guests_behind_the_uplink", cx.world.guests())
             .proved_by(spoken.fresh.drain(..))
             .filter(format!("stp && eth.src == {}", spoken.mac));
-        cx.raise(advise(claim, &name, cx.world));
+        let claim = match &told {
+            Some(name) => advise(claim, name, cx.world),
+            None => claim
+                .cause("a bridge of Open vSwitch has spanning tree on, or a program of its own speaks it (mstpd)")
+                .step("See which", "ovs-vsctl list bridge | grep -E '^name|stp_enable'; pgrep -a mstpd")
+                .step("Switch it off there", "ovs-vsctl set bridge BRIDGE stp_enable=false rstp_enable=false"),
+        };
+        cx.raise(claim);
         self.deadlines.set(name, cx.now.after(Span::secs(cx.settings.stp.resolve_s)));
     }
 }

@@ -20,7 +20,7 @@ mod ring;
 pub use device::Device;
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::HostFacts;
-pub use filters::filters;
+pub use filters::Filters;
 pub use guests::Guests;
 pub use leases::Leases;
 pub use libpcap::Filter;

@@ -4,15 +4,15 @@
 use crate::value::Outside;
 
 /// Bytes of a message header.
-pub(super) const HEADER: usize = 16;
+pub(in crate::source::live) const HEADER: usize = 16;
 /// `NLMSG_ERROR`, `NLMSG_DONE`, `NLMSG_OVERRUN` (linux/netlink.h).
-pub(super) const ERROR: u16 = 2;
+pub(in crate::source::live) const ERROR: u16 = 2;
 /// The end of an answer.
-pub(super) const DONE: u16 = 3;
+pub(in crate::source::live) const DONE: u16 = 3;
 /// The kernel says that messages were lost.
-pub(super) const OVERRUN: u16 = 4;
+pub(in crate::source::live) const OVERRUN: u16 = 4;
 /// `NLM_F_DUMP_INTR`: the answer is not of one moment.
-pub(super) const INTERRUPTED: u16 = 0x10;
+pub(in crate::source::live) const INTERRUPTED: u16 = 0x10;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
 const ASK_FOR_ALL: u16 = 0x301;
 /// The bits of an attribute's type that are its type: the others say "nested" and "big-endian".
@@ -20,7 +20,7 @@ const TYPE: u16 = 0x3fff;
 
 /// One message of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Message<'a> {
+pub(in crate::source::live) struct Message<'a> {
     /// What it is: `RTM_NEWLINK`, …
     pub kind: u16,
     /// Its flags.
@@ -33,17 +33,17 @@ pub(super) struct Message<'a> {
 
 /// The messages of a datagram; ends, and says so, where a length makes no sense.
 #[derive(Debug)]
-pub(super) struct Messages<'a> {
+pub(in crate::source::live) struct Messages<'a> {
     rest: &'a [u8],
 }
 
 /// A datagram whose lengths make no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(in crate::source::live) struct Broken;
 
 /// One attribute of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Attribute<'a> {
+pub(in crate::source::live) struct Attribute<'a> {
     /// What it is, without the bits that tell how it is written.
     pub kind: u16,
     /// Its value.
@@ -52,22 +52,22 @@ pub(super) struct Attribute<'a> {
 
 /// The attributes of a message, or inside an attribute; ends where a length makes no sense.
 #[derive(Clone, Debug)]
-pub(super) struct Attributes<'a> {
+pub(in crate::source::live) struct Attributes<'a> {
     rest: &'a [u8],
 }
 
 /// The messages of `datagram`.
-pub(super) const fn messages(datagram: &[u8]) -> Messages<'_> {
+pub(in crate::source::live) const fn messages(datagram: &[u8]) -> Messages<'_> {
     Messages { rest: datagram }
 }
 
 /// The attributes in `bytes`.
-pub(super) const fn attributes(bytes: &[u8]) -> Attributes<'_> {
+pub(in crate::source::live) const fn attributes(bytes: &[u8]) -> Attributes<'_> {
     Attributes { rest: bytes }
 }
 
 /// A request for all there is of `kind`, with `body` after the header.
-pub(super) fn request(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+pub(in crate::source::live) fn request(kind: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len().saturating_add(HEADER)).unwrap_or(u32::MAX);
     let header = [
         &length.to_ne_bytes()[..],
@@ -159,12 +159,12 @@ impl<'a> Attribute<'a> {
 }
 
 /// Two bytes of `bytes` from `at`.
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(in crate::source::live) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|chunk| u16::from_ne_bytes(*chunk))
 }
 
 /// Four bytes of `bytes` from `at`.
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(in crate::source::live) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|chunk| u32::from_ne_bytes(*chunk))
 }
 

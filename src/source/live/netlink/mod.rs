@@ -2,7 +2,7 @@
 //! It listens before it asks, on the same socket, so that nothing is missed between and the order of news is the order of things.
 
 mod link;
-mod message;
+pub(super) mod message;
 mod neighbour;
 mod picture;
 

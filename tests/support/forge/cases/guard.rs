@@ -33,6 +33,8 @@ pub fn cases() -> Vec<Case> {
         case("stp/nothing-stops-a-guests-bpdu", "bond0.pcapng", busy(0.0, 10.0)),
         case("stp/filter-against-bpdus-put-in-place", "bond0.pcapng", busy(0.0, 10.0)),
         case("healthy/filter-stops-bpdus", "bond0.pcapng", busy(0.0, 10.0)),
+        case("healthy/tc-stops-bpdus", "bond0.pcapng", busy(0.0, 10.0)),
+        case("stp/filters-that-do-not-tell", "bond0.pcapng", busy(0.0, 10.0)),
         case("host/link-silent-then-back", "node.pcapng", silent_then_back(Vec::new())),
         case("host/link-silent-and-a-server-gone-before", "node.pcapng", silent_then_back(gone_before())),
         case("host/both-members-silent-and-one-is-back-first", "node.pcapng", back_one_by_one(Some(61))),
