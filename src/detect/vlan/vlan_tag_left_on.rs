@@ -187,14 +187,16 @@ impl VlanTagLeftOn {
         // A host with an address in either network may be answered by another way than it asked.
         let is_elsewhere = !domains.is_same(line.domains.0, line.domains.1)
             && cx.world.stations.station(station, line.domains.1, domains).is_some();
-        if is_heard || (is_elsewhere && !line.has_arp) {
+        let even_at = line.even_at(vantage, cx);
+        let sure = line.again >= AGAIN || even_at.is_some();
+        // Echo is routed, and may be by design; ARP never leaves its network.
+        let may_be_routed = is_elsewhere || !(sure || line.has_changed);
+        if is_heard || (may_be_routed && !line.has_arp) {
             return;
         }
         let place = cx.world.vantage(vantage).map_or(Place::Unknown, |v| v.place);
         let is_own =
             matches!(place, Place::Bond | Place::Nic | Place::Vlan | Place::Bridge | Place::Tap | Place::Guest);
-        let even_at = line.even_at(vantage, cx);
-        let sure = line.again >= AGAIN || even_at.is_some();
         // What a mirror shows of one direction may have lost its tags on the way to us.
         if !sure && !line.has_changed && !is_own {
             return;

@@ -21,7 +21,7 @@ pub fn cases() -> Vec<Case> {
         case("vlan/provider-bridging", "bond0.pcap", pcap(provider())),
         case("vlan/three-tags", "bond0.pcap", pcap(three_tags())),
         case("vlan/stacked-then-put-right", "bond0.pcap", pcap(put_right())),
-        case("vlan/answers-leave-tagged", "bond0.pcap", pcap(uneven(0.0, &[], &[(0x8100, 20)], 5))),
+        case("vlan/answers-leave-tagged", "bond0.pcap", pcap(left_on(5))),
         case("vlan/answers-tagged-then-put-right", "bond0.pcap", pcap(uneven_then_even())),
         case("vlan/not-carried-by-the-switch", "bond0.pcapng", on_bond(not_carried(5))),
         case("vlan/not-carried-and-two-ask", "bond0.pcapng", on_bond(not_carried(2))),
@@ -39,6 +39,7 @@ pub fn cases() -> Vec<Case> {
         case("healthy/private-vlan-on-a-trunk", "bond0.pcap", pcap(private())),
         case("healthy/mirror-loses-tags-one-way", "mirror.pcap", pcap(mirror())),
         case("healthy/answered-by-the-other-way", "eth0.pcap", pcap(multi_homed())),
+        case("healthy/answered-by-the-other-way-begun-later", "eth0.pcap", pcap(uneven(3.0, &[], &c_tags(&[30]), 5))),
     ]
 }
 
@@ -134,9 +135,19 @@ fn uneven(start: f64, there: &[(u16, u16)], back: &[(u16, u16)], pairs: u16) -> 
     (0..pairs).flat_map(pair).collect()
 }
 
+/// The same from the untagged network to VLAN 20, and what is known by ARP is asked for once more, as after five seconds of use.
+fn left_on(pairs: u16) -> Vec<Shot> {
+    let ask = at(2.5, frame().from(SERVER).to(GUEST).arp_request(SERVER_IP, GUEST_IP));
+    let answer = at(2.501, frame().from(GUEST).to(SERVER).tag(20).arp_reply(GUEST_IP, SERVER_IP));
+    let mut shots = uneven(0.0, &[], &c_tags(&[20]), pairs);
+    shots.extend([ask, answer]);
+    shots.sort_by_key(Shot::nanos);
+    shots
+}
+
 /// Answers wear VLAN 20 for five seconds, and nothing for the 80 s after.
 fn uneven_then_even() -> Vec<Shot> {
-    [uneven(0.0, &[], &c_tags(&[20]), 5), uneven(5.0, &[], &[], 80)].concat()
+    [left_on(5), uneven(5.0, &[], &[], 80)].concat()
 }
 
 /// A private VLAN: the hosts of isolated VLAN 101 ask, the router answers in the primary VLAN 100, ARP and all.
