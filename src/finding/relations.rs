@@ -67,6 +67,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     ever("MTU001", &["MTU008"], ON_LINK),
     ever("MTU007", &["MTU006"], ENDS),
     ever("MTU005", &["MTU003"], ENDS),
+    // Seen on both sides of a router it is one loss: of the two links the later one, behind which it happens, tells it.
+    ever("MTU003", &["MTU003"], ENDS),
     ever("MTU003", &["MTU009", "TCP001"], &[("mac", "mac"), ("next_hop", "next_hop")]),
     // R7: a guest that does not hear does not hear DHCP either; an answered renewal may be the first thing that it leaves unheard.
     later("HOST001", &["DHCP002", "DHCP003"], GUEST),

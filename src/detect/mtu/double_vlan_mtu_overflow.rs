@@ -82,11 +82,16 @@ impl Detector for DoubleVlanMtuOverflow {
 
     fn finish(&mut self, cx: &mut Context<'_>) {
         self.settle(Timestamp::MAX, cx);
-        // The frame was seen and nothing shows that it arrived: that is what `likely` says, however soon the capture ended.
+        // A moment later it might have been acknowledged, on a link that has more room than is assumed; where the host tells, it has none.
         let is_new = |key: &LinkKey| self.links.get(key).is_some_and(|overflow| !overflow.is_raised);
         let waiting: Vec<LinkKey> = self.deadlines.waiting().map(|(_, key)| *key).filter(is_new).collect();
         for key in waiting {
-            self.judge(&key, cx);
+            match self.links.get(&key) {
+                Some(overflow) if mtu(cx, key.0).1 && cx.world.sightings.link_of(key.0) == key.0 => {
+                    cx.pending(overflow.waiting(&cx.world.interface(key.0)), overflow.first);
+                }
+                _ => self.judge(&key, cx),
+            }
         }
         while let Some(mended) = self.piles.mended(Timestamp::MAX, &cx.world.host) {
             self.put_right(&mended, cx);

@@ -14,7 +14,8 @@ const CITED: usize = 2;
 
 /// What was seen of one direction of one link in one outer VLAN.
 pub struct Overflow {
-    first: Timestamp,
+    /// When the first packet that does not fit was seen.
+    pub first: Timestamp,
     /// When the latest packet that does not fit was seen.
     pub last: Timestamp,
     count: u64,
@@ -59,6 +60,12 @@ pub struct Between {
 }
 
 impl Overflow {
+    /// What was waited for, as the capture ended: whether such packets are heard to arrive.
+    pub fn waiting(&self, interface: &str) -> String {
+        let (bytes, tags) = (self.largest, self.stack.depth());
+        format!("whether packets of {bytes} bytes in {tags} tags arrive, {} so far on {interface}", self.count)
+    }
+
     /// Nothing yet; the first frame, at `first`, will be added.
     pub fn new(first: Timestamp, stack: TagStack) -> Self {
         Self {

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::super::frame::{Link, Segment, pattern};
 use super::super::tcp::{End, Talk, Who};
-use super::super::{GUEST, GUEST_IP, Pcapng, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use super::super::{GUEST, GUEST_IP, NODE, Pcapng, SECOND, SERVER, SERVER_IP, Shot, at, frame, pcap};
 use super::{Case, c_tags, case, echo, echo_request};
 
 const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
@@ -14,13 +14,15 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("mtu/double-vlan-overflow", "bond0.pcap", pcap(overflow())),
         case("mtu/double-vlan-overflow-on-the-way-out", "bond0.pcapng", overflow_with_directions()),
-        case("mtu/double-vlan-full-size", "bond0.pcap", pcap(burst(1_460))),
-        case("mtu/double-vlan-over-by-2", "bond0.pcap", pcap(burst(1_458))),
+        case("mtu/double-vlan-full-size", "bond0.pcap", pcap(lasting(burst(1_460), 34.0))),
+        case("mtu/double-vlan-over-by-2", "bond0.pcap", pcap(lasting(burst(1_458), 34.0))),
+        case("healthy/double-vlan-ends-before-the-answers", "bond0.pcap", pcap(burst(1_460))),
         case("mtu/double-vlan-echo-lost", "bond0.pcap", pcap(echo_lost())),
-        case("mtu/double-vlan-super-frame", "bond0.pcap", pcap(super_frame())),
-        case("mtu/double-vlan-ipv6", "bond0.pcap", pcap(ipv6())),
-        case("mtu/three-tags-full-size", "bond0.pcap", pcap(three_tags())),
+        case("mtu/double-vlan-super-frame", "bond0.pcap", pcap(lasting(super_frame(), 34.0))),
+        case("mtu/double-vlan-ipv6", "bond0.pcap", pcap(lasting(ipv6(), 5.0))),
+        case("mtu/three-tags-full-size", "bond0.pcap", pcap(lasting(three_tags(), 6.0))),
         case("mtu/black-hole-two-connections", "eth0.pcap", pcap(two_stuck())),
+        Case { folder: "mtu/black-hole-on-both-sides-of-a-router", files: both_sides() },
         case("mtu/black-hole-tail-arrives", "eth0.pcap", pcap(tail_arrives())),
         case("mtu/black-hole-pings", "eth0.pcap", pcap(pings())),
         case("mtu/host-facts-alone", "bond0.pcap", pcap(Vec::new())),
@@ -105,6 +107,11 @@ fn overflow_then_quiet() -> Vec<u8> {
 fn burst_with_directions() -> Vec<u8> {
     let small = (0..30).flat_map(|i| echo(31.0 + f64::from(i), &c_tags(&[20, 100]), 2_000 + i, 100));
     with_directions(burst(1_460).into_iter().chain(small).collect())
+}
+
+/// The same, and a small packet at `until`: the capture goes on, and nothing acknowledges what is too long.
+fn lasting(shots: Vec<Shot>, until: f64) -> Vec<Shot> {
+    shots.into_iter().chain([echo_request(until, &c_tags(&[20, 100]), 9, 100)]).collect()
 }
 
 /// Five segments of `length` bytes leave, and there the capture ends: nobody knows whether they arrived.
@@ -199,6 +206,23 @@ fn two_stuck() -> Vec<Shot> {
     let mut shots = [stuck_session(plain(51_000)).shots(), stuck_session(plain(51_001)).shots()].concat();
     shots.sort_by_key(Shot::nanos);
     shots
+}
+
+/// The same on both links of a router that sends the packets on, 20 µs later: what is lost is lost behind it.
+fn both_sides() -> Vec<(&'static str, Vec<u8>)> {
+    let (inside, outside) = (End { mac: NODE, ..CLIENT }, End { mac: SECOND, ..SSHD });
+    let talk = |caller: End, called: End| {
+        let mut talk = Talk::new(caller, called, &[]);
+        talk.handshake(0.0, 1_460).exchange(1.0, Who::Caller, 36).exchange(1.1, Who::Called, 120);
+        stuck_session(talk).shots()
+    };
+    let passed = |shots: Vec<Shot>, router| {
+        shots.into_iter().map(|shot| if shot.source() == router { shot.later(20) } else { shot }).collect()
+    };
+    vec![
+        ("inside.pcap", pcap(passed(talk(inside, SSHD), NODE))),
+        ("outside.pcap", pcap(passed(talk(CLIENT, outside), SECOND))),
+    ]
 }
 
 /// A page of nine full segments and a short one: the short one arrives, the receiver says so with each byte that it has beyond the hole, and
