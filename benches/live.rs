@@ -1,5 +1,5 @@
-//! What `netdiag live` costs: processor time of the receiver a frame, frames that the kernel lost although netdiag was kept waiting for
-//! 200 ms, and what listening to a quiet link takes. In a network namespace of its own; what cannot be measured says why.
+//! What `netdiag live` costs: processor time a frame, of the receiver alone and of the whole process; frames that the kernel lost although
+//! it was kept waiting for 200 ms; and what listening to a quiet link takes. In a network namespace of its own; what cannot be measured says why.
 #![expect(clippy::disallowed_methods, reason = "a measurement asks the clock")]
 
 #[allow(dead_code, reason = "tests of live captures use the rest")]
@@ -8,8 +8,12 @@ mod net;
 
 use std::fs;
 use std::io::IoSlice;
-use std::thread::sleep;
+use std::path::Path;
+use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
+
+use netdiag::source::live::{Capture, Receiver, wait};
+use netdiag::source::{Item, Merge};
 
 use etherparse::{ArpOperation, ArpPacket, EtherType, PacketBuilder, VlanId};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
@@ -17,6 +21,8 @@ use serde_json::Value;
 
 use net::{Pair, Running, run};
 
+/// Bytes of the ring.
+const RING: usize = 64 << 20;
 /// Frames a second that are asked of the sender.
 const RATE: u64 = 400_000;
 /// How long they are sent.
@@ -38,6 +44,7 @@ fn main() {
     let pair = Pair::new("bench0");
     run("ip link set bench0 mtu 9000 && ip link set bench0-far mtu 9000");
     idle();
+    receiver(&pair);
     busy(&pair);
 }
 
@@ -52,34 +59,84 @@ fn idle() {
     netdiag.interrupt();
 }
 
-/// Listening to as much as the sender can send, with one stall.
+/// The receiver alone: every frame is taken out of the ring and put in order, and nobody judges it.
+fn receiver(pair: &Pair) {
+    let capture = Capture {
+        receiver: Receiver::Ring,
+        ring: RING,
+        snap_len: None,
+        is_promiscuous: true,
+        filter: None,
+        is_patient: false,
+    };
+    let lane = match capture.open(&pair.near) {
+        Ok(lane) => lane,
+        Err(why) => return println!("not measured: {why}"),
+    };
+    let mut merge = Merge::new(vec![lane], Vec::new());
+    let (mut read, mut lost, mut must_stall) = (0_u64, 0, true);
+    let (from, spent) = (Instant::now(), own_time());
+    let sender = start_sender(pair);
+    loop {
+        match merge.next() {
+            Some(Item::Frame(record, ..)) => read += u64::from(std::hint::black_box(record).wire_len > 0),
+            Some(Item::Lost(drops)) => lost += drops.frames,
+            Some(Item::Tick(_)) if sender.is_finished() && from.elapsed() > LASTS + Duration::from_secs(1) => break,
+            Some(Item::Tick(_)) => wait(&merge, None),
+            Some(_) => {}
+            None => break,
+        }
+        if must_stall && read > RATE * LASTS.as_secs() / 2 {
+            must_stall = false;
+            sleep(STALL);
+        }
+    }
+    let spent = own_time() - spent;
+    tell("receiver alone", sender, spent, read, lost);
+}
+
+/// Listening to as much as the sender can send, with one stall: all that `netdiag live` does.
 fn busy(pair: &Pair) {
-    let netdiag = Running::start(&["live", "bench0", "--format", "json", "--ring", "64M"]);
+    let netdiag = Running::start(&["live", "bench0", "--format", "json", "--ring", &RING.to_string()]);
     let spent = time_spent(netdiag.id());
-    let far = pair.far.clone();
-    let sender = std::thread::spawn(move || send(&far));
+    let sender = start_sender(pair);
     sleep(LASTS / 2);
     netdiag.signal("STOP");
     sleep(STALL);
     netdiag.signal("CONT");
-    let (sent, took) = match sender.join() {
-        Ok(Ok(sent)) => sent,
-        Ok(Err(why)) => return println!("not measured: {why}"),
-        Err(_) => return println!("not measured: the sender failed"),
-    };
+    while !sender.is_finished() {
+        sleep(STALL);
+    }
     // What is in the ring is still to be judged.
     sleep(Duration::from_secs(1));
     let spent = time_spent(netdiag.id()) - spent;
     let (_, said, _) = netdiag.interrupt();
     let report: Value = serde_json::from_str(&said).unwrap();
     let count = |of: &Value| of.as_u64().unwrap_or(0);
-    let (read, lost) = (count(&report["tally"]["frames"]), count(&report["lost"]["kernel"]));
+    tell("whole process", sender, spent, count(&report["tally"]["frames"]), count(&report["lost"]["kernel"]));
+}
+
+type Sender = JoinHandle<Result<(u64, Duration), String>>;
+
+fn start_sender(pair: &Pair) -> Sender {
+    let far = pair.far.clone();
+    std::thread::spawn(move || send(&far))
+}
+
+/// What `who` took for `read` frames, and how many were lost.
+fn tell(who: &str, sender: Sender, spent: Duration, read: u64, lost: u64) {
+    let (sent, took) = match sender.join() {
+        Ok(Ok(sent)) => sent,
+        Ok(Err(why)) => return println!("{who}: not measured: {why}"),
+        Err(_) => return println!("{who}: not measured: the sender failed"),
+    };
     let rate = sent as f64 / took.as_secs_f64();
-    println!("sent: {sent} frames at {rate:.0} a second (asked for: {RATE})");
-    println!("receiver: {:.0} ns a frame (target: less than 250)", spent.as_nanos() as f64 / read.max(1) as f64);
-    println!("read: {read}, lost by the kernel: {lost} (target: 0, with one stall of {} ms)", STALL.as_millis());
+    let cost = spent.as_nanos() as f64 / read.max(1) as f64;
+    println!("{who}: {cost:.0} ns a frame (target for the receiver: less than 250)");
+    println!("{who}: sent {sent} frames at {rate:.0} a second (asked for: {RATE})");
+    println!("{who}: read {read}, lost by the kernel {lost} (target: 0, with one stall of {} ms)", STALL.as_millis());
     if rate < RATE as f64 * 0.95 {
-        println!("the rate was not reached: this machine cannot send that fast, or is busy");
+        println!("{who}: the rate was not reached: this machine cannot send that fast, or is busy");
     }
 }
 
@@ -162,10 +219,16 @@ fn mix() -> Vec<Vec<u8>> {
 /// Processor time that all threads of a process have had.
 fn time_spent(id: u32) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
-    let spent = tasks.filter_map(|task| {
-        // The first number is nanoseconds on a processor (Documentation/scheduler/sched-stats.rst).
-        let told = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        told.split(' ').next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(spent.sum())
+    tasks.filter_map(|task| time_of(&task.ok()?.path())).sum()
+}
+
+/// Processor time that this thread has had.
+fn own_time() -> Duration {
+    time_of(Path::new("/proc/thread-self")).unwrap_or_default()
+}
+
+/// Processor time of a thread: the first number is nanoseconds on a processor (Documentation/scheduler/sched-stats.rst).
+fn time_of(task: &Path) -> Option<Duration> {
+    let told = fs::read_to_string(task.join("schedstat")).ok()?;
+    told.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
