@@ -5,61 +5,11 @@
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 
-use super::filtered::Filtered;
-use super::{Aligned, Interface, NO_RECORD, Source, SourceError, Step};
-use crate::event::{Drops, Fact, Place, Record, Stamped, Vantage, VantageId};
-use crate::value::{Outside, Span, Timestamp};
+use super::lane::{Lane, Outcome, State};
+use crate::event::{Drops, Fact, Record, Stamped, Vantage, VantageId};
+use crate::value::Timestamp;
 use crate::wire::LinkType;
-
-/// One source in the merge, with what a case says of it.
-pub struct Lane {
-    /// How it is called: orders ties, and names vantages whose interface has no name.
-    pub name: String,
-    /// Its path, for the report.
-    pub path: Outside,
-    /// The kind of place, where a case tells it.
-    pub place: Option<Place>,
-    /// The vantage's name, where a case tells it.
-    pub vantage: Option<String>,
-    /// What is added to its stamps.
-    pub offset: Span,
-    /// Where the offset was read off, if it was not told.
-    pub clock: Option<Aligned>,
-    /// The file that it reads, where it can be read twice.
-    pub file: Option<PathBuf>,
-    /// From when to when it was captured, where a first look told.
-    pub captured: Option<(Timestamp, Timestamp)>,
-    /// From when on there is anything, where a case tells it: nobody hears of the vantage before.
-    pub joined: Option<Timestamp>,
-    source: Box<dyn Source>,
-    state: State,
-    told: usize,
-    dropped: u64,
-    /// A loss that is told with the record at the head, or after the end.
-    lost: Option<Drops>,
-    whole_until: Timestamp,
-    latest: Timestamp,
-    frames: u64,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    damage: Option<SourceError>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// The record at the head was handed out, or none was read yet.
-    Spent,
-    /// A record waits, at this place in the order.
-    Waits(Timestamp),
-    /// Nothing is there now, and nothing earlier than this will come.
-    Idle(Timestamp),
-    /// There is nothing more.
-    Ended,
-    /// It has not joined yet.
-    Absent,
-}
 
 /// All lanes of one case.
 pub struct Merge {
@@ -99,165 +49,6 @@ pub struct Idle<'a> {
     pub must_look: bool,
 }
 
-/// What a lane came to.
-#[derive(Debug)]
-pub struct Outcome {
-    /// How the lane is called.
-    pub name: String,
-    /// Its path.
-    pub path: Outside,
-    /// Its format.
-    pub format: String,
-    /// The link types of its interfaces, each once.
-    pub links: Vec<LinkType>,
-    /// Frames read.
-    pub frames: u64,
-    /// Frames lost before they could be read.
-    pub dropped: u64,
-    /// Frames that the card lost before.
-    pub missed: u64,
-    /// Stamp of the first frame.
-    pub first: Option<Timestamp>,
-    /// The latest stamp of a frame.
-    pub last: Option<Timestamp>,
-    /// What was added to its stamps because of packets that were seen elsewhere, too.
-    pub clock: Option<Aligned>,
-    /// What stopped the reading.
-    pub damage: Option<SourceError>,
-}
-
-impl Lane {
-    /// A lane that reads `source`, which came from `path`.
-    pub fn new(name: String, path: Outside, source: Box<dyn Source>) -> Self {
-        Self {
-            name,
-            path,
-            place: None,
-            vantage: None,
-            offset: Span::ZERO,
-            clock: None,
-            file: None,
-            captured: None,
-            joined: None,
-            source,
-            state: State::Spent,
-            told: 0,
-            dropped: 0,
-            lost: None,
-            whole_until: Timestamp::MIN,
-            latest: Timestamp::MIN,
-            frames: 0,
-            first: None,
-            last: None,
-            damage: None,
-        }
-    }
-
-    /// A lane that could not even be opened.
-    pub fn broken(name: String, path: Outside, damage: SourceError) -> Self {
-        let mut lane = Self::new(name, path, Box::new(Nothing));
-        lane.damage = Some(damage);
-        lane.state = State::Ended;
-        lane
-    }
-
-    /// Takes only frames for which the expression `text` holds.
-    pub(super) fn filter(&mut self, text: &str) {
-        let source = std::mem::replace(&mut self.source, Box::new(Nothing));
-        self.source = Box::new(Filtered::new(source, text));
-    }
-
-    /// Bytes of the file read so far.
-    pub fn position(&self) -> u64 {
-        self.source.position()
-    }
-
-    /// Frames that its interfaces lost before anybody could capture them.
-    fn missed(&self) -> u64 {
-        self.source.interfaces().iter().fold(0, |sum, interface| sum.saturating_add(interface.missed))
-    }
-
-    /// When the capture ended: `until` where it is live, else as it tells itself.
-    fn end(&self, until: Option<Timestamp>) -> Option<Timestamp> {
-        let told = self.source.interfaces().iter().filter_map(|interface| interface.end).max();
-        until.or(told.map(|end| end.after(self.offset)))
-    }
-
-    fn fill(&mut self, until: Option<Timestamp>) {
-        match self.source.advance() {
-            Ok(Step::Record) => {
-                let time = self.source.time().after(self.offset);
-                if until.is_some_and(|until| time > until) {
-                    self.state = State::Ended;
-                    return;
-                }
-                self.latest = self.latest.max(time);
-                self.frames = self.frames.saturating_add(1);
-                self.first = self.first.or(Some(time));
-                self.last = self.last.max(Some(time));
-                self.state = State::Waits(self.latest);
-            }
-            // What was captured before the end may still be on its way to us.
-            Ok(Step::Idle(settled)) if until.is_some_and(|until| settled >= until) => self.state = State::Ended,
-            Ok(Step::Idle(settled)) => self.state = State::Idle(settled.after(self.offset).max(self.latest)),
-            Ok(Step::End) => self.state = State::Ended,
-            Err(damage) => {
-                self.damage = Some(damage);
-                self.state = State::Ended;
-            }
-        }
-    }
-
-    /// The vantages that came up while filling; and a loss, which is kept for its place in the order.
-    fn news(&mut self, lane: u16, news: &mut VecDeque<Item<'static>>) {
-        let interfaces = self.source.interfaces();
-        let dropped = interfaces.iter().fold(0_u64, |sum, i| sum.saturating_add(i.dropped));
-        if interfaces.len() == self.told && dropped <= self.dropped {
-            return;
-        }
-        for (at, interface) in (0_u32..).zip(interfaces).skip(self.told) {
-            news.push_back(Item::Vantage(
-                VantageId { lane, interface: at },
-                Box::new(self.describe(interface, interfaces.len())),
-            ));
-        }
-        self.told = interfaces.len();
-        // When a live source counts is chance. A replay reads the count together with the frame behind it, and so both tell it there.
-        if dropped > self.dropped && !matches!(self.state, State::Idle(_)) {
-            let at = interfaces.iter().rposition(|i| i.dropped > 0).and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
-            self.lost = Some(Drops {
-                vantage: VantageId { lane, interface: at },
-                from: self.first.unwrap_or(self.latest).max(self.whole_until),
-                until: self.latest,
-                frames: dropped.saturating_sub(self.dropped),
-            });
-            self.dropped = dropped;
-            self.whole_until = self.latest;
-        }
-    }
-
-    fn describe(&self, interface: &Interface, of: usize) -> Vantage {
-        let named = interface.name.clone().filter(|name| !name.is_empty() && (of > 1 || self.vantage.is_none()));
-        let is_named = named.is_some() || self.vantage.is_some();
-        let name = match (named, &self.vantage) {
-            (Some(name), _) => name,
-            (None, Some(told)) => Outside::from(told.as_str()),
-            (None, None) => Outside::from(interface_in(&self.name)),
-        };
-        Vantage {
-            place: self.place.unwrap_or_else(|| Place::from_name(name.raw(), interface.link)),
-            name,
-            is_placed: is_named || self.place.is_some(),
-            is_named,
-            link: interface.link,
-            snap_len: interface.snap_len,
-            filter: interface.filter.clone(),
-            tells_offload: interface.tells_offload,
-            offset: self.offset,
-        }
-    }
-}
-
 impl Merge {
     /// Merges `lanes` and `facts`; neither need be in order.
     pub fn new(mut lanes: Vec<Lane>, mut facts: Vec<Stamped<Fact>>) -> Self {
@@ -291,14 +82,14 @@ impl Merge {
     /// Live lanes end with what was captured up to `until`.
     pub fn close(&mut self, until: Timestamp) {
         self.until = Some(until);
-        self.lanes.iter_mut().for_each(|lane| lane.source.take_stock());
+        self.lanes.iter_mut().for_each(|lane| lane.take_stock());
     }
 
     /// What to wait for.
     pub fn idle(&self) -> Idle<'_> {
         let mut idle = Idle { descriptors: Vec::new(), must_look: !self.facts.is_empty() };
         for lane in &self.lanes {
-            match (lane.state, lane.source.descriptor()) {
+            match (lane.state, lane.descriptor()) {
                 (State::Idle(_), Some(descriptor)) => idle.descriptors.push(descriptor),
                 (State::Idle(_), None) | (State::Waits(_), _) => idle.must_look = true,
                 (State::Spent | State::Ended | State::Absent, _) => {}
@@ -362,17 +153,12 @@ impl Merge {
     /// The record that waits in lane `at`, whose place in the order is `time`.
     #[inline]
     fn hand_out(&mut self, time: Timestamp, at: usize) -> Option<Item<'_>> {
-        let lane = self.lanes.get_mut(at)?;
-        lane.state = State::Spent;
         if time < self.handed {
             self.late = self.late.saturating_add(1);
         }
         self.handed = self.handed.max(time);
-        let mut record = lane.source.record();
-        record.time = record.time.after(lane.offset);
+        let (record, link) = self.lanes.get_mut(at)?.take();
         let vantage = VantageId { lane: u16::try_from(at).unwrap_or(u16::MAX), interface: record.interface };
-        let link =
-            lane.source.interfaces().get(record.interface as usize).map_or(LinkType::Other(u32::MAX), |i| i.link);
         Some(Item::Frame(record, vantage, link, self.handed))
     }
 
@@ -455,72 +241,6 @@ impl Merge {
 
     /// What became of every lane, in the order of their names.
     pub fn outcomes(self) -> Vec<Outcome> {
-        let outcome = |lane: Lane| {
-            let mut links: Vec<_> = lane.source.interfaces().iter().map(|i| i.link).collect();
-            links.sort_unstable();
-            links.dedup();
-            Outcome {
-                missed: lane.missed(),
-                format: lane.source.format(),
-                links,
-                clock: lane.clock,
-                name: lane.name,
-                path: lane.path,
-                frames: lane.frames,
-                dropped: lane.dropped,
-                first: lane.first,
-                last: lane.last,
-                damage: lane.damage,
-            }
-        };
-        self.lanes.into_iter().map(outcome).collect()
-    }
-}
-
-/// The source of a lane that could not be opened.
-struct Nothing;
-
-impl Source for Nothing {
-    fn advance(&mut self) -> Result<Step, SourceError> {
-        Ok(Step::End)
-    }
-
-    fn record(&self) -> Record<'_> {
-        NO_RECORD
-    }
-
-    fn interfaces(&self) -> &[Interface] {
-        &[]
-    }
-
-    fn format(&self) -> String {
-        "unreadable".to_owned()
-    }
-
-    fn position(&self) -> u64 {
-        0
-    }
-}
-
-/// The interface in a file's name: `incident.bond0` was captured on `bond0`. A name whose last part is no interface's stays whole.
-fn interface_in(stem: &str) -> &str {
-    let is_interface = |part: &str| {
-        // IFNAMSIZ is 16 with its end; a part of digits only is a date or a count.
-        (2..16).contains(&part.len())
-            && part.starts_with(|c: char| c.is_ascii_alphabetic())
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-    };
-    stem.rsplit_once('.').map(|(_, last)| last).filter(|last| is_interface(last)).unwrap_or(stem)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_interface_is_read_off_the_name_of_the_file() {
-        assert_eq!(interface_in("bond0"), "bond0");
-        assert_eq!(interface_in("double_vlan.tap3f2a91c0-5d"), "tap3f2a91c0-5d");
-        assert_eq!(interface_in("node7.2026-11-02"), "node7.2026-11-02");
+        self.lanes.into_iter().map(Lane::outcome).collect()
     }
 }
