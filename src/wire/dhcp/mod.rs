@@ -112,14 +112,14 @@ impl<'a> Dhcp<'a> {
 
     /// The sum of all its 16-bit words with carries added in (RFC 1071), for UDP's checksum; `None` where it is not here whole.
     pub fn sum(&self) -> Option<u16> {
-        let bytes = || self.head.iter().chain(self.behind);
-        let high = bytes().step_by(2).map(|byte| u32::from(*byte) << 8);
-        let low = bytes().skip(1).step_by(2).map(|byte| u32::from(*byte));
-        let add = |sum: u32, word: u32| {
-            let sum = sum.saturating_add(word);
-            (sum & 0xffff).saturating_add(sum >> 16)
-        };
-        let sum = add(high.chain(low).fold(0, add), 0);
+        // Four bytes at a time, as a carry is added in wherever it comes out; the head is a multiple of four.
+        let (words, rest) = self.behind.as_chunks::<4>();
+        let mut last = [0; 4];
+        last.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
+        let words = self.head.as_chunks::<4>().0.iter().chain(words).chain([&last]);
+        let sum = words.fold(0_u64, |sum, word| sum.wrapping_add(u32::from_be_bytes(*word).into()));
+        // A message is far too short for its sum to wrap: twice to 32 bits, twice to 16.
+        let sum = [32, 32, 16, 16].into_iter().fold(sum, |sum, bits| (sum >> bits).wrapping_add(sum & !(!0 << bits)));
         u16::try_from(sum).ok().filter(|_| !self.is_cut())
     }
 
