@@ -12,6 +12,7 @@
 
 mod bounded;
 mod deadlines;
+mod few;
 mod fingerprint;
 mod index;
 mod mac;
@@ -22,6 +23,7 @@ mod vlan;
 
 pub use bounded::BoundedMap;
 pub use deadlines::Deadlines;
+pub use few::Few;
 pub use fingerprint::Fingerprint;
 pub use index::Index;
 pub use mac::{Mac, MacPrefix};

@@ -2,6 +2,7 @@
 //! which nobody answers. Keeps attempts that nobody answered within seconds, and of each server what it answered; data is not followed
 //! here. At most `tables.attempts` of each.
 
+mod clients;
 mod fresh;
 mod group;
 mod port;
@@ -15,56 +16,38 @@ pub use told::{Attempt, Refusal};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use clients::Clients;
 use fresh::{Asked, Door, Fresh, Waiting};
 use group::Group;
 use port::Port;
 use target::Server;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::{Cited, Frame, VantageId};
+use crate::event::{Cited, Frame};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
+use crate::value::{BoundedMap, Few, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Ip, Kind, Kinds, Quoted, Tcp};
 
 /// Ports of one server that are told apart for one client; more than these are a scan of it.
 const MOST_PORTS: usize = 20;
-/// New destinations of one client in a second that are a scan.
-const MOST_NEW: u32 = 20;
-/// How long a client that scans is one.
-const SCANNING: Span = Span::secs(60);
 /// How soon a refusal belongs to its question.
 const REFUSAL: Span = Span::secs(1);
 /// Frames that are kept of one silence: the first ones and the latest.
 const MOST_CITED: usize = 5;
-/// Networks that answered a client, of which is remembered when.
-const MOST_ANSWERING: usize = 8;
 
 /// All attempts.
 pub struct Attempts {
     fresh: Fresh,
-    pairs: TimedMap<Pair, Vec<Port>>,
+    pairs: TimedMap<Pair, Few<Port>>,
     servers: BoundedMap<(DomainId, IpAddr), Server>,
     groups: BoundedMap<(DomainId, IpAddr, Prefix), Group>,
-    clients: BoundedMap<(DomainId, IpAddr), Client>,
+    clients: Clients,
     /// Attempts that still waited when there was no room.
     forgotten: u64,
 }
 
 /// A network, a client in it, and a server.
 type Pair = (DomainId, IpAddr, IpAddr);
-
-/// One client.
-#[derive(Clone, Debug, Default)]
-struct Client {
-    mac: Mac,
-    gateway: Mac,
-    vantage: VantageId,
-    /// The second that runs, and new destinations in it.
-    second: i64,
-    new: u32,
-    scans_until: Option<Timestamp>,
-    answering: Vec<(Prefix, Timestamp)>,
-}
 
 impl Attempts {
     /// None yet.
@@ -75,7 +58,7 @@ impl Attempts {
             pairs: TimedMap::new(limit),
             servers: BoundedMap::new(limit),
             groups: BoundedMap::new(limit),
-            clients: BoundedMap::new(limit),
+            clients: Clients::new(limit),
             forgotten: 0,
         }
     }
@@ -152,18 +135,16 @@ impl Attempts {
             ports.clear();
             ports
         });
-        let known = ports.iter().position(|p| p.number == port);
-        let (is_new, is_full) = (known.is_none(), ports.len() >= MOST_PORTS);
-        self.client(&pair, &asked, now, is_new, is_full);
-        if is_full && is_new {
+        let is_full = ports.len() >= MOST_PORTS;
+        let is_new = ports.iter().all(|p| p.number != port);
+        self.clients.asks(&pair, &asked, now, is_new, is_full);
+        if is_new && is_full {
             return;
         }
-        let Some(ports) = self.pairs.get_mut(&pair) else { return };
-        let index = known.unwrap_or(ports.len());
         if is_new {
             ports.push(Port::new(port, attempt, asked.at));
         }
-        let Some(entry) = ports.get_mut(index) else { return };
+        let Some(entry) = ports.iter_mut().find(|p| p.number == port) else { return };
         entry.asked(attempt, asked.at, &asked.cited);
         // One that was sent once says nothing yet.
         if entry.due.is_some() {
@@ -173,20 +154,6 @@ impl Attempts {
         self.group(pair, Some(port), asked, now, out);
     }
 
-    /// Notes who a client is, and whether it looks around.
-    fn client(&mut self, pair: &Pair, asked: &Asked, now: Timestamp, is_new: bool, is_full: bool) {
-        let client = self.clients.entry(&(pair.0, pair.1), Client::default);
-        (client.mac, client.gateway, client.vantage) = (asked.src, asked.dst, asked.vantage());
-        let second = now.nanos().div_euclid(Span::secs(1).as_nanos());
-        if client.second != second {
-            (client.second, client.new) = (second, 0);
-        }
-        client.new = client.new.saturating_add(u32::from(is_new));
-        if client.new > MOST_NEW || (is_full && is_new) {
-            client.scans_until = Some(now.after(SCANNING));
-        }
-    }
-
     /// A question to a network behind a gateway.
     fn group(&mut self, pair: Pair, port: Option<u16>, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
         let (domain, client, server) = pair;
@@ -194,12 +161,11 @@ impl Attempts {
         if prefix == Prefix::of(client) || !asked.dst.is_station() || asked.src == Mac::ZERO {
             return;
         }
-        let known = self.clients.peek(&(domain, client));
-        if known.is_some_and(|c| c.scans_until.is_some_and(|until| until > now)) {
+        let known = self.clients.get(domain, client);
+        if known.is_some_and(|client| client.is_scanning(now)) {
             return;
         }
-        let answering = known.map_or(&[][..], |c| &c.answering);
-        let answered = answering.iter().find(|(p, _)| *p == prefix).map(|(_, at)| *at);
+        let answered = known.and_then(|client| client.answered_by(prefix));
         if answered.is_some_and(|answered| answered >= asked.at) {
             return;
         }
@@ -218,9 +184,8 @@ impl Attempts {
     fn tell_group(&self, place: (DomainId, IpAddr, Prefix), out: &mut Vec<Derived>) {
         let (domain, client, prefix) = place;
         let Some(group) = self.groups.peek(&place) else { return };
-        let answering = self.clients.peek(&(domain, client)).map_or(&[][..], |c| &c.answering);
-        let answering = answering.iter().filter(|(p, last)| *p != prefix && *last >= group.since);
-        let answering = answering.map(|(p, _)| *p).collect();
+        let known = self.clients.get(domain, client);
+        let answering = known.map(|client| client.answering(group.since, prefix)).unwrap_or_default();
         out.push(Derived::Unreached(Arc::new((domain, group.unreached(client, prefix, answering)))));
     }
 
@@ -243,16 +208,7 @@ impl Attempts {
     /// Something came back from the server's network.
     fn replied(&mut self, (domain, client, server): Pair, at: Timestamp, out: &mut Vec<Derived>) {
         let prefix = Prefix::of(server);
-        let answering = &mut self.clients.entry(&(domain, client), Client::default).answering;
-        match answering.iter_mut().find(|(p, _)| *p == prefix) {
-            Some((_, last)) => *last = at,
-            None => {
-                if answering.len() >= MOST_ANSWERING {
-                    answering.remove(0);
-                }
-                answering.push((prefix, at));
-            }
-        }
+        self.clients.is_answered(domain, client, prefix, at);
         if let Some(group) = self.groups.get_mut(&(domain, client, prefix))
             && group.settle(at)
         {
@@ -285,8 +241,8 @@ impl Attempts {
         server.alive = Some(at);
         let (ttl, is_served) = ((ip.ttl(), server.ttl), server.open.contains(&port));
         self.answered(pair, port, at, out);
-        let client = self.clients.peek(&(domain, to));
-        let scans = client.is_some_and(|c| c.scans_until.is_some_and(|until| until > at));
+        let client = self.clients.get(domain, to);
+        let scans = client.is_some_and(|client| client.is_scanning(at));
         if is_soon && !scans && tcp.is_ack() {
             let client_mac = client.map(|c| c.mac).unwrap_or_default();
             let cited = Cited::beginning(frame);
@@ -314,7 +270,7 @@ impl Attempts {
         let at = frame.order;
         if is_request {
             let (asked, pair) = (Asked::of(frame), (domain, ip.src(), ip.dst()));
-            self.client(&pair, &asked, at, false, false);
+            self.clients.asks(&pair, &asked, at, false, false);
             self.group(pair, None, asked, at, out);
         } else if is_reply {
             self.servers.entry(&(domain, ip.src()), Server::default).alive = Some(at);
@@ -365,8 +321,8 @@ impl Attempts {
         else {
             return;
         };
-        let known = self.clients.peek(&(pair.0, pair.1));
-        if known.is_some_and(|client| client.scans_until.is_none_or(|until| until <= now)) && port.tells(now) {
+        let known = self.clients.get(pair.0, pair.1);
+        if known.is_some_and(|client| !client.is_scanning(now)) && port.tells(now) {
             self.tell(pair, number, now, out);
         }
     }
@@ -377,7 +333,7 @@ impl Attempts {
         let Some(port) = self.pairs.peek(&pair).and_then(|ports| ports.iter().find(|p| p.number == number)) else {
             return;
         };
-        let Some(known) = self.clients.peek(&(domain, client)) else { return };
+        let Some(known) = self.clients.get(domain, client) else { return };
         let entry = self.servers.entry(&(domain, server), Server::default);
         entry.fails(client);
         out.push(Derived::Unopened(Arc::new(Attempt {
@@ -447,7 +403,7 @@ impl Tracker for Attempts {
         }
         while let Some(pair) = self.pairs.due(now) {
             // What was answered meanwhile is not due any more.
-            let ports = self.pairs.get_mut(&pair).into_iter().flatten();
+            let ports = self.pairs.get_mut(&pair).into_iter().flat_map(Few::iter_mut);
             let due: Vec<u16> = ports.filter_map(|port| port.is_due(now).then_some(port.number)).collect();
             due.into_iter().for_each(|port| self.judge(pair, port, now, out));
             self.wake(pair);
@@ -472,8 +428,8 @@ impl Tracker for Attempts {
 }
 
 /// Keeps a frame beside those that are kept, in their order: what is remembered late may lie before them.
-fn cite(cited: &mut Vec<Cited>, next: Cited) {
-    let at = cited.partition_point(|before| before.time <= next.time);
+fn cite(cited: &mut Few<Cited>, next: Cited) {
+    let at = cited.iter().take_while(|before| before.time <= next.time).count();
     cited.insert(at, next);
     if cited.len() > MOST_CITED {
         cited.remove(MOST_CITED.saturating_sub(1));

@@ -6,7 +6,7 @@ use super::cite;
 use super::fresh::Asked;
 use super::target::Prefix;
 use crate::event::{Cited, VantageId};
-use crate::value::{Mac, Span, Timestamp};
+use crate::value::{Few, Mac, Span, Timestamp};
 
 /// Destinations that are told apart; further ones count with them.
 const MOST_TARGETS: usize = 64;
@@ -25,8 +25,8 @@ pub(super) struct Group {
     pub client_mac: Mac,
     pub gateway: Mac,
     pub vantage: VantageId,
-    pub targets: Vec<IpAddr>,
-    pub ports: Vec<u16>,
+    pub targets: Few<IpAddr>,
+    pub ports: Few<u16>,
     pub has_echo: bool,
     pub attempts: u64,
     /// Questions that repeat one: a client that means it, unlike one that looks around.
@@ -39,7 +39,7 @@ pub(super) struct Group {
     pub refusal: Option<(u8, IpAddr)>,
     /// When it was told of last, and how many attempts.
     told: Option<(Timestamp, u64)>,
-    cited: Vec<Cited>,
+    cited: Few<Cited>,
 }
 
 /// A network that one client tries in vain.
@@ -84,8 +84,8 @@ impl Group {
             client_mac: asked.src,
             gateway: asked.dst,
             vantage: asked.vantage(),
-            targets: Vec::new(),
-            ports: Vec::new(),
+            targets: Few::new(),
+            ports: Few::new(),
             has_echo: false,
             attempts: 0,
             repeats: 0,
@@ -94,7 +94,7 @@ impl Group {
             answered,
             refusal: None,
             told: None,
-            cited: Vec::new(),
+            cited: Few::new(),
         }
     }
 
@@ -156,14 +156,14 @@ impl Group {
             vantage: self.vantage,
             since: self.since,
             last: self.last,
-            targets: self.targets.clone(),
-            ports: self.ports.clone(),
+            targets: self.targets.to_vec(),
+            ports: self.ports.to_vec(),
             has_echo: self.has_echo,
             attempts: self.attempts,
             answered: self.answered,
             refusal: self.refusal,
             answering,
-            cited: self.cited.clone(),
+            cited: self.cited.to_vec(),
         }
     }
 }

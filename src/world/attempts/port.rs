@@ -2,7 +2,7 @@
 
 use super::cite;
 use crate::event::{Cited, VantageId};
-use crate::value::{Span, Timestamp};
+use crate::value::{Few, Span, Timestamp};
 
 /// How often a SYN must have been sent, and over how long, to count as unanswered: 0, 1 and 3 s (RFC 6298 section 2; Linux).
 const SENDS: u64 = 3;
@@ -33,7 +33,7 @@ pub(super) struct Port {
     pub due: Option<Timestamp>,
     /// When it was told of last, and how many SYNs.
     told: Option<(Timestamp, u64)>,
-    cited: Vec<Cited>,
+    cited: Few<Cited>,
 }
 
 impl Port {
@@ -49,7 +49,7 @@ impl Port {
             thrown_away: None,
             due: None,
             told: None,
-            cited: Vec::new(),
+            cited: Few::new(),
         }
     }
 
@@ -118,6 +118,6 @@ impl Port {
     }
 
     pub fn cited(&self) -> Vec<Cited> {
-        self.cited.clone()
+        self.cited.to_vec()
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::value::Timestamp;
+use crate::value::{Few, Timestamp};
 
 /// Ports of a server that are remembered.
 const MOST_PORTS: usize = 16;
@@ -38,7 +38,7 @@ pub(super) struct Server {
     /// The time to live with which its answers arrive, refusals left out.
     pub ttl: Option<u8>,
     /// Ports on which it accepted a connection.
-    pub open: Vec<u16>,
+    pub open: Few<u16>,
     /// Ports on which it refused one since.
     pub refusing: Vec<u16>,
     /// Clients that it owes an answer.

@@ -1,0 +1,130 @@
+//! A list that mostly holds one: the first lies in place, and only a second one costs an allocation.
+
+/// A few of a kind, in order.
+#[derive(Clone, Debug)]
+pub struct Few<T> {
+    /// There is one wherever there are more.
+    first: Option<T>,
+    more: Vec<T>,
+}
+
+impl<T> Few<T> {
+    /// None.
+    pub const fn new() -> Self {
+        Self { first: None, more: Vec::new() }
+    }
+
+    /// How many there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        usize::from(self.first.is_some()).saturating_add(self.more.len())
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// All, in order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.more)
+    }
+
+    /// All, in order, to be changed.
+    #[inline]
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.first.iter_mut().chain(&mut self.more)
+    }
+
+    /// One more, behind all others.
+    #[inline]
+    pub fn push(&mut self, one: T) {
+        match self.first {
+            None => self.first = Some(one),
+            Some(_) => self.more.push(one),
+        }
+    }
+
+    /// One more before that at `at`, or behind all others.
+    pub fn insert(&mut self, at: usize, one: T) {
+        match (at.checked_sub(1), &mut self.first) {
+            (_, None) => self.first = Some(one),
+            (None, Some(first)) => self.more.insert(0, std::mem::replace(first, one)),
+            (Some(at), Some(_)) => self.more.insert(at.min(self.more.len()), one),
+        }
+    }
+
+    /// Takes that at `at` out, if there is one.
+    pub fn remove(&mut self, at: usize) -> Option<T> {
+        match at.checked_sub(1) {
+            Some(at) => (at < self.more.len()).then(|| self.more.remove(at)),
+            None => {
+                let next = if self.more.is_empty() { None } else { Some(self.more.remove(0)) };
+                std::mem::replace(&mut self.first, next)
+            }
+        }
+    }
+
+    /// Takes all out; the room for more stays.
+    pub fn clear(&mut self) {
+        self.first = None;
+        self.more.clear();
+    }
+}
+
+impl<T: PartialEq> Few<T> {
+    /// Whether `one` is among them.
+    #[inline]
+    pub fn contains(&self, one: &T) -> bool {
+        self.iter().any(|other| other == one)
+    }
+}
+
+impl<T: Clone> Few<T> {
+    /// A copy of all.
+    pub fn to_vec(&self) -> Vec<T> {
+        self.iter().cloned().collect()
+    }
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_list() {
+        let (mut few, mut list) = (Few::new(), Vec::new());
+        for step in 0..1_000_usize {
+            let at = step.wrapping_mul(7_919) % (list.len() + 1);
+            match step % 5 {
+                0 | 1 => {
+                    few.push(step);
+                    list.push(step);
+                }
+                2 => {
+                    few.insert(at, step);
+                    list.insert(at, step);
+                }
+                3 if step % 99 == 0 => {
+                    few.clear();
+                    list.clear();
+                }
+                _ => assert_eq!(few.remove(at), (at < list.len()).then(|| list.remove(at))),
+            }
+            few.iter_mut().for_each(|one| *one += 1);
+            list.iter_mut().for_each(|one| *one += 1);
+            assert_eq!((few.to_vec(), few.len(), few.is_empty()), (list.clone(), list.len(), list.is_empty()));
+            assert_eq!(
+                (few.contains(&step), few.contains(&(step + 1))),
+                (list.contains(&step), list.contains(&(step + 1)))
+            );
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Who attempts: each client by its place on the link, whether it looks around, and which networks answered it when. At most `tables.attempts`.
+
+use std::net::IpAddr;
+
+use super::Pair;
+use super::fresh::Asked;
+use super::target::Prefix;
+use crate::event::VantageId;
+use crate::value::{BoundedMap, Few, Mac, Span, Timestamp};
+use crate::world::DomainId;
+
+/// New destinations of one client in a second that are a scan.
+const MOST_NEW: u32 = 20;
+/// How long a client that scans is one.
+const SCANNING: Span = Span::secs(60);
+/// Networks that answered a client, of which is remembered when.
+const MOST_ANSWERING: usize = 8;
+
+/// All clients.
+pub(super) struct Clients {
+    table: BoundedMap<(DomainId, IpAddr), Client>,
+}
+
+/// One client.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Client {
+    pub mac: Mac,
+    pub gateway: Mac,
+    pub vantage: VantageId,
+    /// The second that runs, and new destinations in it.
+    second: i64,
+    new: u32,
+    scans_until: Option<Timestamp>,
+    answering: Few<(Prefix, Timestamp)>,
+}
+
+impl Clients {
+    pub fn new(limit: usize) -> Self {
+        Self { table: BoundedMap::new(limit) }
+    }
+
+    /// The client `ip` of a network, if it is known.
+    pub fn get(&self, domain: DomainId, ip: IpAddr) -> Option<&Client> {
+        self.table.peek(&(domain, ip))
+    }
+
+    /// Notes who the client of a pair is, and whether it looks around: `is_new` tells that it did not ask there before, `is_full` that it
+    /// asked at more ports than are told apart.
+    pub fn asks(&mut self, pair: &Pair, asked: &Asked, now: Timestamp, is_new: bool, is_full: bool) {
+        let client = self.table.entry(&(pair.0, pair.1), Client::default);
+        (client.mac, client.gateway, client.vantage) = (asked.src, asked.dst, asked.vantage());
+        let second = now.nanos().div_euclid(Span::secs(1).as_nanos());
+        if client.second != second {
+            (client.second, client.new) = (second, 0);
+        }
+        client.new = client.new.saturating_add(u32::from(is_new));
+        if client.new > MOST_NEW || (is_full && is_new) {
+            client.scans_until = Some(now.after(SCANNING));
+        }
+    }
+
+    /// Somebody in the network `prefix` answered the client `ip`.
+    pub fn is_answered(&mut self, domain: DomainId, ip: IpAddr, prefix: Prefix, at: Timestamp) {
+        let answering = &mut self.table.entry(&(domain, ip), Client::default).answering;
+        if let Some((_, last)) = answering.iter_mut().find(|(p, _)| *p == prefix) {
+            *last = at;
+            return;
+        }
+        if answering.len() >= MOST_ANSWERING {
+            answering.remove(0);
+        }
+        answering.push((prefix, at));
+    }
+}
+
+impl Client {
+    /// Whether it looks around at `now`: what does not answer it says nothing.
+    pub fn is_scanning(&self, now: Timestamp) -> bool {
+        self.scans_until.is_some_and(|until| until > now)
+    }
+
+    /// When anybody in the network `prefix` answered it last.
+    pub fn answered_by(&self, prefix: Prefix) -> Option<Timestamp> {
+        self.answering.iter().find(|(p, _)| *p == prefix).map(|(_, at)| *at)
+    }
+
+    /// The other networks than `prefix` that answered it since `since`.
+    pub fn answering(&self, since: Timestamp, prefix: Prefix) -> Vec<Prefix> {
+        let answering = self.answering.iter().filter(|(_, last)| *last >= since);
+        answering.map(|(p, _)| *p).filter(|p| *p != prefix).collect()
+    }
+}
