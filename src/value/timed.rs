@@ -47,8 +47,9 @@ impl<K: Hash + Ord + Clone, V> TimedMap<K, V> {
 
     /// Takes `key` out, and its deadline.
     pub fn remove(&mut self, key: &K) -> Option<V> {
+        let value = self.map.remove(key)?;
         self.deadlines.clear(key);
-        self.map.remove(key)
+        Some(value)
     }
 
     /// Sets the deadline of `key`, in place of the one it had; what is not held has none.
