@@ -67,7 +67,7 @@ impl Attempts {
     /// bond, and counts where the question, too, was seen nowhere else.
     fn is_heard(&self, seen: &Seen<'_>, (pair, port): Door) -> bool {
         let asked_at = || {
-            let client = self.clients.peek(&(pair.0, pair.1)).map(|client| client.vantage);
+            let client = self.clients.get(pair.0, pair.1).map(|client| client.vantage);
             self.fresh.vantage(&(pair, port)).or(client)
         };
         !seen.is_at_member || asked_at() == Some(seen.frame.at.vantage)

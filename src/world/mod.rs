@@ -17,6 +17,7 @@ mod clock;
 mod derived;
 mod device;
 mod dhcp;
+mod dispatch;
 mod domain;
 mod echo;
 mod floods;
@@ -38,6 +39,7 @@ mod tally;
 mod tcp;
 mod topology;
 mod trees;
+mod vantages;
 
 pub use arp::{Addresses, Asker, Wanted};
 pub use arrivals::{Arrivals, Questions, Silence};
@@ -66,10 +68,12 @@ pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unansw
 pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
 pub use trees::{Instance, Region, Speaker, Teller, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
-use crate::event::{Direction, Drops, Event, Fact, Frame, Offload, Place, Stamped, Vantage, VantageId};
+use dispatch::sooner;
+
+use crate::event::{Direction, Drops, Event, Fact, Frame, Offload, Stamped, Vantage, VantageId};
 use crate::finding::{Exchange, KnownNeighbour, KnownTree, Tally};
 use crate::settings::{Settings, Stp};
-use crate::value::{Fingerprint, Mac, Timestamp};
+use crate::value::{Fingerprint, Timestamp};
 use crate::wire::Kinds;
 
 /// The largest packet of layer 3 of an ordinary network (IEEE 802.3-2018 clause 3.2.7).
@@ -216,107 +220,6 @@ impl World {
         }
     }
 
-    /// A vantage is there from now on.
-    pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
-        self.sightings.add_vantage(id, &vantage);
-        self.arrivals.add_vantage(id, &vantage);
-        self.stations.add_vantage(id, &vantage);
-        self.ports.add_vantage(id, &vantage);
-        if matches!(vantage.place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown) {
-            self.neighbours.add_uplink(id);
-        }
-        match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
-            Ok(_) => {}
-            Err(at) => self.vantages.insert(at, (id, vantage)),
-        }
-        self.find_members();
-    }
-
-    fn find_members(&mut self) {
-        let members = self.vantages.iter().map(|(id, _)| *id).filter(|id| self.is_found_member(*id));
-        self.members = members.collect();
-    }
-
-    /// The vantage called `id`.
-    pub fn vantage(&self, id: VantageId) -> Option<&Vantage> {
-        let at = self.vantages.binary_search_by_key(&id, |(v, _)| *v).ok()?;
-        self.vantages.get(at).map(|(_, vantage)| vantage)
-    }
-
-    /// All vantages, in order of their ids.
-    pub fn vantages(&self) -> &[(VantageId, Vantage)] {
-        &self.vantages
-    }
-
-    /// The name under which findings speak of a vantage: where several vantages show the same link, that of the highest rank.
-    pub fn interface(&self, id: VantageId) -> String {
-        let id = self.sightings.link_of(id);
-        self.vantage(id).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
-    }
-
-    /// The bond or card through which the host reaches the network from `id`; `None` where nothing tells.
-    pub fn uplink(&self, id: VantageId) -> Option<String> {
-        let vantage = self.vantage(id)?;
-        if !matches!(vantage.place, Place::Bond | Place::Nic | Place::Vlan | Place::Bridge | Place::Tap) {
-            return None;
-        }
-        if let Some(told) = self.host.uplink(vantage.name.raw()) {
-            return Some(told);
-        }
-        // Without facts: the one bond that was captured, else the one card.
-        let one = |place: Place| {
-            let mut names = self.vantages.iter().filter(|(_, v)| v.place == place).map(|(_, v)| v.name.raw());
-            let first = names.next()?;
-            names.all(|name| name == first).then(|| first.to_owned())
-        };
-        match vantage.place {
-            Place::Bond => Some(vantage.name.raw().to_owned()),
-            Place::Nic => one(Place::Bond).or_else(|| Some(vantage.name.raw().to_owned())),
-            _ => one(Place::Bond).or_else(|| one(Place::Nic)),
-        }
-    }
-
-    /// Whether `id` is a member of a bond that was captured itself.
-    pub fn is_member(&self, id: VantageId) -> bool {
-        self.members.contains(&id)
-    }
-
-    fn is_found_member(&self, id: VantageId) -> bool {
-        let Some(vantage) = self.vantage(id).filter(|v| v.place == Place::Nic) else { return false };
-        let uplink = self.uplink(id);
-        let is_captured =
-            self.vantages.iter().any(|(_, v)| v.place == Place::Bond && Some(v.name.raw()) == uplink.as_deref());
-        is_captured && uplink.as_deref() != Some(vantage.name.raw())
-    }
-
-    /// Guests on this host: as the host tells, or as many as taps were captured.
-    pub fn guests(&self) -> usize {
-        let taps: std::collections::BTreeSet<&str> =
-            self.vantages.iter().filter(|(_, v)| v.place == Place::Tap).map(|(_, v)| v.name.raw()).collect();
-        self.host.guests().max(taps.len())
-    }
-
-    /// Whether `first` lies inside this host: what was seen there first goes out.
-    fn is_inside(&self, first: VantageId) -> bool {
-        let place = self.vantage(first).map(|v| v.place);
-        matches!(place, Some(Place::Tap | Place::Guest | Place::Bridge | Place::Vlan))
-    }
-
-    /// Who sent the packet that `seen` is a sighting of, as far as its sightings so far and the host tell.
-    pub fn origin(
-        &self,
-        mac: Mac,
-        packet: Option<Fingerprint>,
-        first: Sighting,
-        domain: DomainId,
-        settings: &Settings,
-    ) -> Origin {
-        let journey = packet.map_or(&[][..], |packet| self.sightings.journey(packet));
-        let journey = if journey.is_empty() { std::slice::from_ref(&first) } else { journey };
-        let station = self.stations.station(mac, domain, &self.domains);
-        origin::origin(mac, journey, station, (&self.vantages, &self.host, &settings.stp))
-    }
-
     /// Remembers `event`; what it means comes back as the observation of it, what follows goes to `out`.
     pub fn apply<'e>(&mut self, event: &'e Event<'e>, out: &mut Vec<Derived>) -> Option<Heard<'e>> {
         match event {
@@ -341,7 +244,7 @@ impl World {
                 seen.hearing = self.flows.hear(&seen, out);
                 sooner(&mut self.due, &self.flows);
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
-                self.track(&observation, frame.layers.kinds(), out);
+                self.track_frame(&observation, frame.layers.kinds(), out);
                 if is_first && self.path_mtus.is_watching(frame.order) {
                     self.watch_size(&seen, out);
                 }
@@ -352,45 +255,17 @@ impl World {
                 if matches!(fact.what, Fact::Link(_) | Fact::LinkGone { .. }) {
                     self.find_members();
                 }
-                self.track(&Observation::Host(fact), Kinds::EMPTY, out);
+                self.track(&Observation::Host(fact), out);
                 Some(Heard::Host(fact))
             }
             Event::Lost(drops) => {
-                self.track(&Observation::Lost(drops), Kinds::EMPTY, out);
+                self.track(&Observation::Lost(drops), out);
                 Some(Heard::Lost(drops))
             }
             Event::Ended { lane, until } => {
                 self.arrivals.end(*lane, *until);
                 None
             }
-        }
-    }
-
-    /// Nothing follows from silence before this moment; `MAX` if nothing does at all.
-    #[inline]
-    pub const fn due(&self) -> Timestamp {
-        self.due
-    }
-
-    /// The next moment at which something follows from silence: `due` may be earlier, where what was awaited came.
-    pub fn next_deadline(&mut self) -> Timestamp {
-        self.due = self.trackers().into_iter().filter_map(Tracker::next_deadline).min().unwrap_or(Timestamp::MAX);
-        self.due
-    }
-
-    /// The moment `now` has come.
-    pub fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        for tracker in self.trackers_mut() {
-            while tracker.next_deadline().is_some_and(|due| due <= now) {
-                tracker.expire(now, out);
-            }
-        }
-    }
-
-    /// The capture ended: what is known by then of what was told goes to `out`.
-    pub fn conclude(&mut self, out: &mut Vec<Derived>) {
-        for tracker in self.trackers_mut() {
-            tracker.conclude(out);
         }
     }
 
@@ -461,86 +336,6 @@ impl World {
         if let Some(packet_len) = packet_len {
             self.path_mtus.watch(seen, &ip, packet_len, out);
         }
-    }
-
-    fn track(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
-        // Each by its type, not through a table: bulk traffic passes all of them at every frame.
-        let (domains, due) = (&self.domains, &mut self.due);
-        tell(&mut self.arrivals, observation, kinds, domains, due, out);
-        tell(&mut self.stations, observation, kinds, domains, due, out);
-        tell(&mut self.flows, observation, kinds, domains, due, out);
-        tell(&mut self.echoes, observation, kinds, domains, due, out);
-        tell(&mut self.fragments, observation, kinds, domains, due, out);
-        tell(&mut self.path_mtus, observation, kinds, domains, due, out);
-        tell(&mut self.dhcp, observation, kinds, domains, due, out);
-        tell(&mut self.addresses, observation, kinds, domains, due, out);
-        tell(&mut self.rivals, observation, kinds, domains, due, out);
-        tell(&mut self.stalls, observation, kinds, domains, due, out);
-        tell(&mut self.attempts, observation, kinds, domains, due, out);
-        tell(&mut self.trees, observation, kinds, domains, due, out);
-        tell(&mut self.aggregation, observation, kinds, domains, due, out);
-        tell(&mut self.neighbours, observation, kinds, domains, due, out);
-        tell(&mut self.floods, observation, kinds, domains, due, out);
-        tell(&mut self.ports, observation, kinds, domains, due, out);
-    }
-
-    fn trackers(&self) -> [&dyn Tracker; 12] {
-        [
-            &self.arrivals,
-            &self.stations,
-            &self.flows,
-            &self.echoes,
-            &self.fragments,
-            &self.path_mtus,
-            &self.dhcp,
-            &self.trees,
-            &self.aggregation,
-            &self.neighbours,
-            &self.addresses,
-            &self.attempts,
-        ]
-    }
-
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 12] {
-        [
-            &mut self.arrivals,
-            &mut self.stations,
-            &mut self.flows,
-            &mut self.echoes,
-            &mut self.fragments,
-            &mut self.path_mtus,
-            &mut self.dhcp,
-            &mut self.trees,
-            &mut self.aggregation,
-            &mut self.neighbours,
-            &mut self.addresses,
-            &mut self.attempts,
-        ]
-    }
-}
-
-/// Lets `tracker` take in what was observed, if it must hear it; `kinds` are those of the frame. Its next deadline may move `due` forward.
-#[inline]
-fn tell(
-    tracker: &mut impl Tracker,
-    observation: &Observation<'_>,
-    kinds: Kinds,
-    domains: &Domains,
-    due: &mut Timestamp,
-    out: &mut Vec<Derived>,
-) {
-    let is_frame = matches!(observation, Observation::Packet(_) | Observation::Sighting(_));
-    if !is_frame || tracker.hears().intersects(kinds) {
-        tracker.apply(observation, domains, out);
-        sooner(due, tracker);
-    }
-}
-
-/// What `tracker` waits for may come before all that is awaited so far.
-#[inline]
-fn sooner(due: &mut Timestamp, tracker: &impl Tracker) {
-    if let Some(next) = tracker.next_deadline() {
-        *due = (*due).min(next);
     }
 }
 

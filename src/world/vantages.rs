@@ -1,0 +1,109 @@
+//! Where the world is looked at from: the vantages by what they show, and who a packet came from by where it was seen.
+
+use super::{DomainId, Origin, Sighting, World, origin};
+use crate::event::{Place, Vantage, VantageId};
+use crate::settings::Settings;
+use crate::value::{Fingerprint, Mac};
+
+impl World {
+    /// A vantage is there from now on.
+    pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
+        self.sightings.add_vantage(id, &vantage);
+        self.arrivals.add_vantage(id, &vantage);
+        self.stations.add_vantage(id, &vantage);
+        self.ports.add_vantage(id, &vantage);
+        if matches!(vantage.place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown) {
+            self.neighbours.add_uplink(id);
+        }
+        match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
+            Ok(_) => {}
+            Err(at) => self.vantages.insert(at, (id, vantage)),
+        }
+        self.find_members();
+    }
+
+    pub(super) fn find_members(&mut self) {
+        let members = self.vantages.iter().map(|(id, _)| *id).filter(|id| self.is_found_member(*id));
+        self.members = members.collect();
+    }
+
+    /// The vantage called `id`.
+    pub fn vantage(&self, id: VantageId) -> Option<&Vantage> {
+        let at = self.vantages.binary_search_by_key(&id, |(v, _)| *v).ok()?;
+        self.vantages.get(at).map(|(_, vantage)| vantage)
+    }
+
+    /// All vantages, in order of their ids.
+    pub fn vantages(&self) -> &[(VantageId, Vantage)] {
+        &self.vantages
+    }
+
+    /// The name under which findings speak of a vantage: where several vantages show the same link, that of the highest rank.
+    pub fn interface(&self, id: VantageId) -> String {
+        let id = self.sightings.link_of(id);
+        self.vantage(id).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
+    }
+
+    /// The bond or card through which the host reaches the network from `id`; `None` where nothing tells.
+    pub fn uplink(&self, id: VantageId) -> Option<String> {
+        let vantage = self.vantage(id)?;
+        if !matches!(vantage.place, Place::Bond | Place::Nic | Place::Vlan | Place::Bridge | Place::Tap) {
+            return None;
+        }
+        if let Some(told) = self.host.uplink(vantage.name.raw()) {
+            return Some(told);
+        }
+        // Without facts: the one bond that was captured, else the one card.
+        let one = |place: Place| {
+            let mut names = self.vantages.iter().filter(|(_, v)| v.place == place).map(|(_, v)| v.name.raw());
+            let first = names.next()?;
+            names.all(|name| name == first).then(|| first.to_owned())
+        };
+        match vantage.place {
+            Place::Bond => Some(vantage.name.raw().to_owned()),
+            Place::Nic => one(Place::Bond).or_else(|| Some(vantage.name.raw().to_owned())),
+            _ => one(Place::Bond).or_else(|| one(Place::Nic)),
+        }
+    }
+
+    /// Whether `id` is a member of a bond that was captured itself.
+    pub fn is_member(&self, id: VantageId) -> bool {
+        self.members.contains(&id)
+    }
+
+    fn is_found_member(&self, id: VantageId) -> bool {
+        let Some(vantage) = self.vantage(id).filter(|v| v.place == Place::Nic) else { return false };
+        let uplink = self.uplink(id);
+        let is_captured =
+            self.vantages.iter().any(|(_, v)| v.place == Place::Bond && Some(v.name.raw()) == uplink.as_deref());
+        is_captured && uplink.as_deref() != Some(vantage.name.raw())
+    }
+
+    /// Guests on this host: as the host tells, or as many as taps were captured.
+    pub fn guests(&self) -> usize {
+        let taps: std::collections::BTreeSet<&str> =
+            self.vantages.iter().filter(|(_, v)| v.place == Place::Tap).map(|(_, v)| v.name.raw()).collect();
+        self.host.guests().max(taps.len())
+    }
+
+    /// Whether `first` lies inside this host: what was seen there first goes out.
+    pub(super) fn is_inside(&self, first: VantageId) -> bool {
+        let place = self.vantage(first).map(|v| v.place);
+        matches!(place, Some(Place::Tap | Place::Guest | Place::Bridge | Place::Vlan))
+    }
+
+    /// Who sent the packet that `seen` is a sighting of, as far as its sightings so far and the host tell.
+    pub fn origin(
+        &self,
+        mac: Mac,
+        packet: Option<Fingerprint>,
+        first: Sighting,
+        domain: DomainId,
+        settings: &Settings,
+    ) -> Origin {
+        let journey = packet.map_or(&[][..], |packet| self.sightings.journey(packet));
+        let journey = if journey.is_empty() { std::slice::from_ref(&first) } else { journey };
+        let station = self.stations.station(mac, domain, &self.domains);
+        origin::origin(mac, journey, station, (&self.vantages, &self.host, &settings.stp))
+    }
+}
