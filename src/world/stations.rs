@@ -4,6 +4,7 @@
 mod lapse;
 mod life;
 mod load;
+mod sights;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 
 use life::Life;
 use load::Meter;
+use sights::{Sight, Sights};
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
 use crate::event::{Frame, Vantage, VantageId};
@@ -23,30 +25,17 @@ use crate::wire::{Kind, Kinds};
 
 /// Times to live with which systems send: what has another has passed a router.
 const FIRST_HOPS: [u8; 5] = [1, 32, 64, 128, 255];
-/// Pairs of which one was not heard to answer that are remembered of a vantage, so that an answer is known: those who speak at one time.
-const MOST_UNRETURNED: usize = 16;
 /// What tells the part that a station plays.
 const TELLING: Kinds = Kinds::of(&[Kind::Arp, Kind::Lldp, Kind::Lacp, Kind::Dhcp, Kind::Icmp, Kind::Icmpv6]);
 
 /// A station: its address, and the network that stands for all that are the same.
 type Key = (Mac, DomainId);
-/// Who spoke to whom.
-type Pairs = Vec<(Mac, Mac)>;
 
 /// All stations.
 pub struct Stations {
     table: BoundedMap<Key, Station>,
     life: Life,
-    /// Vantages through which the traffic of others passes, by what kind of place they are, and whether that was told.
-    on_the_way: Vec<(VantageId, bool)>,
-    ways: Vec<(VantageId, Way)>,
-    /// Who spoke to whom at a vantage and was not answered so far, the latest last; `None` once anybody was: it shows both directions.
-    unreturned: Vec<(VantageId, Option<Pairs>)>,
-    /// Who sent all that was seen at a vantage; `None` where it was more than one.
-    senders: Vec<(VantageId, Option<Mac>)>,
-    sender: usize,
-    way: usize,
-    direction: usize,
+    sights: Sights,
 }
 
 /// What is known of one address in one network.
@@ -91,35 +80,16 @@ pub enum Role {
     Echo = 32,
 }
 
-/// Whether a vantage lies on the way between others: unicast conversations there have no station in common.
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    /// Every unicast frame so far had one of these two at an end.
-    Ends(Mac, Mac),
-    /// They have nobody in common: the vantage is on the way.
-    Between,
-}
-
 impl Stations {
     /// Nobody yet.
     pub fn new(settings: &Settings) -> Self {
-        Self {
-            table: BoundedMap::new(settings.tables.stations),
-            life: Life::new(settings),
-            on_the_way: Vec::new(),
-            ways: Vec::new(),
-            unreturned: Vec::new(),
-            senders: Vec::new(),
-            sender: 0,
-            way: 0,
-            direction: 0,
-        }
+        Self { table: BoundedMap::new(settings.tables.stations), life: Life::new(settings), sights: Sights::default() }
     }
 
     /// A vantage is there from now on.
     pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
-        if vantage.place.is_on_the_way() && self.on_the_way.iter().all(|(known, _)| *known != id) {
-            self.on_the_way.push((id, vantage.is_placed));
+        if let Some(sight) = self.sights.entry(id) {
+            sight.is_at(vantage.place, vantage.is_placed);
         }
     }
 
@@ -131,114 +101,49 @@ impl Stations {
     /// Whether the traffic of others passes `vantage`, both ways, by what kind of place it is. What a file is called tells that of the link, and
     /// not of the capture, which may be a mirror of one direction: until frames of both were in it, it proves nothing by what it does not show.
     pub fn is_on_the_way(&self, vantage: VantageId) -> bool {
-        let is_it = |(id, is_told): &(VantageId, bool)| *id == vantage && (*is_told || self.is_two_way(vantage));
-        self.on_the_way.iter().any(is_it)
+        self.sights.of(vantage).is_some_and(Sight::is_on_the_way)
     }
 
     /// Whether unicast traffic between stations that have nobody in common was seen at `vantage`.
     pub fn is_between(&self, vantage: VantageId) -> bool {
-        self.ways.iter().any(|(v, way)| *v == vantage && matches!(way, Way::Between))
+        self.sights.of(vantage).is_some_and(Sight::is_between)
     }
 
     /// Whether frames of one station to another alone, and frames back, were seen at `vantage`: it shows both directions.
     pub fn is_two_way(&self, vantage: VantageId) -> bool {
-        self.unreturned.iter().any(|(v, pairs)| *v == vantage && pairs.is_none())
+        self.sights.of(vantage).is_some_and(Sight::is_two_way)
     }
 
     /// Whether one station is an end of all unicast conversations at `vantage`, and it is `mac`.
     pub fn is_only_end(&self, vantage: VantageId, mac: Mac) -> bool {
-        self.ways.iter().any(|(v, way)| *v == vantage && matches!(way, Way::Ends(a, b) if *a == mac || *b == mac))
+        self.sights.of(vantage).is_some_and(|sight| sight.is_only_end(mac))
     }
 
     /// Whether `mac` sent all that was seen at `vantage`: its own machine, cut off from the rest.
     pub fn is_only_sender(&self, vantage: VantageId, mac: Mac) -> bool {
-        self.senders.contains(&(vantage, Some(mac)))
-    }
-
-    fn note_sender(&mut self, vantage: VantageId, src: Mac) {
-        if self.senders.get(self.sender).is_none_or(|(v, _)| *v != vantage) {
-            self.sender = self.senders.iter().position(|(v, _)| *v == vantage).unwrap_or(self.senders.len());
-        }
-        match self.senders.get_mut(self.sender) {
-            Some((_, only)) if *only != Some(src) => *only = None,
-            Some(_) => {}
-            None => self.senders.push((vantage, Some(src))),
-        }
-    }
-
-    fn note_way(&mut self, vantage: VantageId, src: Mac, dst: Mac) {
-        if self.ways.get(self.way).is_none_or(|(v, _)| *v != vantage) {
-            self.way = self.ways.iter().position(|(v, _)| *v == vantage).unwrap_or(self.ways.len());
-        }
-        let Some((_, way)) = self.ways.get_mut(self.way) else {
-            self.ways.push((vantage, Way::Ends(src, dst)));
-            return;
-        };
-        let Way::Ends(a, b) = *way else { return };
-        let is_end = |mac| mac == src || mac == dst;
-        *way = match (is_end(a), is_end(b)) {
-            (true, true) => *way,
-            (true, false) => Way::Ends(a, a),
-            (false, true) => Way::Ends(b, b),
-            (false, false) => Way::Between,
-        };
-    }
-
-    fn note_direction(&mut self, vantage: VantageId, src: Mac, dst: Mac) {
-        if self.unreturned.get(self.direction).is_none_or(|(v, _)| *v != vantage) {
-            let known = self.unreturned.iter().position(|(v, _)| *v == vantage);
-            self.direction = known.unwrap_or(self.unreturned.len());
-        }
-        let Some((_, unreturned)) = self.unreturned.get_mut(self.direction) else {
-            self.unreturned.push((vantage, Some(vec![(src, dst)])));
-            return;
-        };
-        let Some(pairs) = unreturned else { return };
-        if pairs.contains(&(dst, src)) {
-            *unreturned = None;
-        } else if !pairs.contains(&(src, dst)) {
-            if pairs.len() >= MOST_UNRETURNED {
-                pairs.remove(0);
-            }
-            pairs.push((src, dst));
-        }
+        self.sights.of(vantage).is_some_and(|sight| sight.is_only_sender(mac))
     }
 
     fn note(&mut self, seen: &Seen<'_>, domains: &Domains, out: &mut Vec<Derived>) {
-        let layers = &seen.frame.layers;
-        let (Some(src), dst) = (layers.inner_src(), layers.inner_dst()) else { return };
-        let is_unicast = dst.is_some_and(Mac::is_station) && src.is_station();
-        if let (true, Some(dst)) = (is_unicast, dst) {
-            self.note_way(seen.frame.at.vantage, src, dst);
-            self.note_direction(seen.frame.at.vantage, src, dst);
-        }
-        if !src.is_station() {
-            return;
-        }
-        self.note_sender(seen.frame.at.vantage, src);
-        let time = seen.frame.order;
-        let domain = domains.root(seen.domain);
+        let (frame, layers) = (seen.frame, &seen.frame.layers);
+        let Some(src) = layers.inner_src().filter(|src| src.is_station()) else { return };
+        let to = layers.inner_dst().filter(|dst| dst.is_station());
+        let (vantage, time, domain) = (frame.at.vantage, frame.order, domains.root(seen.domain));
+        let Some(sight) = self.sights.entry(vantage) else { return };
+        sight.note(src, to);
         let station = self.table.entry(&(src, domain), || Station::new(time));
         station.last = station.last.max(time);
         station.frames = station.frames.saturating_add(1);
         if seen.hearing.is_proof {
-            station.hears(seen.frame, layers.inner_ip().map(|ip| ip.src()));
+            station.hears(frame, layers.inner_ip().map(|ip| ip.src()));
         }
         if layers.kinds().intersects(TELLING) {
-            station.roles |= roles(seen);
-            if let Some(arp) = layers.arp()
-                && !(arp.sender_ip().is_unspecified() || arp.sender_ip().is_link_local())
-            {
-                station.had_address = Some(time);
-            }
+            station.plays(seen);
         }
-        if let (true, Some(dst)) = (is_unicast, dst)
-            && let Some(target) = self.table.get_mut(&(dst, domain))
-        {
+        if let Some(target) = to.and_then(|dst| self.table.get_mut(&(dst, domain))) {
             target.is_addressed = true;
-            let vantage = seen.frame.at.vantage;
             let meter = target.meter.get_or_insert_with(|| Meter::new(vantage, time));
-            self.life.fastest = self.life.fastest.max(meter.add(vantage, time, seen.frame.wire_len));
+            self.life.fastest = self.life.fastest.max(meter.add(vantage, time, frame.wire_len));
         }
         self.note_life(seen, src, domain, out);
     }
@@ -257,8 +162,9 @@ impl Tracker for Stations {
                 if let (Some(src), Some(dst)) = (seen.frame.layers.inner_src(), seen.frame.layers.inner_dst())
                     && src.is_station()
                     && dst.is_station()
+                    && let Some(sight) = self.sights.entry(seen.frame.at.vantage)
                 {
-                    self.note_direction(seen.frame.at.vantage, src, dst);
+                    sight.note_direction(src, dst);
                 }
                 self.note_sighting(seen, domains, out);
             }
@@ -302,12 +208,24 @@ impl Station {
     }
 
     /// `frame`, which it sent from `address`, proves that it hears.
+    #[inline(never)]
     fn hears(&mut self, frame: &Frame<'_>, address: Option<IpAddr>) {
         self.proof = Some(Proof { time: frame.order, at: frame.at });
         self.is_forwarding |= frame.layers.inner_ip().is_some_and(|ip| !FIRST_HOPS.contains(&ip.ttl()));
         if let Some(address) = address.filter(|a| a.is_ipv4()) {
             self.is_shared |= self.address.is_some_and(|known| known != address);
             self.address = Some(address);
+        }
+    }
+
+    /// What it sends tells its part, and whether it has an address.
+    #[inline(never)]
+    fn plays(&mut self, seen: &Seen<'_>) {
+        self.roles |= roles(seen);
+        if let Some(arp) = seen.frame.layers.arp()
+            && !(arp.sender_ip().is_unspecified() || arp.sender_ip().is_link_local())
+        {
+            self.had_address = Some(seen.frame.order);
         }
     }
 

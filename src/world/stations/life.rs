@@ -180,6 +180,7 @@ impl Stations {
     }
 
     /// The station proved that it hears.
+    #[inline(never)]
     fn hears(&mut self, frame: &Frame<'_>, key: Key, address: Option<IpAddr>, out: &mut Vec<Derived>) {
         if let Some(station) = self.table.get_mut(&key) {
             station.hears(frame, address);
@@ -188,6 +189,7 @@ impl Stations {
     }
 
     /// Wipes the slate of a station that hears.
+    #[inline(never)]
     fn clear(&mut self, key: Key, proof: Proof, out: &mut Vec<Derived>) {
         if self.life.slates.is_empty() {
             return;
@@ -206,6 +208,7 @@ impl Stations {
     }
 
     /// A segment that was sent before is sent again, for want of an acknowledgement since `since`.
+    #[inline(never)]
     fn note_repeat(&mut self, frame: &Frame<'_>, domain: DomainId, since: Timestamp, out: &mut Vec<Derived>) {
         let layers = &frame.layers;
         let (Some(dst), Some(ip)) = (layers.inner_dst(), layers.inner_ip()) else { return };
@@ -223,6 +226,7 @@ impl Stations {
         self.failed(frame, key, (Stimulus::Tcp, ip.src()), since, &Cited::beginning(frame), out);
     }
 
+    #[inline(never)]
     fn note_arp(&mut self, frame: &Frame<'_>, arp: &Arp<'_>, domain: DomainId, out: &mut Vec<Derived>) {
         let (sender, own, wanted) = (arp.sender_mac(), arp.sender_ip(), arp.target_ip());
         if sender.is_station() && !own.is_unspecified() {
@@ -255,6 +259,7 @@ impl Stations {
         }
     }
 
+    #[inline(never)]
     fn note_icmp(&mut self, frame: &Frame<'_>, src: Mac, domain: DomainId, out: &mut Vec<Derived>) {
         let layers = &frame.layers;
         let (Some(ip), Some(dst)) = (layers.inner_ip(), layers.inner_dst()) else { return };
@@ -289,6 +294,7 @@ impl Stations {
         }
     }
 
+    #[inline(never)]
     fn note_dhcp(&mut self, frame: &Frame<'_>, dhcp: &Dhcp<'_>, src: Mac, domain: DomainId, out: &mut Vec<Derived>) {
         let (client, Some(kind)) = (dhcp.chaddr(), dhcp.message_type()) else { return };
         if kind == DhcpKind::Discover {
@@ -379,6 +385,7 @@ impl Stations {
     }
 
     /// Says what the slate of a station says by now.
+    #[inline(never)]
     fn judge(&mut self, key: Key, now: Timestamp, out: &mut Vec<Derived>) {
         let patience = self.life.patience();
         let (Some(station), Some(slate)) = (self.table.peek(&key), self.life.slates.get_mut(&key)) else { return };
@@ -433,16 +440,17 @@ impl Stations {
 
     /// Whether an answer to `asker` would be seen at `vantage`, whoever gives it.
     pub fn shows_answers(&self, vantage: VantageId, asker: Mac) -> bool {
-        self.is_on_the_way(vantage) || self.is_only_end(vantage, asker) || self.is_between(vantage)
+        let Some(sight) = self.sights.of(vantage) else { return false };
+        sight.is_on_the_way() || sight.is_only_end(asker) || sight.is_between()
     }
 
     /// Whether the answer of `mac` to `frame` would pass where the frame was seen.
     fn is_answer_seen(&self, frame: &Frame<'_>, mac: Mac, domain: DomainId) -> bool {
-        let vantage = frame.at.vantage;
-        let is_end = |mac| self.is_only_end(vantage, mac);
+        let Some(sight) = self.sights.of(frame.at.vantage) else { return false };
         let asker = frame.layers.inner_src();
-        let passes = self.is_on_the_way(vantage) || is_end(mac) || asker.is_some_and(is_end);
-        passes || (self.is_between(vantage) && self.table.peek(&(mac, domain)).is_some_and(|s| s.proof.is_some()))
+        let passes =
+            sight.is_on_the_way() || sight.is_only_end(mac) || asker.is_some_and(|asker| sight.is_only_end(asker));
+        passes || (sight.is_between() && self.table.peek(&(mac, domain)).is_some_and(|s| s.proof.is_some()))
     }
 }
 
