@@ -6,13 +6,17 @@ mod end;
 mod holes;
 mod key;
 mod numbers;
+mod sizes;
 mod storm;
 mod stuck;
 mod trouble;
+mod views;
 mod waiting;
 
+pub use sizes::Announced;
 pub use storm::{Storm, Storms};
 pub use stuck::{Freed, Path, Stuck};
+pub use views::{OneSided, View};
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -22,21 +26,19 @@ use end::End;
 use holes::{Missing, OUT_OF_ORDER};
 use key::FlowKey;
 use numbers::{Acknowledged, Numbers, Sent};
+use sizes::on_the_wire;
 use stuck::Passing;
 use trouble::Troubles;
+use views::Views;
 
 use super::{Derived, Domains, Observation, Seen, Tracker};
-use crate::event::{Cited, Frame, FrameRef, Offload, VantageId};
+use crate::event::{Cited, Frame, FrameRef, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
 use crate::wire::{Ip, Kinds, Tcp};
 
-/// Bytes of layer 3 past which no wire of ours carries one packet: the largest jumbo frame.
-const LARGEST_JUMBO: u32 = 9_216;
 /// Bytes that a tunnel puts around a packet, at most: IPv6, UDP, GENEVE with the longest options, Ethernet with two tags (RFC 8926 section 3.4).
 const MOST_AROUND: u32 = 40 + 8 + 8 + 252 + 22;
-/// Super-frames that are quoted of each vantage; further ones are only counted.
-const QUOTED: u64 = 3;
 /// Acknowledgements of data never seen that wait for it to turn up; further ones are not counted.
 const MOST_UNSEEN: usize = 1_024;
 
@@ -45,7 +47,7 @@ pub struct Flows {
     table: BoundedMap<FlowKey, Flow>,
     assumed: u32,
     one_direction: u64,
-    views: Vec<View>,
+    views: Views,
     latest: Option<Segment>,
     hearing: Hearing,
     /// In the order in which they are due.
@@ -64,52 +66,6 @@ pub struct Unseen {
     pub last: Timestamp,
     /// How many bytes are not there.
     pub bytes: u32,
-}
-
-/// A vantage shows many segments with payload of one end of a connection, and nothing of the other.
-#[derive(Clone, Debug)]
-pub struct OneSided {
-    /// The last of those segments.
-    pub cited: Cited,
-    /// Who sent them.
-    pub from: IpAddr,
-    /// Who received them, and is not heard.
-    pub to: IpAddr,
-    flow: FlowKey,
-    /// Whether the lower end of the connection is the one that is not heard.
-    is_low: bool,
-}
-
-/// A connection that opens in two tags or more, or in a tunnel: how large its segments may be, and what rides along with each.
-#[derive(Clone, Debug)]
-pub struct Announced {
-    /// From whom to whom.
-    pub path: Path,
-    /// The ports of sender and receiver.
-    pub ports: (u16, u16),
-    /// The largest payload that the sender takes.
-    pub mss: u16,
-    /// Bytes of layer 3 of the packets that it takes.
-    pub packet_len: u32,
-    /// Bytes of layer 3 outside the packet: the tunnel's headers.
-    pub tunnel: u32,
-    /// The segment.
-    pub cited: Cited,
-}
-
-/// What one vantage shows of all connections.
-#[derive(Clone, Copy, Debug)]
-pub struct View {
-    /// The vantage.
-    pub vantage: VantageId,
-    /// Segments with payload.
-    pub segments: u64,
-    /// Whether both ends of any connection were heard; where several vantages together show both directions, that counts.
-    pub is_two_way: bool,
-    /// Super-frames.
-    pub super_frames: u64,
-    /// The longest of them, in bytes of layer 3.
-    pub longest: u32,
 }
 
 /// What is known of one segment.
@@ -161,7 +117,7 @@ impl Flows {
             table: BoundedMap::new(settings.tables.flows),
             assumed: settings.mtu.assumed,
             one_direction: settings.capture.one_direction_segments,
-            views: Vec::new(),
+            views: Views::default(),
             latest: None,
             hearing: Hearing::default(),
             unseen: VecDeque::new(),
@@ -176,7 +132,7 @@ impl Flows {
 
     /// What `vantage` shows of all connections; `None` before the first.
     pub fn view(&self, vantage: VantageId) -> Option<&View> {
-        self.views.iter().find(|view| view.vantage == vantage)
+        self.views.of(vantage)
     }
 
     /// Whether the end that was not heard was heard after all: here since, or at another vantage.
@@ -216,6 +172,7 @@ impl Flows {
         Some(if is_low { low.heard } else { high.heard }).filter(|heard| *heard != Timestamp::MIN)
     }
 
+    /// Every segment passes here. What is seldom stands in functions of its own, out of line: so the rest stays in the cache of instructions.
     fn note(&mut self, seen: &Seen<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
         let frame = seen.frame;
         let Some(ip) = frame.layers.inner_ip() else { return };
@@ -227,30 +184,21 @@ impl Flows {
         let flow = self.table.entry(&key, Flow::default);
         let [a, b] = &mut flow.ends;
         let (own, peer) = if is_low { (a, b) } else { (b, a) };
+        let Some(view) = self.views.entry(frame.at.vantage) else { return };
         own.heard = frame.order;
-        let view = match self.views.iter().position(|view| view.vantage == frame.at.vantage) {
-            Some(at) => self.views.get_mut(at),
-            None => {
-                let vantage = frame.at.vantage;
-                self.views.push(View { vantage, segments: 0, is_two_way: false, super_frames: 0, longest: 0 });
-                self.views.last_mut()
-            }
-        };
-        let Some(view) = view else { return };
         view.is_two_way |= peer.is_heard();
         if tcp.is_syn() {
-            own.announce(tcp.mss());
-            out.extend(announced(seen, &ip, tcp).map(|announced| Derived::Announced(Arc::new(announced))));
+            opens(own, seen, &ip, tcp, out);
         }
-        let payload = tcp.payload_len();
-        if payload > 0 {
+        let numbers = Numbers::of(tcp);
+        if numbers.payload > 0 {
             own.options = u8::try_from(tcp.header_len().saturating_sub(20)).unwrap_or(0);
         }
         // What an end may send in one segment: the smaller of both announcements, less its own options (RFC 6691).
         let agreed = [own.mss(), peer.mss()].into_iter().flatten().min();
         let most = agreed.map(|mss| u32::from(mss.saturating_sub(own.options.into())));
-        let (packet_len, is_super) = on_the_wire(frame, &ip, payload, most, self.assumed);
-        let numbers = Numbers::of(tcp);
+        let (told_len, is_super) = on_the_wire(frame, &ip, numbers.payload, most, self.assumed);
+        let packet_len = told_len.unwrap_or(0);
         if let (Some(ack), Some(waiting)) = (numbers.ack, peer.waiting()) {
             waiting.acknowledged(ack, frame, out);
         }
@@ -260,25 +208,18 @@ impl Flows {
             own.loses_count();
             Sent::default()
         } else {
-            own.sends(&numbers, packet_len.unwrap_or(0), ip.has_length(), frame.order)
+            own.sends(&numbers, packet_len, ip.has_length(), frame.order)
         };
         self.hearing = Hearing { is_proof, waits_since };
-        if is_unseen && self.unseen.len() < MOST_UNSEEN {
-            let due = frame.order.after(OUT_OF_ORDER);
-            self.unseen.push_back(Waiter { due, flow: key, is_low: !is_low, cited: Cited::of(frame) });
+        if is_unseen {
+            wait(&mut self.unseen, frame, key, !is_low);
         }
         let is_troubled = is_again || own.trouble != 0 || peer.trouble != 0;
         if is_troubled || tcp.may_have_blocks() || (arrived.is_some() && self.troubles.is_watching()) {
-            let headers = ip.packet_len().saturating_sub(payload);
-            let (ends, packet_len) = ((ip.src(), ip.dst()), packet_len.unwrap_or(0));
-            let passing =
-                Passing { seen, tcp, ends, packet_len, headers, is_whole: ip.dont_fragment(), most, is_again };
-            if let Some(arrived) = arrived {
-                self.troubles.delivered(&passing, arrived, out);
-            }
-            self.troubles.note(&passing, own, peer, out);
+            let passing = Passing::of(seen, tcp, &ip, packet_len, most, is_again);
+            self.troubles.hear(&passing, arrived, own, peer, out);
         }
-        if payload == 0 {
+        if numbers.payload == 0 {
             self.latest = None;
             return;
         }
@@ -288,16 +229,12 @@ impl Flows {
         let is_one_sided = (view.segments == self.one_direction && !view.is_two_way)
             || (is_alone && u64::from(own.alone) == self.one_direction);
         if is_super {
-            view.super_frames = view.super_frames.saturating_add(1);
-            view.longest = view.longest.max(ip.packet_len());
-            if view.super_frames <= QUOTED {
-                out.push(Derived::SuperFrame(Cited::of(frame)));
-            }
+            view.quote_super(frame, ip.packet_len(), out);
         }
-        let (sends, first) = queued(own, frame, tcp, packet_len.unwrap_or(0), self.assumed);
+        let (sends, first) = queued(own, frame, tcp, packet_len, self.assumed);
         self.latest = Some(Segment {
             at: frame.at,
-            packet_len,
+            packet_len: told_len,
             is_super,
             sends,
             first,
@@ -305,13 +242,18 @@ impl Flows {
             is_peer_alive: peer.heard >= first,
         });
         if is_one_sided {
-            let cited = Cited::of(frame);
-            let one_sided = OneSided { cited, from: ip.src(), to: ip.dst(), flow: key, is_low: !is_low };
-            if !self.hears_back(&one_sided) {
-                out.push(Derived::OneDirection(one_sided));
-            } else if let Some(view) = self.views.iter_mut().find(|view| view.vantage == frame.at.vantage) {
-                view.is_two_way = true;
-            }
+            let (cited, is_low) = (Cited::of(frame), !is_low);
+            self.tell_one_sided(OneSided { cited, from: ip.src(), to: ip.dst(), flow: key, is_low }, out);
+        }
+    }
+
+    /// Many segments of one end came, and none of the other: told unless another vantage shows that one.
+    #[cold]
+    fn tell_one_sided(&mut self, one_sided: OneSided, out: &mut Vec<Derived>) {
+        if !self.hears_back(&one_sided) {
+            out.push(Derived::OneDirection(one_sided));
+        } else if let Some(view) = self.views.entry(one_sided.cited.at.vantage) {
+            view.is_two_way = true;
         }
     }
 
@@ -321,46 +263,20 @@ impl Flows {
     }
 }
 
-/// What a SYN says about sizes, where more rides along than one tag.
-fn announced(seen: &Seen<'_>, ip: &Ip<'_>, tcp: &Tcp<'_>) -> Option<Announced> {
-    let layers = &seen.frame.layers;
-    let outer = layers.ip()?;
-    let tunnel = outer.packet_len().saturating_sub(ip.packet_len());
-    let mss = tcp.mss().filter(|_| layers.tag_depth() > 1 || tunnel > 0)?;
-    // Headers without options: what an end that speaks of its MTU takes off (RFC 6691).
-    let headers = if ip.src().is_ipv4() { 40 } else { 60 };
-    let path = Path::of(seen, ip)?;
-    let ports = (tcp.src_port(), tcp.dst_port());
-    Some(Announced {
-        path,
-        ports,
-        mss,
-        packet_len: u32::from(mss).saturating_add(headers),
-        tunnel,
-        cited: Cited::beginning(seen.frame),
-    })
+/// `end` opens a connection, or answers one that does.
+#[inline(never)]
+fn opens(end: &mut End, seen: &Seen<'_>, ip: &Ip<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
+    end.announce(tcp.mss());
+    out.extend(Announced::of(seen, ip, tcp).map(|announced| Derived::Announced(Arc::new(announced))));
 }
 
-/// Bytes of layer 3 that a frame has on the wire, as far as anything tells: of a super-frame, those of each segment; and whether it is one.
-#[inline]
-fn on_the_wire(frame: &Frame<'_>, ip: &Ip<'_>, payload: u32, most: Option<u32>, assumed: u32) -> (Option<u32>, bool) {
-    let is_super = match frame.offload {
-        Offload::Segmented { .. } => true,
-        Offload::None | Offload::Unsummed => false,
-        Offload::Unknown => {
-            let is_long = ip.packet_len() > assumed;
-            !ip.has_length() || ip.packet_len() > LARGEST_JUMBO || (is_long && most.is_some_and(|most| payload > most))
-        }
-    };
-    if !is_super {
-        return (Some(ip.packet_len()), false);
+/// `frame` acknowledges what was not seen: it is told if it does not turn up.
+#[cold]
+fn wait(unseen: &mut VecDeque<Waiter>, frame: &Frame<'_>, flow: FlowKey, is_low: bool) {
+    if unseen.len() < MOST_UNSEEN {
+        let due = frame.order.after(OUT_OF_ORDER);
+        unseen.push_back(Waiter { due, flow, is_low, cited: Cited::of(frame) });
     }
-    let told = match frame.offload {
-        Offload::Segmented { segment } if segment > 0 => Some(u32::from(segment)),
-        _ => most,
-    };
-    let headers = ip.packet_len().saturating_sub(payload);
-    (told.map(|segment| segment.min(payload).saturating_add(headers)), true)
 }
 
 /// `end` sent data: how often so far, and when first. Only what wears two tags is remembered, and what a tunnel makes longer than an

@@ -141,6 +141,7 @@ impl End {
     }
 
     /// The same, for the first of them.
+    #[inline(never)]
     pub fn waiting_or_new(&mut self) -> &mut Queue {
         &mut self.aside.get_or_insert_default().waiting
     }
@@ -180,6 +181,7 @@ impl End {
     }
 
     /// It sent what nobody can count: what a fragment carries, or a packet without a length.
+    #[inline(never)]
     pub fn loses_count(&mut self) {
         self.stage = self.stage.min(Stage::Heard);
         self.fills_all();
@@ -209,6 +211,7 @@ impl End {
     }
 
     /// It opens a connection with the number `seq`: what was learnt of sizes and trouble was of another.
+    #[inline(never)]
     fn open(&mut self, seq: u32) {
         self.stage = self.stage.min(Stage::Heard);
         self.fills_all();
@@ -216,6 +219,7 @@ impl End {
     }
 
     /// Its first segment, or the first of another connection on the same ports.
+    #[inline(never)]
     fn begin(&mut self, tcp: &Numbers, now: Timestamp) {
         (self.una, self.next, self.sent, self.since) = (tcp.seq, tcp.end, tcp.end, now);
         (self.stage, self.is_answered, self.is_probing, self.probe_len) = (Stage::Heard, false, false, 0);
@@ -291,6 +295,7 @@ impl End {
         (is_repeat && self.is_owed(now)).then_some(self.since)
     }
 
+    #[inline(never)]
     fn probes(&mut self, now: Timestamp) -> Option<Timestamp> {
         if self.is_probing {
             return self.is_owed(now).then_some(self.since);
@@ -304,6 +309,7 @@ impl End {
     }
 
     /// Whether saying once more what was acknowledged before proves that something was received.
+    #[inline(never)]
     fn answers_probe(&mut self, tcp: &Numbers, now: Timestamp) -> bool {
         let was_probing = std::mem::take(&mut self.is_probing);
         let is_gap = self.una != self.next;
@@ -332,10 +338,12 @@ impl End {
         is_unseen
     }
 
+    #[cold]
     fn holes(&mut self) -> &mut Holes {
         &mut self.aside.get_or_insert_default().holes
     }
 
+    #[inline(never)]
     fn fills_all(&mut self) {
         if let Some(aside) = self.aside.as_deref_mut() {
             aside.holes = Holes::default();

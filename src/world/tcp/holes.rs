@@ -35,6 +35,7 @@ struct Hole {
 
 impl Holes {
     /// The bytes from `start` to `end` were passed over.
+    #[inline(never)]
     pub fn add(&mut self, start: u32, end: u32) {
         if self.0.len() >= MOST_HOLES {
             self.0.remove(0);
@@ -43,6 +44,7 @@ impl Holes {
     }
 
     /// The bytes from `start` to `end` are acknowledged unseen; whether they follow such bytes, so that these wait for them.
+    #[inline(never)]
     pub fn stretch(&mut self, start: u32, end: u32, now: Timestamp) -> bool {
         if let Some(hole) = self.0.last_mut().filter(|hole| hole.end == start)
             && let Some((_, last)) = &mut hole.acknowledged
@@ -56,6 +58,7 @@ impl Holes {
     }
 
     /// Whether all before `ack` covers a hole for the first time.
+    #[inline(never)]
     pub fn acknowledge(&mut self, ack: u32, now: Timestamp) -> bool {
         let mut is_new = false;
         for hole in self.0.iter_mut().filter(|h| h.acknowledged.is_none() && is_behind(h.end, ack)) {
@@ -65,6 +68,7 @@ impl Holes {
     }
 
     /// The bytes from `start` to `end` were seen after all: sent again, or captured out of order.
+    #[inline(never)]
     pub fn fill(&mut self, start: u32, end: u32) {
         let mut beyond = None;
         for hole in &mut self.0 {

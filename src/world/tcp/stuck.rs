@@ -111,6 +111,23 @@ pub struct Passing<'a> {
     pub is_again: bool,
 }
 
+impl<'a> Passing<'a> {
+    /// The segment of `seen`, in packets of `packet_len` bytes.
+    #[inline]
+    pub fn of(
+        seen: &'a Seen<'a>,
+        tcp: &'a Tcp<'a>,
+        ip: &Ip<'_>,
+        packet_len: u32,
+        most: Option<u32>,
+        is_again: bool,
+    ) -> Self {
+        let headers = ip.packet_len().saturating_sub(tcp.payload_len());
+        let ends = (ip.src(), ip.dst());
+        Self { seen, tcp, ends, packet_len, headers, is_whole: ip.dont_fragment(), most, is_again }
+    }
+}
+
 /// The segment that is waited for.
 pub struct Held {
     path: Path,

@@ -80,8 +80,25 @@ impl Troubles {
         !self.paths.is_empty()
     }
 
+    /// A segment of a connection of which one end is in trouble, or may be from now on, or which tells that a packet of `arrived` bytes has
+    /// arrived at its sender.
+    #[inline(never)]
+    pub fn hear(
+        &mut self,
+        passing: &Passing<'_>,
+        arrived: Option<u32>,
+        own: &mut End,
+        peer: &mut End,
+        out: &mut Vec<Derived>,
+    ) {
+        if let Some(arrived) = arrived {
+            self.delivered(passing, arrived, out);
+        }
+        self.note(passing, own, peer, out);
+    }
+
     /// A packet of `packet_len` bytes of some connection arrived at the sender of `passing`.
-    pub fn delivered(&mut self, passing: &Passing<'_>, packet_len: u32, out: &mut Vec<Derived>) {
+    fn delivered(&mut self, passing: &Passing<'_>, packet_len: u32, out: &mut Vec<Derived>) {
         let frame = passing.seen.frame;
         let key = (frame.at.vantage, passing.ends.1, passing.ends.0);
         let Some(watched) = self.paths.get_mut(&key) else { return };
@@ -99,7 +116,7 @@ impl Troubles {
     }
 
     /// A segment of a connection of which one end is in trouble, or is from now on.
-    pub fn note(&mut self, passing: &Passing<'_>, own: &mut End, peer: &mut End, out: &mut Vec<Derived>) {
+    fn note(&mut self, passing: &Passing<'_>, own: &mut End, peer: &mut End, out: &mut Vec<Derived>) {
         if passing.tcp.is_rst() || passing.tcp.is_syn() {
             self.ends.remove(&own.trouble);
             self.ends.remove(&peer.trouble);

@@ -26,6 +26,7 @@ pub struct Queue(Vec<Waiting>);
 
 impl Queue {
     /// A segment was sent in two tags or more, in packets of `packet_len` bytes: how often so far, and when first.
+    #[inline(never)]
     pub fn add(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, packet_len: u32) -> (u32, Timestamp) {
         let (seq, end) = (tcp.seq(), tcp.seq().wrapping_add(tcp.payload_len()));
         // Cut smaller, it arrives however narrow the path is: when it does, nobody can say in which packets (RFC 4821 section 7.6).
@@ -44,11 +45,13 @@ impl Queue {
     }
 
     /// The segment was sent once more in fewer tags: when it arrives, nobody can say in which.
+    #[inline(never)]
     pub fn withdraw(&mut self, seq: u32) {
         self.0.retain(|w| w.seq != seq);
     }
 
     /// `frame` acknowledges all before `ack`.
+    #[inline(never)]
     pub fn acknowledged(&mut self, ack: u32, frame: &Frame<'_>, out: &mut Vec<Derived>) {
         self.0.retain(|waiting| {
             let is_waiting = !is_behind(waiting.end, ack);
