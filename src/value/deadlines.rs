@@ -1,14 +1,20 @@
 //! At most one deadline a key, ordered by time and then by key; the memory of everything that waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::Timestamp;
+
+/// Deadlines that were moved or taken away and may stand in the order still, beside as many as there are keys.
+const MOST_STALE: usize = 64;
 
 /// Deadlines by key: setting one again moves it.
 #[derive(Debug, Clone)]
 pub struct Deadlines<K> {
     by_key: BTreeMap<K, Timestamp>,
-    by_time: BTreeSet<(Timestamp, K)>,
+    /// Every deadline, and stale ones of keys whose deadline has moved or is gone; but the first is no stale one. Nearly all are set later
+    /// than all others, which costs next to nothing here, and to look for the place of one that moves would cost more than to leave it.
+    by_time: BinaryHeap<Reverse<(Timestamp, K)>>,
     /// The earliest of them: it is asked for at every frame, and changes seldom.
     next: Option<Timestamp>,
 }
@@ -16,7 +22,7 @@ pub struct Deadlines<K> {
 impl<K: Ord + Clone> Deadlines<K> {
     /// No deadline yet.
     pub const fn new() -> Self {
-        Self { by_key: BTreeMap::new(), by_time: BTreeSet::new(), next: None }
+        Self { by_key: BTreeMap::new(), by_time: BinaryHeap::new(), next: None }
     }
 
     /// Sets the deadline of `key`, in place of the one it had; at the end of time it is never due, and none is kept.
@@ -25,19 +31,19 @@ impl<K: Ord + Clone> Deadlines<K> {
             self.clear(&key);
             return;
         }
-        if let Some(before) = self.by_key.insert(key.clone(), at) {
-            self.by_time.remove(&(before, key.clone()));
+        let before = self.by_key.insert(key.clone(), at);
+        if before == Some(at) {
+            return;
         }
-        self.by_time.insert((at, key));
-        self.find_next();
+        self.by_time.push(Reverse((at, key)));
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+        self.left(before);
     }
 
     /// Takes the deadline of `key` away, if it has one.
     pub fn clear(&mut self, key: &K) {
-        if let Some(at) = self.by_key.remove(key) {
-            self.by_time.remove(&(at, key.clone()));
-            self.find_next();
-        }
+        let before = self.by_key.remove(key);
+        self.left(before);
     }
 
     /// The deadline of `key`.
@@ -56,7 +62,7 @@ impl<K: Ord + Clone> Deadlines<K> {
         if self.next? > now {
             return None;
         }
-        let (_, key) = self.by_time.pop_first()?;
+        let Reverse((_, key)) = self.by_time.pop()?;
         self.by_key.remove(&key);
         self.find_next();
         Some(key)
@@ -64,7 +70,9 @@ impl<K: Ord + Clone> Deadlines<K> {
 
     /// All that still wait, earliest first.
     pub fn waiting(&self) -> impl Iterator<Item = (Timestamp, &K)> {
-        self.by_time.iter().map(|(at, key)| (*at, key))
+        let mut waiting: Vec<(Timestamp, &K)> = self.by_key.iter().map(|(key, at)| (*at, key)).collect();
+        waiting.sort_unstable();
+        waiting.into_iter()
     }
 
     /// How many wait.
@@ -77,8 +85,28 @@ impl<K: Ord + Clone> Deadlines<K> {
         self.by_key.is_empty()
     }
 
+    /// A key has left the deadline that it had `before`, which may be the first, or one stale one too many.
+    fn left(&mut self, before: Option<Timestamp>) {
+        if before.is_none() {
+            return;
+        }
+        if self.by_time.len() > self.by_key.len().saturating_mul(2).saturating_add(MOST_STALE) {
+            self.by_time = self.by_key.iter().map(|(key, at)| Reverse((*at, key.clone()))).collect();
+        }
+        if before <= self.next {
+            self.find_next();
+        }
+    }
+
+    /// Takes out what is stale before the earliest.
     fn find_next(&mut self) {
-        self.next = self.by_time.first().map(|(at, _)| *at);
+        let by_key = &self.by_key;
+        while let Some(Reverse((at, key))) = self.by_time.peek()
+            && by_key.get(key) != Some(at)
+        {
+            self.by_time.pop();
+        }
+        self.next = self.by_time.peek().map(|Reverse((at, _))| *at);
     }
 }
 
@@ -106,5 +134,35 @@ mod tests {
         assert!(d.is_empty() && d.pop(Timestamp::MAX).is_none());
         d.set("c", Timestamp::MAX);
         assert!(d.is_empty());
+    }
+
+    #[test]
+    fn what_moves_again_and_again_is_due_once_and_takes_no_more_room() {
+        let at = Timestamp::from_nanos;
+        let (mut d, mut held) = (Deadlines::new(), BTreeMap::new());
+        for step in 0..20_000_i64 {
+            let key = step.wrapping_mul(7_919) % 97;
+            match step % 7 {
+                0 => {
+                    d.clear(&key);
+                    held.remove(&key);
+                }
+                1 => {
+                    let first = held.iter().map(|(key, time)| (*time, *key)).min();
+                    let due = first.filter(|(time, _)| *time <= at(step + 50)).map(|(_, key)| key);
+                    assert_eq!(d.pop(at(step + 50)), due);
+                    due.and_then(|key| held.remove(&key));
+                }
+                _ => {
+                    let time = at(step + step.wrapping_mul(104_729) % 200);
+                    d.set(key, time);
+                    held.insert(key, time);
+                }
+            }
+            assert_eq!((d.len(), d.next()), (held.len(), held.values().min().copied()), "step {step}");
+            assert!(d.by_time.len() <= 2 * held.len() + MOST_STALE + 1);
+        }
+        let all: Vec<_> = d.waiting().map(|(time, key)| (time, *key)).collect();
+        assert!(all.is_sorted() && all.len() == held.len());
     }
 }

@@ -207,6 +207,11 @@ impl<'a> Dhcp<'a> {
         Some(Outside::from_bytes(self.option(60)?.first()))
     }
 
+    /// Whether the client is a boot ROM, or the answer is for one, by its kind (60).
+    pub fn is_pxe(&self) -> bool {
+        self.option(60).is_some_and(|class| class.first().starts_with(b"PXEClient"))
+    }
+
     /// The client's name for itself (12).
     pub fn host_name(&self) -> Option<Outside> {
         Some(Outside::from_bytes(self.option(12)?.first()))

@@ -60,6 +60,25 @@ impl<'a> Options<'a> {
         Self { rest: options, file, sname, area: Area::Options, overload: 0, has_end: false, is_overrun: false }
     }
 
+    /// The next option with this number. A message is asked for twenty of them, and most stand far behind or are not there: what is passed
+    /// over is not looked at.
+    fn next_of(&mut self, code: u8) -> Option<DhcpOption<'a>> {
+        loop {
+            // Padding and the end have no length, and an overload tells of other fields: those are for `next`.
+            while let [other, len, behind @ ..] = self.rest
+                && *other != code
+                && !matches!(other, 0 | 52 | 255)
+                && let Some(rest) = behind.get(usize::from(*len)..)
+            {
+                self.rest = rest;
+            }
+            let option = self.next()?;
+            if option.code == code {
+                return Some(option);
+            }
+        }
+    }
+
     /// Goes on in the next overloaded field; `false` if there is none.
     fn go_on(&mut self) -> bool {
         let file = self.area == Area::Options && self.overload & 1 != 0;
@@ -112,7 +131,7 @@ impl<'a> Iterator for Options<'a> {
 
 impl<'a> OptionValue<'a> {
     pub(super) fn find(mut options: Options<'a>, code: u8) -> Option<Self> {
-        let first = options.find(|o| o.code == code)?;
+        let first = options.next_of(code)?;
         Some(Self { first: first.value, behind: options, code })
     }
 
@@ -123,9 +142,15 @@ impl<'a> OptionValue<'a> {
 
     /// The pieces, in order; together they are the value.
     pub fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let code = self.code;
-        let behind = self.behind.clone().filter(move |o| o.code == code).map(|o| o.value);
-        std::iter::once(self.first).chain(behind)
+        let (code, mut behind) = (self.code, self.behind.clone());
+        std::iter::once(self.first).chain(std::iter::from_fn(move || Some(behind.next_of(code)?.value)))
+    }
+
+    /// The whole value, by itself.
+    pub fn to_bytes(&self) -> Box<[u8]> {
+        let mut whole = self.first.to_vec();
+        self.pieces().skip(1).for_each(|piece| whole.extend_from_slice(piece));
+        whole.into()
     }
 
     /// Bytes of all pieces.
@@ -219,6 +244,7 @@ mod tests {
         let options = [51, 2, 0, 0, 53, 1, 2, 51, 2, 0x0e, 0x10, 255];
         let value = OptionValue::find(Options::new(&options, &[], &[]), 51).unwrap();
         assert_eq!((value.word(), value.len(), value.first()), (Some(3_600), 4, &[0, 0][..]));
+        assert_eq!(*value.to_bytes(), [0, 0, 0x0e, 0x10]);
         let kind = OptionValue::find(Options::new(&options, &[], &[]), 53).unwrap().byte().map(DhcpKind::from_number);
         assert_eq!(kind, Some(DhcpKind::Offer));
         let faults = DhcpFaults::of(Options::new(&options, &[], &[]), true, false);

@@ -53,7 +53,7 @@ impl Wish {
     /// What the question `dhcp` wishes for.
     pub fn of(dhcp: &Dhcp<'_>) -> Self {
         Self {
-            client_id: dhcp.option(61).map(|id| id.pieces().flatten().copied().collect()),
+            client_id: dhcp.option(61).map(|id| id.to_bytes()),
             most: dhcp.option(57).and_then(|most| most.short()),
             is_broadcast: dhcp.is_broadcast(),
         }
@@ -69,8 +69,7 @@ impl Defect {
         wish: Option<&Wish>,
         is_inform: bool,
     ) -> Vec<Self> {
-        let is_boot = dhcp.yiaddr().is_unspecified()
-            && dhcp.vendor_class().is_some_and(|class| class.raw().starts_with("PXEClient"));
+        let is_boot = dhcp.yiaddr().is_unspecified() && dhcp.is_pxe();
         if !matches!(kind, DhcpKind::Offer | DhcpKind::Ack) || is_boot || dhcp.is_cut() {
             return Vec::new();
         }
@@ -93,7 +92,7 @@ impl Defect {
         }
         if let Some(wish) = wish {
             let sent = wish.client_id.as_deref();
-            let have: Option<Vec<u8>> = dhcp.option(61).map(|id| id.pieces().flatten().copied().collect());
+            let have = dhcp.option(61).map(|id| id.to_bytes());
             say(Self::NoClientId, sent.is_some() && have.is_none());
             say(Self::OtherClientId, have.is_some() && sent.is_some() && have.as_deref() != sent);
             let len = dhcp.wire_len().saturating_add(HEADERS);

@@ -1,7 +1,8 @@
 //! DHCP exchanges: what a client asks for once, with all tries and answers. At most one a conversation goes on; it is over two seconds
 //! after it was settled (another server may contradict), 75 s after its last message, or when the client asks for something else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::super::DomainId;
 use super::lease::Lease;
@@ -27,7 +28,7 @@ pub(super) struct Exchanges {
     /// Whether anybody wants them one by one; else they are only counted.
     is_kept: bool,
     limit: usize,
-    open: BTreeMap<TalkId, Open>,
+    open: BTreeMap<TalkId, Box<Open>>,
     due: Deadlines<TalkId>,
     /// How often each transaction of a client began an exchange.
     begun: BoundedMap<(Mac, u32), u32>,
@@ -71,24 +72,27 @@ impl Exchanges {
 
     /// Takes in a message; `lease` is what the client holds after it.
     pub fn note(&mut self, step: &DhcpStep, lease: Option<&Lease>) {
-        let Some(kind) = self.kind_of(step) else { return };
-        let goes_on = self.open.get(&step.talk).is_some_and(|open| open.takes(step, kind));
-        if !goes_on {
+        let open = self.open.get(&step.talk);
+        let Some(kind) = kind_of(step, open.map(|open| open.exchange.kind)) else { return };
+        if open.is_some_and(|open| !open.takes(step, kind)) {
             self.end(step.talk);
-            if self.open.len() >= self.limit
-                && let Some(oldest) = self.open.keys().next().copied()
-            {
-                self.end(oldest);
-            }
-            let times = self.begun.entry(&(step.client, step.xid), || 0);
-            *times = times.saturating_add(1);
-            let open = Open::new(step, kind, *times, self.is_kept);
-            self.open.insert(step.talk, open);
         }
-        let Some(open) = self.open.get_mut(&step.talk) else { return };
+        let open = match self.open.entry(step.talk) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                let times = self.begun.entry(&(step.client, step.xid), || 0);
+                *times = times.saturating_add(1);
+                place.insert(Box::new(Open::new(step, kind, *times, self.is_kept)))
+            }
+        };
         open.say(step, lease, self.is_kept);
         let patience = if open.exchange.outcome == Outcome::Open { GIVEN_UP } else { SETTLED };
         self.due.set(step.talk, step.time.after(patience));
+        if self.open.len() > self.limit
+            && let Some(oldest) = self.open.keys().find(|talk| **talk != step.talk).copied()
+        {
+            self.end(oldest);
+        }
     }
 
     /// Those that ended since this was asked last, each with its network.
@@ -123,31 +127,6 @@ impl Exchanges {
         while let Some(talk) = self.due.pop(now) {
             self.end(talk);
         }
-    }
-
-    /// What the client of `step` asks for; answers belong to what goes on.
-    fn kind_of(&self, step: &DhcpStep) -> Option<ExchangeKind> {
-        let goes_on = || self.open.get(&step.talk).map(|open| open.exchange.kind);
-        Some(match step.kind {
-            DhcpKind::Discover => ExchangeKind::Lease,
-            DhcpKind::Request => match step.asking {
-                Some(Asking::InitReboot) => ExchangeKind::Reboot,
-                Some(asking) if asking.is_keeping() => ExchangeKind::Renewal,
-                _ => ExchangeKind::Lease,
-            },
-            DhcpKind::Inform => ExchangeKind::Inform,
-            DhcpKind::Release => ExchangeKind::Release,
-            DhcpKind::Decline => ExchangeKind::Decline,
-            DhcpKind::Offer => goes_on().unwrap_or(ExchangeKind::Lease),
-            DhcpKind::Ack | DhcpKind::Nak => goes_on().unwrap_or_else(|| match step.asked {
-                Some(asked) if asked.kind == DhcpKind::Inform => ExchangeKind::Inform,
-                Some(asked) if asked.asking.is_some_and(Asking::is_keeping) => ExchangeKind::Renewal,
-                // Where only servers are heard, who is granted the address that it has renews it.
-                _ if !step.ciaddr.is_unspecified() => ExchangeKind::Renewal,
-                _ => ExchangeKind::Lease,
-            }),
-            _ => return None,
-        })
     }
 
     fn end(&mut self, talk: TalkId) {
@@ -293,6 +272,30 @@ impl Lease {
             renewals: self.renewals,
         }
     }
+}
+
+/// What the client of `step` asks for; answers belong to what `goes_on`.
+fn kind_of(step: &DhcpStep, goes_on: Option<ExchangeKind>) -> Option<ExchangeKind> {
+    Some(match step.kind {
+        DhcpKind::Discover => ExchangeKind::Lease,
+        DhcpKind::Request => match step.asking {
+            Some(Asking::InitReboot) => ExchangeKind::Reboot,
+            Some(asking) if asking.is_keeping() => ExchangeKind::Renewal,
+            _ => ExchangeKind::Lease,
+        },
+        DhcpKind::Inform => ExchangeKind::Inform,
+        DhcpKind::Release => ExchangeKind::Release,
+        DhcpKind::Decline => ExchangeKind::Decline,
+        DhcpKind::Offer => goes_on.unwrap_or(ExchangeKind::Lease),
+        DhcpKind::Ack | DhcpKind::Nak => goes_on.unwrap_or_else(|| match step.asked {
+            Some(asked) if asked.kind == DhcpKind::Inform => ExchangeKind::Inform,
+            Some(asked) if asked.asking.is_some_and(Asking::is_keeping) => ExchangeKind::Renewal,
+            // Where only servers are heard, who is granted the address that it has renews it.
+            _ if !step.ciaddr.is_unspecified() => ExchangeKind::Renewal,
+            _ => ExchangeKind::Lease,
+        }),
+        _ => return None,
+    })
 }
 
 fn add(counts: &mut BTreeMap<ExchangeKind, BTreeMap<Outcome, u64>>, exchange: &Exchange) {

@@ -67,10 +67,7 @@ impl Terms {
             routers: dhcp.routers().collect(),
             names_server: dhcp.server_id().is_some(),
             has_routes: dhcp.option(121).is_some(),
-            alike: ALIKE
-                .iter()
-                .filter_map(|code| Some((*code, dhcp.option(*code)?.pieces().flatten().copied().collect())))
-                .collect(),
+            alike: ALIKE.iter().filter_map(|code| Some((*code, dhcp.option(*code)?.to_bytes()))).collect(),
         }
     }
 

@@ -35,7 +35,7 @@ use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
 use crate::event::{Fact, LeaseEnd, Stamped, VantageId};
 use crate::finding::{Exchange, ExchangeKind, Latency, LeaseClock, Outcome};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Mac, Timestamp};
+use crate::value::{BoundedMap, Few, Mac, Timestamp};
 use crate::wire::{Kind, Kinds};
 
 /// Conversations of one hardware address: one for each VLAN of a trunk that it asks in.
@@ -45,7 +45,7 @@ const MOST_PLACES: usize = 12;
 
 /// All conversations.
 pub struct DhcpTalks {
-    table: BoundedMap<Mac, Vec<Talk>>,
+    table: BoundedMap<Mac, Few<Talk>>,
     unicast: Vec<Alone>,
     watches: Watches,
     lists: Lists,
@@ -207,7 +207,7 @@ impl DhcpTalks {
             }
         }
         let next = &mut self.next;
-        let talks = self.table.entry(&dhcp.chaddr(), Vec::new);
+        let talks = self.table.entry(&dhcp.chaddr(), Few::new);
         let at = find(talks, dhcp.xid(), seen.domain, domains).unwrap_or_else(|| {
             if talks.len() >= MOST_TALKS {
                 talks.remove(0);
@@ -216,7 +216,7 @@ impl DhcpTalks {
             *next = next.saturating_add(1);
             talks.len().saturating_sub(1)
         });
-        let talk = talks.get_mut(at)?;
+        let talk = talks.iter_mut().nth(at)?;
         enter(&mut talk.places, vantage);
         if dhcp.op() == 2 {
             if is_first {
@@ -282,7 +282,7 @@ impl Tracker for DhcpTalks {
 }
 
 /// The conversation that a message belongs to: that of its transaction, wherever a relay carried it; else that of its network.
-fn find(talks: &[Talk], xid: u32, domain: DomainId, domains: &Domains) -> Option<usize> {
+fn find(talks: &Few<Talk>, xid: u32, domain: DomainId, domains: &Domains) -> Option<usize> {
     let here = |talk: &Talk| domains.is_same(talk.domain, domain);
     let both = talks.iter().position(|talk| talk.xids.contains(&xid) && here(talk));
     both.or_else(|| talks.iter().position(|talk| talk.xids.contains(&xid))).or_else(|| talks.iter().position(here))

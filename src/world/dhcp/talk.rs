@@ -10,7 +10,7 @@ use super::lease::{Lease, Terms};
 use super::step::{Asked, Asking, DhcpStep, TalkId};
 use super::watch::Watches;
 use crate::event::{Cited, Frame, LeaseEnd, VantageId};
-use crate::value::{Mac, Span, Timestamp};
+use crate::value::{Few, Mac, Span, Timestamp};
 use crate::wire::{Dhcp, DhcpKind, Ip};
 
 /// Equal messages this close are one: relays, mirrors and unaligned vantages copy within milliseconds, and the shortest
@@ -35,8 +35,8 @@ const NEW_ATTEMPT: Span = Span::secs(120);
 pub(super) struct Talk {
     pub id: TalkId,
     pub domain: DomainId,
-    pub xids: Vec<u32>,
-    pub latest: Vec<Latest>,
+    pub xids: Few<u32>,
+    pub latest: Few<Latest>,
     pub places: Vec<VantageId>,
     pub answered_at: Vec<VantageId>,
     pub asking: Option<Asking>,
@@ -67,8 +67,8 @@ impl Talk {
         Self {
             id,
             domain,
-            xids: Vec::new(),
-            latest: Vec::new(),
+            xids: Few::new(),
+            latest: Few::new(),
             places: Vec::new(),
             answered_at: Vec::new(),
             asking: None,
@@ -96,8 +96,8 @@ impl Talk {
             self.asking = Some(Asking::of(dhcp, is_unicast));
             self.wanted = dhcp.requested().or_else(|| Some(dhcp.ciaddr()).filter(|ip| !ip.is_unspecified()));
         }
-        if !is_answer && let Some(class) = dhcp.vendor_class() {
-            self.is_pxe = class.raw().starts_with("PXEClient");
+        if !is_answer && dhcp.option(60).is_some() {
+            self.is_pxe = dhcp.is_pxe();
         }
         if !is_answer && dhcp.giaddr().is_unspecified() {
             self.is_probe = frame.layers.inner_src().is_some_and(|src| src != dhcp.chaddr());
@@ -139,7 +139,7 @@ impl Talk {
             asked,
             attempt,
             took,
-            client_id: dhcp.option(61).map(|id| id.pieces().flatten().copied().collect()),
+            client_id: dhcp.option(61).map(|id| id.to_bytes()),
             host_name: dhcp.host_name().filter(|_| !is_answer),
             is_copy,
             is_relayed: !dhcp.giaddr().is_unspecified(),
