@@ -89,7 +89,8 @@ impl Copies {
     fn add(&mut self, frame: &Frame<'_>, src: Mac) {
         let (now, body) = (frame.order, frame.bytes.get(..COMPARED).unwrap_or(frame.bytes));
         let print = Fingerprint::of(&[&frame.wire_len.to_be_bytes(), body]);
-        let known = self.recent.iter_mut().rev().find(|(known, at, _)| *known == print && now.since(*at) <= APART);
+        let fresh = self.recent.iter_mut().rev().take_while(|(_, at, _)| now.since(*at) <= APART);
+        let known = fresh.into_iter().find(|(known, ..)| *known == print);
         let Some((_, first, count)) = known else {
             self.frames = self.frames.saturating_add(1);
             if self.senders.len() < MOST_SENDERS {

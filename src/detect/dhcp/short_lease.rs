@@ -1,5 +1,6 @@
 //! Leases so short that clients renew all the time (RFC 2131 section 4.4.5): a risk, since an outage of a minute then costs addresses.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ struct Grants {
     t1: u32,
     since: Timestamp,
     count: u64,
-    clients: Vec<Mac>,
+    clients: BTreeSet<Mac>,
     fresh: Vec<Cited>,
     told: Option<(Key, Timestamp)>,
 }
@@ -79,8 +80,8 @@ impl ShortLease {
         let is_renewed = step.asked.is_some_and(|asked| asked.asking.is_some_and(Asking::is_keeping));
         let grants = self.grants.entry(&(root, server, lease), || Grants::new(t1, step.cited.time));
         grants.count = grants.count.saturating_add(1);
-        if !grants.clients.contains(&step.client) && grants.clients.len() < MOST_CLIENTS {
-            grants.clients.push(step.client);
+        if grants.clients.len() < MOST_CLIENTS {
+            grants.clients.insert(step.client);
         }
         if grants.fresh.len() < 2 {
             grants.fresh.push(step.cited.clone());
@@ -119,7 +120,7 @@ impl Detector for ShortLease {
 
 impl Grants {
     const fn new(t1: u32, since: Timestamp) -> Self {
-        Self { t1, since, count: 0, clients: Vec::new(), fresh: Vec::new(), told: None }
+        Self { t1, since, count: 0, clients: BTreeSet::new(), fresh: Vec::new(), told: None }
     }
 
     fn claim(
