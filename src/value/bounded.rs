@@ -21,14 +21,16 @@ pub struct BoundedMap<K, V> {
     hash: foldhash::fast::RandomState,
 }
 
-/// In this order in memory, so that a touch finds its key on the cache line it has to read anyway.
+/// In this order in memory, so that a touch finds its key on the cache line that it has to read anyway, and what stands first in the value.
 #[repr(C)]
 struct Slot<K, V> {
     older: u32,
     newer: u32,
     /// The touch at which it was moved to the front.
     moved: u64,
-    entry: Option<(K, V)>,
+    /// That of the entry which is here, or was here last.
+    key: K,
+    value: Option<V>,
 }
 
 impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
@@ -50,7 +52,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     /// The value of `key`, untouched in the order of use.
     pub fn peek(&self, key: &K) -> Option<&V> {
         let slot = self.find(self.hash.hash_one(key), key)?;
-        self.slots.get(slot as usize)?.entry.as_ref().map(|(_, v)| v)
+        self.slots.get(slot as usize)?.value.as_ref()
     }
 
     /// The value of `key`, untouched in the order of use, to be changed.
@@ -107,7 +109,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let slot = self.find(self.hash.hash_one(key), key)?;
         self.unlink(slot);
-        self.take(slot).map(|(_, v)| v)
+        self.take(slot)
     }
 
     /// Entries that went out because there was no room.
@@ -127,7 +129,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     /// The entry used least recently.
     pub fn oldest(&self) -> Option<(&K, &V)> {
-        self.slots.get(self.oldest as usize)?.entry.as_ref().map(|(k, v)| (k, v))
+        self.slots.get(self.oldest as usize)?.entry()
     }
 
     /// The entries from the least to the most recently used: an order that is a function of the input.
@@ -136,20 +138,19 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         std::iter::from_fn(move || {
             let slot = self.slots.get(at as usize)?;
             at = slot.newer;
-            slot.entry.as_ref().map(|(k, v)| (k, v))
+            slot.entry()
         })
     }
 
     #[inline]
     fn find(&self, hash: u64, key: &K) -> Option<u32> {
-        let slots = &self.slots;
-        let same = |i: u32| slots.get(i as usize).and_then(|s| s.entry.as_ref()).is_some_and(|(k, _)| k == key);
-        self.index.find(hash, same)
+        // The index leads to nothing that is free.
+        self.index.find(hash, |slot| self.slots.get(slot as usize).is_some_and(|slot| slot.key == *key))
     }
 
     #[inline]
     fn value_mut(&mut self, slot: u32) -> Option<&mut V> {
-        self.slots.get_mut(slot as usize)?.entry.as_mut().map(|(_, v)| v)
+        self.slots.get_mut(slot as usize)?.value.as_mut()
     }
 
     /// Lets the entry used least recently go where there is no room for another.
@@ -160,12 +161,12 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         let victim = self.oldest;
         self.unlink(victim);
         self.forgotten = self.forgotten.saturating_add(1);
-        self.take(victim).map(|(_, value)| value)
+        self.take(victim)
     }
 
     #[inline(never)]
     fn add(&mut self, hash: u64, key: K, value: V) -> u32 {
-        let fresh = Slot { entry: Some((key, value)), older: NONE, newer: NONE, moved: self.clock };
+        let fresh = Slot { older: NONE, newer: NONE, moved: self.clock, key, value: Some(value) };
         let slot = match self.free.pop() {
             Some(slot) => {
                 if let Some(place) = self.slots.get_mut(slot as usize) {
@@ -183,11 +184,12 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         slot
     }
 
-    fn take(&mut self, slot: u32) -> Option<(K, V)> {
-        let entry = self.slots.get_mut(slot as usize)?.entry.take()?;
-        self.index.remove(self.hash.hash_one(&entry.0), slot);
+    fn take(&mut self, slot: u32) -> Option<V> {
+        let Slot { key, value, .. } = self.slots.get_mut(slot as usize)?;
+        let value = value.take()?;
+        self.index.remove(self.hash.hash_one(&*key), slot);
         self.free.push(slot);
-        Some(entry)
+        Some(value)
     }
 
     /// The value in `slot`, which counts as used now.
@@ -234,6 +236,12 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
             Some(s) => s.older = older,
             None => self.newest = older,
         }
+    }
+}
+
+impl<K, V> Slot<K, V> {
+    fn entry(&self) -> Option<(&K, &V)> {
+        Some((&self.key, self.value.as_ref()?))
     }
 }
 
