@@ -82,20 +82,12 @@ impl Domains {
 
     /// The network that `frame` travels in; counts the frame.
     pub fn note(&mut self, frame: &Frame<'_>) -> DomainId {
-        let (layers, vantage, vni) = (&frame.layers, frame.at.vantage, frame.layers.vni());
-        let inner = layers.inner_tags();
-        let stack = inner.as_ref().unwrap_or_else(|| layers.tags_ref());
-        let trace = trace(vantage, vni, stack);
-        let recent = self.recent.get(trace).copied().unwrap_or(u32::MAX);
-        let is_it = |Node { place, .. }: &Node| place.vantage == vantage && place.vni == vni && place.stack == *stack;
-        let id = if self.nodes.get(recent as usize).is_some_and(is_it) {
-            recent
+        let (layers, vantage) = (&frame.layers, frame.at.vantage);
+        let id = if layers.has_tunnel() {
+            let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
+            self.at(vantage, layers.vni(), &stack)
         } else {
-            let id = self.intern(Place { vantage, vni, stack: *stack });
-            if let Some(recent) = self.recent.get_mut(trace) {
-                *recent = id;
-            }
-            id
+            self.at(vantage, None, layers.tags_ref())
         };
         if let Some(node) = self.nodes.get_mut(id as usize) {
             node.frames = node.frames.saturating_add(1);
@@ -103,6 +95,22 @@ impl Domains {
             node.traffic.note(frame.direction, frame.order);
         }
         DomainId(id)
+    }
+
+    /// The node of a place.
+    #[inline]
+    fn at(&mut self, vantage: VantageId, vni: Option<u32>, stack: &TagStack) -> u32 {
+        let trace = trace(vantage, vni, stack);
+        let recent = self.recent.get(trace).copied().unwrap_or(u32::MAX);
+        let is_it = |Node { place, .. }: &Node| place.vantage == vantage && place.vni == vni && place.stack == *stack;
+        if self.nodes.get(recent as usize).is_some_and(is_it) {
+            return recent;
+        }
+        let id = self.intern(Place { vantage, vni, stack: *stack });
+        if let Some(recent) = self.recent.get_mut(trace) {
+            *recent = id;
+        }
+        id
     }
 
     /// The same packet was seen in both: they are one network.
@@ -205,6 +213,7 @@ impl Domains {
         (self.nodes.get(widest as usize).map_or(0, |node| node.place.stack.networks().depth()), widest)
     }
 
+    #[inline(never)]
     fn intern(&mut self, place: Place) -> u32 {
         if let Some(id) = self.find(&place) {
             return id;
