@@ -38,31 +38,32 @@ pub struct Stations {
     sights: Sights,
 }
 
-/// What is known of one address in one network.
+/// What is known of one address in one network. In this order in memory: what every frame from it or to it touches stands first.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Station {
-    /// When it sent first.
-    pub first: Timestamp,
     /// When it sent last.
     pub last: Timestamp,
-    /// Frames it sent.
-    pub frames: u64,
+    meter: Option<Meter>,
     /// Whether, after it had sent, a frame to it alone was seen: what goes to it passes here.
     pub is_addressed: bool,
+    /// Whether it sends on what others sent: packets whose time to live is no first one.
+    pub is_forwarding: bool,
+    /// Whether it proved with several addresses of layer 3: a router, or a host of many.
+    is_shared: bool,
+    /// Whether it asks again by ARP although it was answered and hears.
+    asks_again: bool,
+    /// Whether questions to it may wait: of whom none do nothing is looked up at each proof that it hears.
+    may_owe: bool,
+    roles: u8,
     /// When it last proved that it hears.
     pub proof: Option<Proof>,
     /// Its address of layer 3, by what it proved with last.
     address: Option<IpAddr>,
-    /// Whether it proved with several: a router, or a host of many.
-    is_shared: bool,
-    /// Whether it sends on what others sent: packets whose time to live is no first one.
-    pub is_forwarding: bool,
-    /// Whether it asks again by ARP although it was answered and hears.
-    asks_again: bool,
     /// When it sent ARP from an address of its own last: it had one then, and not one that it made up (169.254.0.0/16).
     pub had_address: Option<Timestamp>,
-    roles: u8,
-    meter: Option<Meter>,
+    /// When it sent first.
+    pub first: Timestamp,
 }
 
 /// A part that a station was seen to play.
@@ -133,9 +134,10 @@ impl Stations {
         sight.note(src, to);
         let station = self.table.entry(&(src, domain), || Station::new(time));
         station.last = station.last.max(time);
-        station.frames = station.frames.saturating_add(1);
+        let mut owed = false;
         if seen.hearing.is_proof {
             station.hears(frame, layers.inner_ip().map(|ip| ip.src()));
+            owed = std::mem::take(&mut station.may_owe);
         }
         if layers.kinds().intersects(TELLING) {
             station.plays(seen);
@@ -144,6 +146,9 @@ impl Stations {
             target.is_addressed = true;
             let meter = target.meter.get_or_insert_with(|| Meter::new(vantage, time));
             self.life.fastest = self.life.fastest.max(meter.add(vantage, time, frame.wire_len));
+        }
+        if owed {
+            self.clear((src, domain), Proof { time, at: frame.at }, out);
         }
         self.note_life(seen, src, domain, out);
     }
@@ -194,7 +199,6 @@ impl Station {
         Self {
             first: time,
             last: time,
-            frames: 0,
             is_addressed: false,
             had_address: None,
             proof: None,
@@ -202,6 +206,7 @@ impl Station {
             is_shared: false,
             is_forwarding: false,
             asks_again: false,
+            may_owe: true,
             roles: 0,
             meter: None,
         }
@@ -211,7 +216,8 @@ impl Station {
     #[inline(never)]
     fn hears(&mut self, frame: &Frame<'_>, address: Option<IpAddr>) {
         self.proof = Some(Proof { time: frame.order, at: frame.at });
-        self.is_forwarding |= frame.layers.inner_ip().is_some_and(|ip| !FIRST_HOPS.contains(&ip.ttl()));
+        self.is_forwarding =
+            self.is_forwarding || frame.layers.inner_ip().is_some_and(|ip| !FIRST_HOPS.contains(&ip.ttl()));
         if let Some(address) = address.filter(|a| a.is_ipv4()) {
             self.is_shared |= self.address.is_some_and(|known| known != address);
             self.address = Some(address);

@@ -113,9 +113,6 @@ impl Stations {
     /// What `seen`, the first sighting of a packet from `src`, says about who hears.
     pub(super) fn note_life(&mut self, seen: &Seen<'_>, src: Mac, domain: DomainId, out: &mut Vec<Derived>) {
         let frame = seen.frame;
-        if seen.hearing.is_proof {
-            self.clear((src, domain), Proof { time: frame.order, at: frame.at }, out);
-        }
         if let Some(since) = seen.hearing.waits_since {
             self.note_repeat(frame, domain, since, out);
         }
@@ -182,15 +179,19 @@ impl Stations {
     /// The station proved that it hears.
     #[inline(never)]
     fn hears(&mut self, frame: &Frame<'_>, key: Key, address: Option<IpAddr>, out: &mut Vec<Derived>) {
-        if let Some(station) = self.table.get_mut(&key) {
+        let station = self.table.get_mut(&key);
+        let owes = station.is_none_or(|station| {
             station.hears(frame, address);
+            std::mem::take(&mut station.may_owe)
+        });
+        if owes {
+            self.clear(key, Proof { time: frame.order, at: frame.at }, out);
         }
-        self.clear(key, Proof { time: frame.order, at: frame.at }, out);
     }
 
     /// Wipes the slate of a station that hears.
     #[inline(never)]
-    fn clear(&mut self, key: Key, proof: Proof, out: &mut Vec<Derived>) {
+    pub(super) fn clear(&mut self, key: Key, proof: Proof, out: &mut Vec<Derived>) {
         if self.life.slates.is_empty() {
             return;
         }
@@ -354,9 +355,8 @@ impl Stations {
 
     /// A station was asked something and has its time to answer.
     fn asked(&mut self, frame: &Frame<'_>, key: Key, what: Stimulus, from: IpAddr, is_owed: bool) {
-        if self.table.peek(&key).is_none() {
-            return;
-        }
+        let Some(station) = self.table.peek_mut(&key) else { return };
+        station.may_owe = true;
         let patience = self.life.patience();
         let slate = self.life.slates.entry(&key, Slate::new);
         slate.asked(what, from, frame.order, is_owed, Cited::beginning(frame));
@@ -376,7 +376,8 @@ impl Stations {
         cited: &Cited,
         out: &mut Vec<Derived>,
     ) {
-        let Some(station) = self.table.peek(&key) else { return };
+        let Some(station) = self.table.peek_mut(&key) else { return };
+        station.may_owe = true;
         let slate = self.life.slates.entry(&key, Slate::new);
         slate.remember(station.own_address(), station.meter.as_ref());
         slate.failed(what, from, since, frame.order, cited);
