@@ -83,6 +83,19 @@ impl<K: Hash + Ord + Clone, V> Followed<K, V> {
         self.matters.get_mut(key)
     }
 
+    /// Follows no longer what `is_over`; what was claimed of that comes back.
+    pub fn drop_where(&mut self, is_over: impl Fn(&K, &V) -> bool) -> Vec<K> {
+        let over = self.matters.by_age().filter(|(key, matter)| is_over(key, &matter.what));
+        let over: Vec<K> = over.map(|(key, _)| key.clone()).collect();
+        let mut claimed = Vec::new();
+        for key in over {
+            if self.matters.remove(&key).is_some_and(|matter| matter.is_claimed) {
+                claimed.push(key);
+            }
+        }
+        claimed
+    }
+
     /// The next moment at which something is due.
     pub const fn next_deadline(&self) -> Option<Timestamp> {
         self.matters.next_deadline()

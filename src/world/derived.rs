@@ -109,6 +109,13 @@ pub enum Derived {
     },
     /// Two stations speak for one address.
     Contested(Arc<Contested>),
+    /// Somebody is known to answer by ARP in the name of others.
+    ProxyArp {
+        /// In which network, as seen at one vantage.
+        domain: DomainId,
+        /// Who.
+        mac: Mac,
+    },
     /// A receiver of TCP takes no more; told again when it has lasted.
     Stalled(Arc<Stall>),
     /// A receiver of which that was told takes data again, or its connection is over.
@@ -205,7 +212,7 @@ impl Derived {
             | Self::Unreached(..)
             | Self::Reached { .. }
             | Self::Accepted { .. } => Topic::Attempt,
-            Self::Contested(..) | Self::Wanted(..) | Self::Found { .. } => Topic::Address,
+            Self::Contested(..) | Self::ProxyArp { .. } | Self::Wanted(..) | Self::Found { .. } => Topic::Address,
             Self::Stalled(..) | Self::Drained { .. } => Topic::Stall,
         }
     }

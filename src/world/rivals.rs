@@ -112,7 +112,11 @@ impl Rivals {
             return;
         }
         let asker = frame.layers.inner_dst().filter(|dst| dst.is_station());
-        if self.speaks_for_many((domain, mac), ip) && asker.is_some() {
+        let (is_many, is_news) = self.speaks_for_many((domain, mac), ip);
+        if is_news {
+            out.push(Derived::ProxyArp { domain, mac });
+        }
+        if is_many && asker.is_some() {
             return;
         }
         let speech = Speech { mac, at: frame.order, is_announcement: arp.is_gratuitous(), asker };
@@ -129,13 +133,14 @@ impl Rivals {
         })));
     }
 
-    /// Notes that `who` speaks for an address; whether it does so for many.
-    fn speaks_for_many(&mut self, who: (DomainId, Mac), ip: Ipv4Addr) -> bool {
+    /// Notes that `who` speaks for an address; whether it does so for many, and whether that is news.
+    fn speaks_for_many(&mut self, who: (DomainId, Mac), ip: Ipv4Addr) -> (bool, bool) {
         let spoken = self.spoken.entry(&who, Vec::new);
-        if spoken.len() < PROXY && !spoken.contains(&ip) {
+        let is_new = spoken.len() < PROXY && !spoken.contains(&ip);
+        if is_new {
             spoken.push(ip);
         }
-        spoken.len() >= PROXY
+        (spoken.len() >= PROXY, is_new && spoken.len() >= PROXY)
     }
 }
 

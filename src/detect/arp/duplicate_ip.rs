@@ -53,6 +53,14 @@ impl DuplicateIp {
         matter.what.how = matter.what.how.max(contested.how);
     }
 
+    /// Whoever answers in the name of others contests nobody's address, whenever that came to light.
+    fn proxy(&mut self, domain: DomainId, mac: Mac, cx: &mut Context<'_>) {
+        let is_his = |contest: &Contest| contest.latest.rivals.iter().any(|(rival, _)| *rival == mac);
+        for place in self.contests.drop_where(|place, contest| place.0 == domain && is_his(contest)) {
+            cx.resolve(key(&place, cx), format!("{mac} answers for many addresses: it is a proxy"));
+        }
+    }
+
     fn claim(&mut self, place: &(DomainId, Ipv4Addr), cx: &mut Context<'_>) {
         let Some(matter) = self.contests.get_mut(place) else { return };
         let Contest { latest, how } = &matter.what;
@@ -71,6 +79,7 @@ impl DuplicateIp {
             .cause("an address was set by hand that DHCP or another host has")
             .cause("an instance runs twice: it was evacuated from a node that was not dead")
             .cause("two routers both believe that they are the active one (VRRP, HA routers)")
+            .cause("a router answers for addresses that are not its own (proxy ARP), of which few were asked for so far")
             .cause("one host with two interfaces in this network answers on both (Linux arp_ignore)")
             .step(
                 "See whose addresses these are",
@@ -92,8 +101,10 @@ impl DuplicateIp {
 
 impl Detector for DuplicateIp {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
-        if let Observation::Derived(Derived::Contested(contested)) = seen {
-            self.contested(contested, cx);
+        match seen {
+            Observation::Derived(Derived::Contested(contested)) => self.contested(contested, cx),
+            Observation::Derived(Derived::ProxyArp { domain, mac }) => self.proxy(*domain, *mac, cx),
+            _ => {}
         }
     }
 

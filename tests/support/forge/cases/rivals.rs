@@ -20,9 +20,10 @@ pub fn cases() -> Vec<Case> {
         case("arp/two-answers-to-one-question", "bond0.pcap", pcap(both_answer())),
         case("arp/address-taken-for-a-while", "bond0.pcap", pcap(taken_for_a_while())),
         case("arp/address-defended", "bond0.pcap", pcap(defended())),
+        case("arp/two-answers-of-which-one-is-a-proxys", "bond0.pcap", pcap(proxy(25.0))),
         case("healthy/arp-handed-over-and-back", "bond0.pcap", pcap(handed_over())),
         case("healthy/arp-bond-with-two-faces", "bond0.pcap", pcap(two_faces())),
-        case("healthy/arp-proxy-answers", "bond0.pcap", pcap(proxy())),
+        case("healthy/arp-proxy-answers", "bond0.pcap", pcap(proxy(5.0))),
         case("healthy/arp-probe-answered", "bond0.pcap", pcap(probed())),
         case("healthy/arp-instance-replaced", "bond0.pcap", pcap(replaced())),
     ]
@@ -101,12 +102,12 @@ fn two_faces() -> Vec<Shot> {
     in_order(vec![rounds.collect(), others(60.0)])
 }
 
-/// A router answers for every address behind it, and for the guest's too, which answers for itself.
-fn proxy() -> Vec<Shot> {
+/// A router answers for every address behind it, and for the guest's too, which answers for itself; those behind it are asked for from `begins` on.
+fn proxy(begins: f64) -> Vec<Shot> {
     let mut stories = vec![others(60.0)];
     for i in 0..6 {
         let behind = Ipv4Addr::new(10, 20, 0, 200 + i);
-        let t = 5.0 + f64::from(i);
+        let t = begins + f64::from(i);
         let asked = asks(t, NEIGHBOUR, NEIGHBOUR_IP, behind);
         stories.push(vec![asked, answers(t + 0.0004, SECOND, behind, NEIGHBOUR, NEIGHBOUR_IP)]);
     }
