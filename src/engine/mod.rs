@@ -13,7 +13,7 @@ use crate::finding::{Change, Exchange, Finding, Input, Ledger, Lost, NotChecked,
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::LinkType;
-use crate::world::{Derived, Heard, Observation, World};
+use crate::world::{Derived, Heard, Observation, Renamed, World};
 
 /// How long after the end of a complete capture deadlines still fire: longer than any client of any protocol here keeps trying.
 const AFTER_THE_END: Span = Span::secs(86_400);
@@ -220,6 +220,12 @@ impl Engine {
         }
         self.now = self.now.max(time);
         let Some(heard) = self.world.apply(event, &mut self.derived) else { return };
+        if let Heard::Frame { is_first: false, .. } = heard {
+            // A packet at another vantage may tell how its network is called where it wears all its tags.
+            for Renamed { vantages, from, to } in self.world.domains.renamed() {
+                self.ledger.rename(&vantages, ("domain", &from), &to);
+            }
+        }
         match heard {
             Heard::Frame { seen, is_first } => {
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };

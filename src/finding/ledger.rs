@@ -91,7 +91,9 @@ impl Ledger {
         }
         let key = (rule.code, claim.key.clone());
         match self.by_key.get(&key).copied() {
-            Some(at) if self.findings.get(at).is_some_and(|f| f.is_current(now)) => self.update(at, claim, now),
+            Some(at) if self.findings.get(at).is_some_and(|f| f.is_current(now) && f.is_meant(&claim)) => {
+                self.update(at, claim, now)
+            }
             _ => self.open(rule, key, claim, now),
         }
     }
@@ -166,9 +168,28 @@ impl Ledger {
     /// Says that the finding of `rule` and `key` is told by a wider one from now on, for the reason `why`: it leaves the report.
     pub fn absorb(&mut self, rule: &'static Rule, key: &Key, why: &str, now: Timestamp) -> Option<(usize, Change)> {
         let change = self.resolve(rule, key, why, now)?;
-        self.by_key.remove(&(rule.code, key.clone()));
+        self.by_key.retain(|_, at| *at != change.0);
         self.absorbed.insert(change.0);
         Some(change)
+    }
+
+    /// What a part of keys says is known better now: of findings that were made at one of `vantages`, it says `to` from now on. Whoever still
+    /// speaks of them by the old key is understood.
+    pub fn rename(&mut self, vantages: &[VantageId], (part, from): (&str, &str), to: &str) {
+        for (at, finding) in self.findings.iter_mut().enumerate() {
+            let is_there = finding.vantage.is_some_and(|vantage| vantages.contains(&vantage));
+            if !is_there || finding.key.part(part) != Some(from) {
+                continue;
+            }
+            let key = finding.key.renamed(part, to);
+            let known = (finding.rule.code, std::mem::replace(&mut finding.key, key.clone()));
+            let told_by = *self.by_key.entry((known.0, key)).or_insert(at);
+            if told_by != at {
+                // The same was found where the network already had this name.
+                self.by_key.insert(known, told_by);
+                self.absorbed.insert(at);
+            }
+        }
     }
 
     /// Findings that doubt has lowered since this was asked last.
@@ -296,6 +317,11 @@ impl Finding {
         self.resolved.is_none_or(|over| now.since(over) <= REOPEN_WITHIN)
     }
 
+    /// Whether a claim by its key, or by one that it had, speaks of this finding: by an old key only whoever speaks of the same place does.
+    fn is_meant(&self, claim: &Claim) -> bool {
+        self.key == claim.key || claim.vantage.is_none() || self.vantage == claim.vantage
+    }
+
     fn take(&mut self, claim: Claim, now: Timestamp) {
         // The words follow the surest claim, so that a later, weaker one does not water them down.
         let is_surest = (claim.confidence, claim.severity) >= (self.confidence, self.severity);
@@ -390,6 +416,27 @@ mod tests {
             (finding.first, finding.headline.as_str()),
             (at(5), "It is likely. Resolved after 5.0 s: it stopped.")
         );
+    }
+
+    #[test]
+    fn a_network_that_is_known_better_is_called_so_and_its_findings_answer_to_both_names() {
+        let mut ledger = Ledger::default();
+        let here = VantageId::default();
+        let made = |domain, vantage| Claim {
+            key: Key::new().with("domain", domain),
+            vantage: Some(vantage),
+            ..claim(1, Confidence::Likely, Severity::Warning)
+        };
+        ledger.raise(&RULE, made("untagged", here), at(0));
+        ledger.rename(&[here], ("domain", "untagged"), "100");
+        assert_eq!(ledger.raise(&RULE, made("100", here), at(1)), None);
+        assert_eq!(ledger.resolve(&RULE, &made("untagged", here).key, "it ended", at(2)), Some((0, Change::Resolved)));
+        // Elsewhere what is untagged is another network.
+        let elsewhere = VantageId { lane: 1, interface: 0 };
+        ledger.raise(&RULE, made("untagged", elsewhere), at(3));
+        let findings = ledger.into_findings().0;
+        let names: Vec<_> = findings.iter().map(|f| f.key.part("domain")).collect();
+        assert_eq!(names, [Some("100"), Some("untagged")]);
     }
 
     #[test]

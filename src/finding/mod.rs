@@ -183,6 +183,15 @@ impl Key {
         Self(parts.map(|(name, value)| (Cow::Owned(name.to_string()), value.clone())).collect())
     }
 
+    /// The key with `value` in place of what the part called `name` says.
+    #[must_use]
+    pub fn renamed(&self, name: &str, value: &str) -> Self {
+        let part = |(known, old): &(Cow<'static, str>, Outside)| {
+            (known.clone(), if known == name { Outside::from(value) } else { old.clone() })
+        };
+        Self(self.0.iter().map(part).collect())
+    }
+
     /// The part called `name`, as it is printed.
     pub fn part(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| *n == name).map(|(_, value)| value.raw())

@@ -20,6 +20,18 @@ pub struct Domains {
     hash: foldhash::fast::RandomState,
     limit: usize,
     forgotten: u64,
+    renamed: Vec<Renamed>,
+}
+
+/// Vantages that show a network with fewer tags than another one does, as is known since a packet was seen at both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// Where the network is shown.
+    pub vantages: Vec<VantageId>,
+    /// How it was called.
+    pub from: String,
+    /// How it is called now.
+    pub to: String,
 }
 
 /// Traces of places that are told apart: two kibibytes of them, so that they stay where they are quick to reach.
@@ -77,7 +89,7 @@ impl Domains {
         let limit = settings.tables.stacks.max(1);
         let hash = foldhash::fast::RandomState::default();
         let recent = vec![u32::MAX; RECENT];
-        Self { nodes: Vec::new(), recent, index: Index::default(), hash, limit, forgotten: 0 }
+        Self { nodes: Vec::new(), recent, index: Index::default(), hash, limit, forgotten: 0, renamed: Vec::new() }
     }
 
     /// The network that `frame` travels in; counts the frame.
@@ -121,12 +133,21 @@ impl Domains {
         }
         let (root, joined) = (a.min(b), a.max(b));
         let widest = self.widest(root).max(self.widest(joined)).1;
+        let before = [a, b].map(|id| (self.vantages(DomainId(id)).collect(), self.name(DomainId(id))));
         if let Some(node) = self.nodes.get_mut(joined as usize) {
             node.parent = root;
         }
         if let Some(node) = self.nodes.get_mut(root as usize) {
             node.widest = widest;
         }
+        let to = self.name(DomainId(root));
+        let renamed = before.into_iter().filter(|(_, from)| *from != to);
+        self.renamed.extend(renamed.map(|(vantages, from)| Renamed { vantages, from, to: to.clone() }));
+    }
+
+    /// Networks that were found to have another name since this was asked last.
+    pub fn renamed(&mut self) -> Vec<Renamed> {
+        std::mem::take(&mut self.renamed)
     }
 
     /// The one that stands for all that are the same network.

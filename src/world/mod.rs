@@ -49,7 +49,7 @@ pub use derived::{Derived, Passed, Revived, Topic};
 pub use dhcp::{
     AddressUse, Asked, Asking, Checksum, Defect, DhcpStep, DhcpTalks, Lease, Over, Pair, Server, TalkId, Terms, Times,
 };
-pub use domain::{DomainId, Domains, Traffic};
+pub use domain::{DomainId, Domains, Renamed, Traffic};
 pub use echo::{Echo, Echoes};
 pub use floods::{Burst, Copied, Floods};
 pub use fragments::{Fragments, Pieces, Torn};
