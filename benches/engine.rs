@@ -156,6 +156,8 @@ fn vantage(name: &str) -> Vantage {
         filter: None,
         tells_offload: false,
         offset: Span::ZERO,
+        within: Span::ZERO,
+        along: None,
     }
 }
 

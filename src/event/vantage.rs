@@ -36,6 +36,10 @@ pub struct Vantage {
     pub tells_offload: bool,
     /// What was added to its stamps.
     pub offset: Span,
+    /// How far off its stamps may be against those of other vantages.
+    pub within: Span,
+    /// Its place on the way that a case tells.
+    pub along: Option<usize>,
 }
 
 impl Vantage {

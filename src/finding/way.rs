@@ -11,6 +11,8 @@ pub struct Way {
     pub what: String,
     /// Vantages in the order of the way.
     pub stops: Vec<Stop>,
+    /// Whether that order is known: stamps closer than clocks are certain tell nothing.
+    pub is_ordered: bool,
 }
 
 /// One vantage on the way.

@@ -76,6 +76,7 @@ pub(super) struct FrameView {
 #[derive(Serialize)]
 struct WayView<'a> {
     what: &'a str,
+    is_ordered: bool,
     stops: Vec<StopView>,
 }
 
@@ -193,7 +194,7 @@ impl<'a> WayView<'a> {
             tags: stop.look.map(|look| look.tags.to_string()),
             wire_len: stop.look.map(|look| look.wire_len),
         };
-        Self { what: &way.what, stops: way.stops.iter().map(stop).collect() }
+        Self { what: &way.what, is_ordered: way.is_ordered, stops: way.stops.iter().map(stop).collect() }
     }
 }
 

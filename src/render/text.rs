@@ -122,7 +122,11 @@ fn way_line(way: &Way, report: &Report) -> String {
         }
     };
     let stops: Vec<String> = way.stops.iter().map(stop).collect();
-    format!("{}: {}", way.what, stops.join(" → "))
+    if way.is_ordered {
+        format!("{}: {}", way.what, stops.join(" → "))
+    } else {
+        format!("{}: {} (in which order, the clocks do not tell)", way.what, stops.join(", "))
+    }
 }
 
 fn frames(out: &mut String, indent: &str, evidence: &[Cited], report: &Report) {

@@ -137,6 +137,7 @@ impl Case {
             lane.vantage.clone_from(&vantage.name);
             lane.place = vantage.place;
             lane.offset = Span::nanos(vantage.offset_ns);
+            lane.way.clone_from(&said.path);
             lane.joined = vantage.joined;
             // What a recording tells of itself is not looked for.
             lane.captured = vantage.joined.or(said.began).zip(said.ended);

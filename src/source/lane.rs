@@ -24,6 +24,8 @@ pub struct Lane {
     pub offset: Span,
     /// Where the offset was read off, if it was not told.
     pub clock: Option<Aligned>,
+    /// The names of vantages in the order of the way, where a case tells it.
+    pub way: Vec<String>,
     /// The file that it reads, where it can be read twice.
     pub file: Option<PathBuf>,
     /// From when to when it was captured, where a first look told.
@@ -95,6 +97,7 @@ impl Lane {
             vantage: None,
             offset: Span::ZERO,
             clock: None,
+            way: Vec::new(),
             file: None,
             captured: None,
             joined: None,
@@ -245,6 +248,7 @@ impl Lane {
         };
         Vantage {
             place: self.place.unwrap_or_else(|| Place::from_name(name.raw(), interface.link)),
+            along: self.way.iter().position(|place| place == name.raw()),
             name,
             is_placed: is_named || self.place.is_some(),
             is_named,
@@ -253,6 +257,7 @@ impl Lane {
             filter: interface.filter.clone(),
             tells_offload: interface.tells_offload,
             offset: self.offset,
+            within: self.clock.map_or(Span::ZERO, |clock| clock.within),
         }
     }
 }

@@ -26,6 +26,7 @@ mod host;
 mod lacp;
 mod link;
 mod neighbours;
+mod order;
 mod origin;
 mod path_mtu;
 mod paths;

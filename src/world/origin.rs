@@ -134,6 +134,8 @@ mod tests {
                 filter: None,
                 tells_offload: false,
                 offset: Span::ZERO,
+                within: Span::ZERO,
+                along: None,
             },
         )
     }

@@ -4,6 +4,7 @@
 
 use super::DomainId;
 use super::link::Links;
+use super::order::Order;
 use crate::event::{Direction, Frame, FrameRef, Vantage, VantageId};
 use crate::finding::{Look, Stop, Way};
 use crate::settings::Settings;
@@ -33,6 +34,7 @@ pub struct Sightings {
     /// By what a packet is known again.
     identity: fn(&Frame<'_>) -> Fingerprint,
     links: Links,
+    order: Order,
     packets: BoundedMap<Fingerprint, Packet>,
     forgotten: u64,
 }
@@ -59,6 +61,7 @@ impl Sightings {
             window: settings.sightings.window(),
             identity: |frame| frame.fingerprint(),
             links: Links::default(),
+            order: Order::default(),
             packets: BoundedMap::new(settings.tables.packets),
             forgotten: 0,
         }
@@ -73,6 +76,7 @@ impl Sightings {
     /// Another vantage is there.
     pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
         self.links.add_vantage(id, vantage.place);
+        self.order.add_vantage(id, vantage);
     }
 
     /// How long to wait until all sightings of a packet are in: nothing with one vantage.
@@ -114,10 +118,12 @@ impl Sightings {
 
     /// The way of `packet`, which is `what`, as far as it was seen, and where it was not.
     pub fn way(&self, what: impl Into<String>, packet: Fingerprint, unseen: &[VantageId]) -> Way {
+        let journey = self.journey(packet);
         let look = |s: &Sighting| Look { number: s.at.number, tags: s.tags, wire_len: s.wire_len };
-        let seen = self.journey(packet).iter().map(|s| Stop { vantage: s.at.vantage, look: Some(look(s)) });
-        let unseen = unseen.iter().map(|vantage| Stop { vantage: *vantage, look: None });
-        Way { what: what.into(), stops: seen.chain(unseen).collect() }
+        let (order, is_ordered) = self.order.along(journey, unseen);
+        let seen_at = |vantage: VantageId| journey.iter().find(|s| s.at.vantage == vantage);
+        let stops = order.into_iter().map(|vantage| Stop { vantage, look: seen_at(vantage).map(look) });
+        Way { what: what.into(), stops: stops.collect(), is_ordered }
     }
 
     /// The vantage that stands for the link that `id` shows: of all that show the same packets alike, the highest in rank.
@@ -190,6 +196,8 @@ mod tests {
             filter: None,
             tells_offload: false,
             offset: Span::ZERO,
+            within: Span::ZERO,
+            along: None,
         };
         sightings.add_vantage(here(0), &vantage);
         sightings.add_vantage(here(1), &vantage);

@@ -245,6 +245,8 @@ pub fn play(name: &str, end: i64, said: &[(i64, Say)]) -> Report {
             filter: None,
             tells_offload: false,
             offset: Span::ZERO,
+            within: Span::ZERO,
+            along: None,
         },
     );
     for (number, (ms, say)) in (1..).zip(said) {

@@ -277,7 +277,8 @@ fn missing(latest: &Latest, hole: &Hole, cx: &Context<'_>) -> Option<(String, St
     let name = |id: VantageId| cx.world.vantage(id).map(|vantage| vantage.name.to_string()).unwrap_or_default();
     let what = format!("{} bytes", hole.smallest_lost().unwrap_or(0));
     let way = cx.world.sightings.way(what, latest.packet, &[unseen]);
-    Some((name(journey.last()?.at.vantage), name(unseen), way))
+    let last = way.stops.iter().rfind(|stop| stop.look.is_some())?.vantage;
+    Some((name(last), name(unseen), way))
 }
 
 /// The outer of two tags that make the smallest lost packet longer than the link takes, and those that arrive not, and what would fit: the

@@ -55,6 +55,8 @@ impl Scene {
             filter: None,
             tells_offload: false,
             offset: Span::ZERO,
+            within: Span::ZERO,
+            along: None,
         };
         stations.add_vantage(VantageId::default(), &bond);
         let (flows, domains) = (Flows::new(settings), Domains::new(settings));
