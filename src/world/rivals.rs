@@ -122,6 +122,9 @@ impl Rivals {
         let speech = Speech { mac, at: frame.order, is_announcement: arp.is_gratuitous(), asker };
         let contest = self.contests.entry(&(domain, ip), Contest::default);
         let Some((how, before)) = contest.hear(&speech, Cited::beginning(frame)) else { return };
+        if self.spoken.peek(&(domain, before)).is_some_and(|spoken| spoken.len() >= PROXY) && !speech.is_announcement {
+            return;
+        }
         let [Some(one), Some(two)] = [before, mac].map(|mac| contest.rival(mac)) else { return };
         out.push(Derived::Contested(Arc::new(Contested {
             ip,

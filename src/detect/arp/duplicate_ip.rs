@@ -7,7 +7,7 @@ use super::network;
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::{Span, Timestamp};
+use crate::value::{Mac, Span, Timestamp};
 use crate::world::{Conflict, Contested, Derived, DomainId, Observation, Topic};
 
 /// The rule and its detector.
