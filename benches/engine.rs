@@ -156,7 +156,7 @@ fn vantage(name: &str) -> Vantage {
         filter: None,
         tells_offload: false,
         offset: Span::ZERO,
-        within: Span::ZERO,
+        doubt: Span::ZERO,
         along: None,
     }
 }

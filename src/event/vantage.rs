@@ -36,8 +36,8 @@ pub struct Vantage {
     pub tells_offload: bool,
     /// What was added to its stamps.
     pub offset: Span,
-    /// How far off its stamps may be against those of other vantages.
-    pub within: Span,
+    /// Its stamps and those of another vantage that are closer than this do not tell which came first.
+    pub doubt: Span,
     /// Its place on the way that a case tells.
     pub along: Option<usize>,
 }

@@ -25,9 +25,11 @@ pub struct Aligned {
     pub pairs: usize,
     /// How far off the offset may be: half of what packets of both directions differ.
     pub within: Span,
+    /// Stamps of the two closer than this do not tell which came first.
+    pub doubt: Span,
 }
 
-/// The offsets of captures, in their order; `None` where nothing is to be put right, or nothing tells.
+/// The offsets of captures, in their order, and how far their stamps are in doubt; `None` where nothing is to be put right, or nothing tells.
 pub fn align(surveys: &[Survey]) -> Vec<Option<Aligned>> {
     let mut aligned: Vec<Option<Aligned>> = vec![None; surveys.len()];
     let mut is_known = vec![false; surveys.len()];
@@ -51,7 +53,7 @@ pub fn align(surveys: &[Survey]) -> Vec<Option<Aligned>> {
             let base = aligned.get(known).copied().flatten().map_or(Span::ZERO, |known| known.offset);
             let offset = Span::nanos(base.as_nanos().saturating_add(shift.offset.as_nanos()));
             if let (Some(slot), Some(known)) = (aligned.get_mut(at), is_known.get_mut(at)) {
-                *slot = (offset != Span::ZERO).then_some(Aligned { offset, ..shift });
+                *slot = (offset != Span::ZERO || shift.doubt != Span::ZERO).then_some(Aligned { offset, ..shift });
                 *known = true;
                 is_settled = false;
             }
@@ -83,7 +85,15 @@ fn shift(a: &Survey, b: &Survey) -> Option<Aligned> {
     let between = |part: i64| part.checked_div(2).unwrap_or(0);
     let offset = if is_clock { low.saturating_add(between(high.saturating_sub(low))) } else { 0 };
     let within = Span::nanos(between(high.saturating_sub(low)));
-    Some(Aligned { offset: Span::nanos(offset), pairs, within })
+    // Each direction is late at its own end, unless the clocks differ by more than the way takes; of one direction alone nothing tells the two
+    // apart once it was taken for the clock.
+    let is_one_way = opinions.len() == 1;
+    let doubt = match (is_clock, is_one_way) {
+        (true, true) => HARMLESS,
+        (false, false) if low > 0 || high < 0 => Span::nanos(low.saturating_abs().max(high.saturating_abs())),
+        _ => Span::ZERO,
+    };
+    Some(Aligned { offset: Span::nanos(offset), pairs, within, doubt })
 }
 
 /// The middle one; reorders them.
@@ -122,6 +132,24 @@ mod tests {
         // 40 ms on the way there and on the way back.
         assert_eq!(align(&[seen(0, 0), seen(40, -40)]), [None, None]);
         assert_eq!(align(&[seen(0, 0), seen(1, -1)]), [None, None]);
+    }
+
+    #[test]
+    fn a_clock_that_is_off_by_more_than_the_way_takes_leaves_the_order_in_doubt() {
+        // 300 µs ahead, and 100 µs each way: both senders are seen here first.
+        let survey = |a: i64, b: i64| {
+            let mut survey = seen(0, 0);
+            for seen in survey.sample.values_mut() {
+                *seen = seen
+                    .map(|(at, sender)| (at.after(Span::nanos(1_000 * if sender.0[5] == 1 { a } else { b })), sender));
+            }
+            survey
+        };
+        let doubt = |a, b| align(&[seen(0, 0), survey(a, b)])[1].map(|second| (second.offset, second.doubt));
+        assert_eq!(doubt(400, 200), Some((Span::ZERO, Span::nanos(400_000))));
+        assert_eq!(doubt(-100, -500), Some((Span::ZERO, Span::nanos(500_000))));
+        // By less than the way takes: each is seen first where it is.
+        assert_eq!(doubt(150, -50), None);
     }
 
     #[test]

@@ -212,7 +212,8 @@ impl Case {
         for ((lane, survey), aligned) in self.lanes.iter_mut().zip(surveys).zip(offsets) {
             let aligned = aligned.filter(|_| lane.offset == Span::ZERO);
             let offset = aligned.map_or(Span::ZERO, |aligned| aligned.offset);
-            lane.clock = aligned;
+            lane.doubt = aligned.map_or(Span::ZERO, |aligned| aligned.doubt);
+            lane.clock = aligned.filter(|aligned| aligned.offset != Span::ZERO);
             lane.offset = Span::nanos(lane.offset.as_nanos().saturating_add(offset.as_nanos()));
             let seen = survey.span.map(|(first, last)| (first.after(offset), last.after(offset).after(AFTERWARDS)));
             lane.captured = seen.or(lane.captured);

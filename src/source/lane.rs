@@ -24,6 +24,8 @@ pub struct Lane {
     pub offset: Span,
     /// Where the offset was read off, if it was not told.
     pub clock: Option<Aligned>,
+    /// Stamps closer to those of another lane than this do not tell which came first.
+    pub doubt: Span,
     /// The names of vantages in the order of the way, where a case tells it.
     pub way: Vec<String>,
     /// The file that it reads, where it can be read twice.
@@ -97,6 +99,7 @@ impl Lane {
             vantage: None,
             offset: Span::ZERO,
             clock: None,
+            doubt: Span::ZERO,
             way: Vec::new(),
             file: None,
             captured: None,
@@ -257,7 +260,7 @@ impl Lane {
             filter: interface.filter.clone(),
             tells_offload: interface.tells_offload,
             offset: self.offset,
-            within: self.clock.map_or(Span::ZERO, |clock| clock.within),
+            doubt: self.doubt,
         }
     }
 }

@@ -17,14 +17,14 @@ pub(super) struct Order {
 struct Known {
     along: Option<usize>,
     place: Place,
-    /// How far off its clock may be.
-    within: Span,
+    /// Stamps closer than this tell nothing.
+    doubt: Span,
 }
 
 impl Order {
     /// Another vantage is there.
     pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
-        let known = Known { along: vantage.along, place: vantage.place, within: vantage.within };
+        let known = Known { along: vantage.along, place: vantage.place, doubt: vantage.doubt };
         match self.vantages.iter_mut().find(|(v, _)| *v == id) {
             Some((_, old)) => *old = known,
             None => self.vantages.push((id, known)),
@@ -89,8 +89,8 @@ impl Order {
 
     /// How long a packet must have taken from one to the other for the order of its stamps to mean anything.
     fn doubt(&self, one: &Sighting, other: &Sighting) -> Span {
-        let within = |s: &Sighting| self.known(s.at.vantage).map_or(Span::ZERO, |known| known.within);
-        within(one).max(within(other))
+        let doubt = |s: &Sighting| self.known(s.at.vantage).map_or(Span::ZERO, |known| known.doubt);
+        doubt(one).max(doubt(other))
     }
 
     fn known(&self, id: VantageId) -> Option<&Known> {
@@ -109,5 +109,80 @@ const fn outward(place: Place) -> Option<usize> {
         Place::Nic => Some(5),
         Place::Switch => Some(6),
         Place::Span | Place::Cooked | Place::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::FrameRef;
+    use crate::value::{Outside, TagStack, Timestamp};
+    use crate::wire::LinkType;
+
+    const fn id(lane: u16) -> VantageId {
+        VantageId { lane, interface: 0 }
+    }
+
+    /// Vantages, each with its place, its place on the way that a case tells, and how far its clock is in doubt.
+    fn order(vantages: &[(Place, Option<usize>, i64)]) -> Order {
+        let mut order = Order::default();
+        for (lane, (place, along, doubt)) in (0..).zip(vantages) {
+            let vantage = Vantage {
+                name: Outside::from("somewhere"),
+                is_named: true,
+                place: *place,
+                is_placed: true,
+                link: LinkType::Ethernet,
+                snap_len: 0,
+                filter: None,
+                tells_offload: false,
+                offset: Span::ZERO,
+                doubt: Span::nanos(1_000 * *doubt),
+                along: *along,
+            };
+            order.add_vantage(id(lane), &vantage);
+        }
+        order
+    }
+
+    fn seen(lane: u16, micros: i64, direction: Direction) -> Sighting {
+        let time = Timestamp::from_nanos(0).after(Span::nanos(1_000 * micros));
+        Sighting {
+            at: FrameRef { vantage: id(lane), number: 1 },
+            time,
+            tags: TagStack::default(),
+            direction,
+            wire_len: 60,
+        }
+    }
+
+    fn lanes((way, is_known): (Vec<VantageId>, bool)) -> (Vec<u16>, bool) {
+        (way.into_iter().map(|v| v.lane).collect(), is_known)
+    }
+
+    #[test]
+    fn devices_of_a_host_lie_one_behind_the_other_whatever_their_stamps_say() {
+        let order = order(&[(Place::Bond, None, 0), (Place::Tap, None, 0), (Place::Bridge, None, 0)]);
+        let unknown = Direction::Unknown;
+        let out = [seen(1, 0, unknown), seen(0, 10, unknown), seen(2, 10, unknown)];
+        assert_eq!(lanes(order.along(&out, &[])), (vec![1, 2, 0], true));
+        let back = [seen(0, 0, unknown), seen(2, 0, unknown), seen(1, 7, unknown)];
+        assert_eq!(lanes(order.along(&back, &[])), (vec![0, 2, 1], true));
+        // Where a packet is missed is behind where it was seen.
+        assert_eq!(lanes(order.along(&[seen(0, 0, unknown)], &[id(1)])), (vec![0, 1], true));
+    }
+
+    #[test]
+    fn a_clock_in_doubt_orders_nothing_by_itself() {
+        let unknown = Direction::Unknown;
+        let nothing_tells = order(&[(Place::Unknown, None, 0), (Place::Unknown, None, 400)]);
+        assert!(!nothing_tells.along(&[seen(1, 0, unknown), seen(0, 100, unknown)], &[]).1);
+        assert!(nothing_tells.along(&[seen(1, 0, unknown), seen(0, 500, unknown)], &[]).1);
+        // The bond says that it goes out, and the case what lies behind it.
+        let told = order(&[(Place::Bond, Some(1), 0), (Place::Tap, Some(0), 0), (Place::Unknown, Some(2), 400)]);
+        let way = [seen(2, 0, unknown), seen(1, 100, unknown), seen(0, 110, Direction::Out)];
+        assert_eq!(lanes(told.along(&way, &[])), (vec![1, 0, 2], true));
+        let nothing_said = [seen(2, 0, unknown), seen(1, 100, unknown), seen(0, 110, unknown)];
+        assert!(!told.along(&nothing_said, &[]).1);
     }
 }

@@ -134,7 +134,7 @@ mod tests {
                 filter: None,
                 tells_offload: false,
                 offset: Span::ZERO,
-                within: Span::ZERO,
+                doubt: Span::ZERO,
                 along: None,
             },
         )

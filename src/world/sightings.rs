@@ -126,6 +126,14 @@ impl Sightings {
         Way { what: what.into(), stops: stops.collect(), is_ordered }
     }
 
+    /// The sightings of `packet` in the order of its way; `None` where that is not known.
+    pub fn in_order(&self, packet: Fingerprint) -> Option<Vec<Sighting>> {
+        let journey = self.journey(packet);
+        let (order, is_known) = self.order.along(journey, &[]);
+        let seen_at = |vantage: VantageId| journey.iter().find(|s| s.at.vantage == vantage).copied();
+        is_known.then(|| order.into_iter().filter_map(seen_at).collect())
+    }
+
     /// The vantage that stands for the link that `id` shows: of all that show the same packets alike, the highest in rank.
     pub fn link_of(&self, id: VantageId) -> VantageId {
         self.links.of(id)
@@ -196,7 +204,7 @@ mod tests {
             filter: None,
             tells_offload: false,
             offset: Span::ZERO,
-            within: Span::ZERO,
+            doubt: Span::ZERO,
             along: None,
         };
         sightings.add_vantage(here(0), &vantage);

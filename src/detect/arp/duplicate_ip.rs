@@ -79,7 +79,9 @@ impl DuplicateIp {
             .cause("an address was set by hand that DHCP or another host has")
             .cause("an instance runs twice: it was evacuated from a node that was not dead")
             .cause("two routers both believe that they are the active one (VRRP, HA routers)")
-            .cause("a router answers for addresses that are not its own (proxy ARP), of which few were asked for so far")
+            .cause(
+                "a router answers for addresses that are not its own (proxy ARP), of which few were asked for so far",
+            )
             .cause("one host with two interfaces in this network answers on both (Linux arp_ignore)")
             .step(
                 "See whose addresses these are",

@@ -245,7 +245,7 @@ pub fn play(name: &str, end: i64, said: &[(i64, Say)]) -> Report {
             filter: None,
             tells_offload: false,
             offset: Span::ZERO,
-            within: Span::ZERO,
+            doubt: Span::ZERO,
             along: None,
         },
     );

@@ -100,7 +100,7 @@ impl<K: Copy> Hops<K> {
     fn fate(&self, large: &Large<K>, packet: Fingerprint, cx: &Context<'_>) -> Option<Fate> {
         let (small, small_len) = *self.small.peek(&large.pair)?;
         let sightings = &cx.world.sightings;
-        let (went, small_went) = (sightings.journey(packet), sightings.journey(small));
+        let (went, small_went) = (sightings.journey(packet), sightings.in_order(small)?);
         let at = |journey: &[Sighting], vantage| journey.iter().find(|s| s.at.vantage == vantage).copied();
         // What comes before this vantage may show what the kernel cuts only later.
         let further: Vec<&Sighting> = small_went.iter().skip_while(|s| s.at.vantage != large.pair.0).collect();

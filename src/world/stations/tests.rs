@@ -55,7 +55,7 @@ impl Scene {
             filter: None,
             tells_offload: false,
             offset: Span::ZERO,
-            within: Span::ZERO,
+            doubt: Span::ZERO,
             along: None,
         };
         stations.add_vantage(VantageId::default(), &bond);
