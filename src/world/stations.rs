@@ -4,6 +4,7 @@
 mod lapse;
 mod life;
 mod load;
+mod questions;
 mod sights;
 #[cfg(test)]
 mod tests;
