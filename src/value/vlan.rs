@@ -29,8 +29,10 @@ pub struct Tag {
     pub dei: bool,
 }
 
-/// The tags of a frame, outermost first; TPID and VID only, since priority does not tell networks apart.
+/// The tags of a frame, outermost first; TPID and VID only, since priority does not tell networks apart. Their number stands beside the first,
+/// as most stacks are short.
 #[derive(Clone, Copy, Eq, PartialOrd, Ord, Default)]
+#[repr(C)]
 pub struct TagStack {
     len: u8,
     tags: [(Tpid, Vid); MOST],

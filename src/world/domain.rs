@@ -39,6 +39,7 @@ const RECENT: usize = 512;
 
 /// By what a network is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
 struct Place {
     vantage: VantageId,
     vni: Option<u32>,
@@ -62,13 +63,15 @@ impl Hash for Place {
     }
 }
 
+/// In this order in memory: what every frame touches stands around the first tags.
+#[repr(C)]
 struct Node {
-    place: Place,
     parent: u32,
     /// Of a root: the node with the most tags of all that are the same network.
     widest: u32,
     frames: u64,
     latest: Timestamp,
+    place: Place,
     traffic: Traffic,
 }
 

@@ -49,7 +49,6 @@ pub struct Flows {
     one_direction: u64,
     views: Views,
     latest: Option<Segment>,
-    hearing: Hearing,
     /// In the order in which they are due.
     unseen: VecDeque<Waiter>,
     troubles: Troubles,
@@ -119,7 +118,6 @@ impl Flows {
             one_direction: settings.capture.one_direction_segments,
             views: Views::default(),
             latest: None,
-            hearing: Hearing::default(),
             unseen: VecDeque::new(),
             troubles: Troubles::new(settings),
         }
@@ -144,11 +142,8 @@ impl Flows {
 
     /// Takes a frame in, and tells what it says about who hears whom; nothing where it is not TCP.
     pub fn hear(&mut self, seen: &Seen<'_>, out: &mut Vec<Derived>) -> Hearing {
-        self.hearing = Hearing::default();
-        if let Some(tcp) = seen.frame.layers.tcp() {
-            self.note(seen, &tcp, out);
-        }
-        self.hearing
+        let tcp = seen.frame.layers.tcp();
+        tcp.and_then(|tcp| self.note(seen, &tcp, out)).unwrap_or_default()
     }
 
     /// The largest packet from `from` to `to` that was acknowledged at `vantage`, and how long ago one of that size was.
@@ -173,18 +168,18 @@ impl Flows {
     }
 
     /// Every segment passes here. What is seldom stands in functions of its own, out of line: so the rest stays in the cache of instructions.
-    fn note(&mut self, seen: &Seen<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
+    fn note(&mut self, seen: &Seen<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) -> Option<Hearing> {
         let frame = seen.frame;
-        let Some(ip) = frame.layers.inner_ip() else { return };
+        let ip = frame.layers.inner_ip()?;
         // TCP is between two: a group is nobody's peer (RFC 9293 section 3.9.2.3).
         if ip.dst().is_multicast() {
-            return;
+            return None;
         }
         let (key, is_low) = FlowKey::of(frame.at.vantage, &ip, tcp);
         let flow = self.table.entry(&key, Flow::default);
         let [a, b] = &mut flow.ends;
         let (own, peer) = if is_low { (a, b) } else { (b, a) };
-        let Some(view) = self.views.entry(frame.at.vantage) else { return };
+        let view = self.views.entry(frame.at.vantage)?;
         own.heard = frame.order;
         view.is_two_way |= peer.is_heard();
         if tcp.is_syn() {
@@ -210,7 +205,7 @@ impl Flows {
         } else {
             own.sends(&numbers, packet_len, ip.has_length(), frame.order)
         };
-        self.hearing = Hearing { is_proof, waits_since };
+        let hearing = Hearing { is_proof, waits_since };
         if is_unseen {
             wait(&mut self.unseen, frame, key, !is_low);
         }
@@ -221,7 +216,7 @@ impl Flows {
         }
         if numbers.payload == 0 {
             self.latest = None;
-            return;
+            return Some(hearing);
         }
         view.segments = view.segments.saturating_add(1);
         let is_alone = !peer.is_heard();
@@ -245,6 +240,7 @@ impl Flows {
             let (cited, is_low) = (Cited::of(frame), !is_low);
             self.tell_one_sided(OneSided { cited, from: ip.src(), to: ip.dst(), flow: key, is_low }, out);
         }
+        Some(hearing)
     }
 
     /// Many segments of one end came, and none of the other: told unless another vantage shows that one.

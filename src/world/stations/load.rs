@@ -27,16 +27,17 @@ pub(super) struct Meter {
     past: Option<Box<Past>>,
 }
 
-/// The seconds before the running one.
+/// The seconds before the running one: two cache lines, which are read anew at each second of each station.
 #[derive(Clone, Debug, Default)]
+#[repr(C, align(64))]
 struct Past {
     first: i64,
-    seconds: [u32; SECONDS],
+    total: u64,
+    fastest_at: i64,
+    fastest: u32,
     /// In units of 1,024 bytes, rounded down where a second ends.
     tens: [u32; TENS],
-    fastest: u32,
-    fastest_at: i64,
-    total: u64,
+    seconds: [u32; SECONDS],
 }
 
 /// What was sent to a station before a moment, in bits a second.
