@@ -26,6 +26,7 @@ fuzz_target!(|input: &[u8]| {
             offset: Span::ZERO,
             tells_offload: false,
             is_named: false,
+            is_placed: false,
         },
     );
     let mut time = Timestamp::from_parts(1_000_000, 0);

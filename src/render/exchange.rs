@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-use super::json::FrameView;
+use super::frame::FrameView;
 use crate::event::FrameRef;
 use crate::finding::{Exchange, LeaseClock, Message, Outcome};
 use crate::value::{Mac, Outside, Span, Timestamp};

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::exchange::ExchangeView;
+use super::frame::FrameView;
 use crate::event::{FrameRef, Name};
 use crate::finding::{
     Cause, Change, Confidence, Finding, Input, Key, KnownNeighbour, KnownTree, LeaseClock, Lost, NotChecked, Number,
@@ -64,13 +65,6 @@ struct FindingView<'a> {
 
 /// Numbers by name, in the order in which the rule gives them.
 struct Numbers<'a>(&'a [(&'static str, Number)]);
-
-#[derive(Serialize)]
-pub(super) struct FrameView {
-    vantage: Outside,
-    number: u64,
-    time: Timestamp,
-}
 
 /// A packet's way through the vantages.
 #[derive(Serialize)]
@@ -175,13 +169,6 @@ impl<'a> Document<'a> {
             not_checked: &report.not_checked,
             lost: &report.lost,
         }
-    }
-}
-
-impl FrameView {
-    /// A frame as a reader finds it.
-    pub fn of(at: FrameRef, time: Timestamp, name_of: &dyn Fn(FrameRef) -> Outside) -> Self {
-        Self { vantage: name_of(at), number: at.number, time }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod exchange;
+mod frame;
 mod json;
 mod paths;
 mod text;

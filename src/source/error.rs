@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use super::unpack::Packing;
+use super::packing::Packing;
 use crate::value::Outside;
 
 /// What is wrong with a source. What was delivered before it was whole.

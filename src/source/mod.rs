@@ -22,6 +22,7 @@ mod leases;
 pub mod live;
 mod merge;
 mod open;
+mod packing;
 mod pcap;
 mod pcapng;
 mod record;
@@ -39,10 +40,10 @@ pub use lane::{Lane, Outcome};
 pub use leases::leases;
 pub use merge::{Idle, Item, Merge};
 pub use open::{open, open_reader};
+pub use packing::Packing;
 pub use record::{FlightRecorder, Keeping, Recorder, Rotation, Written};
 pub use state::State;
 pub use survey::{Survey, survey};
-pub use unpack::Packing;
 
 use std::os::fd::BorrowedFd;
 

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::Source;
 use super::error::{SourceError, Trouble};
+use super::packing::Packing;
 use super::pcap::Pcap;
 use super::pcapng::Pcapng;
-use super::unpack::{Opened, Packing, unpack};
+use super::unpack::{Opened, unpack};
 use super::window::Window;
 use crate::value::Outside;
 

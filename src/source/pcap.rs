@@ -2,7 +2,8 @@
 //! Not handled: the further variants that Wireshark guesses from the contents (AIX, Nokia, Red Hat's SS990915), and versions 1.x and 543.0.
 
 use super::error::{Part, SourceError, Trouble};
-use super::unpack::{Packing, Position, format_name};
+use super::packing::{Packing, format_name};
+use super::unpack::Position;
 use super::window::{Order, Window};
 use super::{Interface, Source, Step};
 use crate::event::{Direction, Offload, Record};

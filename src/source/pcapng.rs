@@ -8,7 +8,8 @@ mod tests;
 
 use self::blocks::{Found, Sections, is_numbered};
 use super::error::{Part, SourceError, Trouble};
-use super::unpack::{Packing, Position, format_name};
+use super::packing::{Packing, format_name};
+use super::unpack::Position;
 use super::window::{Order, Window};
 use super::{Interface, Source, Step};
 use crate::event::{Direction, Offload, Record};

@@ -4,7 +4,6 @@
 mod gzip;
 mod lz4;
 
-use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::gzip::Gunzip;
 use self::lz4::Lz4;
 use super::error::Trouble;
+use super::packing::Packing;
 
 /// Never refuse an expansion before so much came out: 64 MiB.
 const FREE: u64 = 64 << 20;
@@ -27,44 +27,6 @@ const LATE_TIMES: u64 = 200;
 const ZSTD_WINDOW: u32 = 27;
 /// Bytes asked of zstd at once; what it unpacked in a call that fails is lost, so little is asked.
 const ZSTD_PIECE: usize = 4_096;
-
-/// How a stream is packed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Packing {
-    /// RFC 1952.
-    Gzip,
-    /// RFC 8878.
-    Zstd,
-    /// The frame format of lz4.
-    Lz4,
-}
-
-impl Packing {
-    /// What the first four bytes of a stream tell.
-    pub(super) fn from_magic(first: &[u8]) -> Option<Self> {
-        match first {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
-            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Self::Lz4),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Packing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-            Self::Lz4 => "lz4",
-        })
-    }
-}
-
-/// `pcap`, `pcapng (zstd)`.
-pub(super) fn format_name(format: &str, packing: Option<Packing>) -> String {
-    packing.map_or_else(|| format.to_owned(), |packing| format!("{format} ({packing})"))
-}
 
 /// How many bytes were read of a file; shared with who shows progress.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use crossbeam_channel::bounded;
 
 use super::batch::{Batch, Piece};
 use super::picture::Picture;
-use super::shelf::{Shelf, Task};
+use super::shelf::{Keeping, Shelf, Task};
 use super::{FULL, Line, WAITING, broke_down, spawn};
 use crate::event::{Vantage, VantageId};
 use crate::source::{CaseFile, Item, Occasion, SourceError};
@@ -24,30 +24,6 @@ const NAMED: usize = 64;
 const SPARE: usize = 8;
 /// Batches that memory is made of, at least.
 const PARTS: usize = 16;
-
-/// What is kept, where, and how much of it.
-#[derive(Clone, Debug)]
-pub struct Keeping {
-    /// The folder in which the cases are.
-    pub folder: PathBuf,
-    /// With what they are made.
-    pub how: String,
-    /// Bytes of memory for what came before, over all interfaces.
-    pub memory: usize,
-    /// How long a case goes on after its finding.
-    pub after: Span,
-    /// Cases that are kept.
-    pub cases: usize,
-    /// Bytes that they take together.
-    pub total: u64,
-}
-
-impl Keeping {
-    /// Bytes that one case takes at most: what came before, and as much after.
-    pub(super) const fn most(&self) -> u64 {
-        (self.memory as u64).saturating_mul(2)
-    }
-}
 
 /// The flight recorder.
 pub struct FlightRecorder {

@@ -9,7 +9,8 @@ mod shelf;
 mod space;
 mod track;
 
-pub use evidence::{FlightRecorder, Keeping};
+pub use evidence::FlightRecorder;
+pub use shelf::Keeping;
 
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};

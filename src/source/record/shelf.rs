@@ -10,17 +10,40 @@ use rustix::fs::{FlockOperation, flock};
 use tracing::warn;
 
 use super::batch::Batch;
-use super::evidence::Keeping;
 use super::folder::Folder;
 use super::track::unwritten;
 use super::{Rotation, space};
 use crate::source::{CASE_FILE, CaseFile, Occasion, SourceError};
-use crate::value::Timestamp;
+use crate::value::{Span, Timestamp};
 
 /// The end of the name of a case that is being written.
 const UNFINISHED: &str = ".tmp";
 /// Characters of a finding's key in the name of its case, at most.
 const KEY: usize = 60;
+
+/// What is kept, where, and how much of it.
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    /// The folder in which the cases are.
+    pub folder: PathBuf,
+    /// With what they are made.
+    pub how: String,
+    /// Bytes of memory for what came before, over all interfaces.
+    pub memory: usize,
+    /// How long a case goes on after its finding.
+    pub after: Span,
+    /// Cases that are kept.
+    pub cases: usize,
+    /// Bytes that they take together.
+    pub total: u64,
+}
+
+impl Keeping {
+    /// Bytes that one case takes at most: what came before, and as much after.
+    pub(super) const fn most(&self) -> u64 {
+        (self.memory as u64).saturating_mul(2)
+    }
+}
 
 /// What the writer is to do.
 pub(super) enum Task {
