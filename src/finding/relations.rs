@@ -76,6 +76,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     later("HOST001", &["DHCP006", "DHCP007"], GUEST),
     later("HOST001", &["TCP001"], NEXT_HOP),
     later("HOST001", &["ARP002"], STATION),
+    // Who answered nothing and then spoke again, without hearing, was deaf from the beginning.
+    during("HOST001", &["HOST002"], STATION),
     // R8: who is gone answers nothing.
     later("HOST002", &["ARP002"], STATION),
     later("HOST002", &["DHCP002"], GUEST),
@@ -152,12 +154,17 @@ pub(super) static RELATIONS: &[Relation] = &[
     // R5: what a guard that shuts a port takes with it; 95 s is what slow LACP takes to time out, and a little.
     behind("STP002", &["HOST003", "HOST004", "HOST005", "LACP001", "LACP003"], 1, 95),
     behind("HOST005", &["HOST003"], 15, 15),
+    // The last LACPDU came at most one slow period before the carrier went.
+    behind("HOST005", &["LACP001"], 31, 5),
+    // What came through one member of a bond, and does not come any more; its end of LACP among it.
+    ever("HOST004", &["LACP001"], &[("interface", "interface")]),
+    behind("HOST004", &["HOST001", "HOST002", "STP013"], 3, 15),
     // R6: what a link that is silent makes unanswered is everything of hosts behind it.
     behind(
         "HOST003",
         &[
-            "DHCP001", "DHCP003", "DHCP004", "DHCP006", "ARP002", "ARP003", "TCP001", "TCP002", "IP002", "HOST002",
-            "SVC001", "SVC004", "SVC005", "DHCP601", "DHCP602", "DHCP603", "RA002", "STP013",
+            "DHCP001", "DHCP003", "DHCP004", "DHCP006", "ARP002", "ARP003", "TCP001", "TCP002", "IP002", "HOST001",
+            "HOST002", "SVC001", "SVC004", "SVC005", "DHCP601", "DHCP602", "DHCP603", "RA002", "STP013",
         ],
         1,
         i64::MAX,

@@ -16,7 +16,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("bond_slave_silent.md"),
     },
     hears: &[],
-    follows: &[Topic::Uplink],
+    follows: &[Topic::Uplink, Topic::Station],
     needs: Needs::Host,
     make: |_| Box::new(BondSlaveSilent::default()),
 };
@@ -25,6 +25,9 @@ pub static ENTRY: Entry = Entry {
 const LASTS: Span = Span::secs(30);
 /// How fresh the frames of the others must be.
 const FRESH: Span = Span::secs(2);
+
+/// How far the silence of a member and that of a station may lie apart to be one: stations are asked seldom.
+const TOGETHER: Span = Span::secs(3);
 
 #[derive(Default)]
 struct BondSlaveSilent {
@@ -41,6 +44,7 @@ impl Detector for BondSlaveSilent {
                 self.silences.restored(*vantage, *since, cx);
                 self.silences.wake_idle(cx.now.after(LASTS));
             }
+            Observation::Derived(Derived::Lapsed(lapse)) => self.missed(lapse.since, cx),
             Observation::Host(fact) if matches!(fact.what, Fact::Link(_)) => {
                 self.silences.wake_idle(cx.now.after(LASTS))
             }
@@ -60,8 +64,21 @@ impl Detector for BondSlaveSilent {
 }
 
 impl BondSlaveSilent {
+    /// A station answers nothing since then: where a member fell silent in that moment, that is why.
+    fn missed(&mut self, since: Timestamp, cx: &mut Context<'_>) {
+        for vantage in self.silences.vantages() {
+            let Some(kept) = self.silences.get_mut(vantage) else { continue };
+            if since.since(kept.silence.since).abs() <= TOGETHER && !kept.is_missed {
+                kept.is_missed = true;
+                if kept.raised.is_some() {
+                    self.look(vantage, cx);
+                }
+            }
+        }
+    }
+
     fn look(&mut self, vantage: VantageId, cx: &mut Context<'_>) {
-        let Some(Kept { silence, raised, .. }) = self.silences.get_mut(vantage) else { return };
+        let Some(Kept { silence, raised, is_missed, .. }) = self.silences.get_mut(vantage) else { return };
         let Some(bond) = bond_of(vantage, cx) else { return };
         let host = &cx.world.host;
         let name = cx.world.vantage(vantage).map(|v| v.name.raw().to_owned()).unwrap_or_default();
@@ -91,18 +108,18 @@ impl BondSlaveSilent {
             .ends(vantage)
             .iter()
             .any(|end| !host.is_own(end.mac) && !host.is_own(end.actor.system) && end.last <= silence.since);
-        let (severity, lacp) = if is_lacp_gone {
-            (Severity::Error, ", nor does an LACPDU of the other end")
-        } else {
-            (Severity::Warning, "")
-        };
+        let lacp = if is_lacp_gone { ", nor does an LACPDU of the other end" } else { "" };
+        let questions = cx.world.arrivals.questions();
+        let is_asked = questions.asked() >= cx.settings.link.questions;
+        let severity = if is_lacp_gone || is_asked || *is_missed { Severity::Error } else { Severity::Warning };
+        let unanswered = if is_asked { format!("; {questions} found no answer") } else { String::new() };
         let goes_on = if heard > silence.since {
             format!("while {busy} is heard again since {}", heard.clock())
         } else {
             format!("while {busy} goes on")
         };
         let headline = format!(
-            "Nothing has arrived at {name} of {bond} since {}{lacp}, {goes_on}; {} frames had come in the 10 s before.",
+            "Nothing has arrived at {name} of {bond} since {}{lacp}, {goes_on}; {} frames had come in the 10 s before{unanswered}.",
             silence.last.time.clock(),
             silence.before
         );
@@ -113,6 +130,7 @@ impl BondSlaveSilent {
             .seen(silence.last.time, 1)
             .number("silent_s", cx.now.since(silence.since).as_secs())
             .number("frames_in_10_s_before", silence.before)
+            .number("questions_unanswered", questions.asked())
             .proved_by([silence.last.clone()])
             .filter(filter::interface(&name))
             .cause("the switch has shut this port, or takes it out of the group")

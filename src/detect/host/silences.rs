@@ -23,6 +23,8 @@ pub struct Kept {
     pub silence: Silence,
     /// The key of the claim, if one was made.
     pub raised: Option<Key>,
+    /// Somebody behind the link was missed in the same moment.
+    pub is_missed: bool,
 }
 
 impl Silences {
@@ -33,7 +35,7 @@ impl Silences {
             kept.silence = silence.clone();
             return;
         }
-        self.kept.push(Kept { vantage, silence: silence.clone(), raised: None });
+        self.kept.push(Kept { vantage, silence: silence.clone(), raised: None, is_missed: false });
         self.deadlines.set(vantage, at);
     }
 
@@ -58,7 +60,7 @@ impl Silences {
 
     /// Frames arrive at `vantage` again, which was silent since then: what was claimed is over.
     pub fn restored(&mut self, vantage: VantageId, since: Timestamp, cx: &mut Context<'_>) {
-        let lasted = cx.now.since(since);
+        let lasted = cx.world.arrivals.heard_since(vantage).unwrap_or(cx.now).since(since);
         if let Some(key) = self.get_mut(vantage).and_then(|kept| kept.raised.take()) {
             cx.resolve(key, format!("frames arrive again, after {lasted} without any"));
         }

@@ -7,7 +7,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::VantageId;
 use crate::finding::{Claim, Confidence, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
-use crate::wire::BridgeId;
+use crate::wire::{BridgeId, Kind};
 use crate::world::{Derived, Observation, Topic, TreeEvent, TreeKey};
 
 /// The rule.
@@ -18,7 +18,7 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Confirmed, Severity::Warning)],
         page: include_str!("root_lost.md"),
     },
-    hears: &[],
+    hears: &[Kind::Stp],
     follows: &[Topic::Tree],
     needs: Needs::Ethernet,
     make: |_| Box::new(RootLost::default()),
@@ -39,6 +39,11 @@ struct RootLost {
 
 impl Detector for RootLost {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        if let Observation::Packet(_) = seen {
+            // A BPDU: what was said to be lost may be back.
+            let raised = self.trees.iter().filter(|(_, is_raised)| **is_raised);
+            raised.map(|(key, _)| *key).collect::<Vec<_>>().into_iter().for_each(|key| self.look(key, cx));
+        }
         let Observation::Derived(Derived::Tree(step)) = seen else { return };
         let is_new = matches!(step.what, TreeEvent::Claimed { before: None, .. });
         if is_new && self.trees.len() < MOST && self.deadlines.of(&step.tree).is_none() {
@@ -78,7 +83,8 @@ impl RootLost {
         // Each look waits as long again as all before it, for captures that leap over years.
         self.deadlines.set(key, cx.now.after(quiet));
         let is_regular = switches.clone().any(|s| s.root == latest.root && s.count >= REGULAR);
-        let is_taken_over = tree.alive(cx.now).any(|s| s.root < latest.root);
+        // A better root, or the same by another port here, whose word is better than the switch's: then that is silent as it must be.
+        let is_taken_over = tree.alive(cx.now).any(|s| s.root <= latest.root && s.mac != latest.mac);
         if *is_raised || !is_regular || is_taken_over || !goes_on(vantage, latest.last, quiet, cx) {
             return;
         }

@@ -11,6 +11,8 @@ const REMEMBERED: usize = 32;
 const KEPT: usize = 128;
 /// Mean gaps between frames that a silence must last at least: ten gaps without a frame are chance once in 20,000 (e⁻¹⁰).
 const GAPS: i64 = 10;
+/// For how many times the span in which a link must be busy again a few frames must have come, each within that span of the one before.
+const TRICKLE: i64 = 2;
 /// Seconds in which a frame must have been seen elsewhere before silence is told.
 const SECONDS_OF_LIFE: usize = 2;
 
@@ -82,8 +84,8 @@ pub(super) struct Head {
     wire_len: u32,
     len: usize,
     bytes: [u8; KEPT],
-    /// Since it became silent: when frames came back, and how many.
-    back: (Timestamp, u32),
+    /// Since it became silent: when frames came back, when the latest did, and how many.
+    back: (Timestamp, Timestamp, u32),
 }
 
 /// Frames by the second.
@@ -108,7 +110,7 @@ impl Uplink {
                 wire_len: 0,
                 len: 0,
                 bytes: [0; KEPT],
-                back: (Timestamp::MIN, 0),
+                back: (Timestamp::MIN, Timestamp::MIN, 0),
             },
             state: State::Heard,
             look: Timestamp::MAX,
@@ -151,20 +153,21 @@ impl Uplink {
         }
     }
 
-    /// A frame after silence: enough of them, and it is over.
+    /// A frame after silence: enough of them, or some for long enough, and it is over.
     fn come_back(&mut self, frame: &Frame<'_>, (within, most): (Span, u32), out: &mut Vec<Derived>) {
         let half = self.seconds.frames(self.latest, 10).checked_div(2).unwrap_or(0);
         let enough = half.clamp(1, most.max(1));
-        let head = &mut self.head;
-        let (start, frames) = head.back;
-        head.back =
-            if frame.order.since(start) > within { (frame.order, 1) } else { (start, frames.saturating_add(1)) };
-        if head.back.1 >= enough {
-            self.heard_since = head.back.0;
-            head.back = (Timestamp::MIN, 0);
+        let (now, head) = (frame.order, &mut self.head);
+        let (start, latest, frames) = head.back;
+        head.back = if now.since(latest) > within { (now, now, 1) } else { (start, now, frames.saturating_add(1)) };
+        let (start, _, frames) = head.back;
+        // Where a switch says hello and nobody else speaks the link lives, too.
+        if frames >= enough || now.since(start) >= within.times(TRICKLE) {
+            head.back = (Timestamp::MIN, Timestamp::MIN, 0);
+            self.heard_since = start;
             out.push(Derived::Restored(self.vantage, self.latest));
             self.state = State::Heard;
-            self.latest = frame.order;
+            self.latest = now;
             self.keep(frame);
         }
     }
