@@ -110,6 +110,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     // R4: the silence names the sender of the BPDU before it.
     ever("STP001", &["STP002"], MAC),
     ever("STP011", &["STP002"], MAC),
+    // A switch that goes on saying hello may have shut the port for all else (root guard): who is cut off falls silent with the BPDU.
+    behind("STP001", &["HOST001", "HOST002"], 1, 5),
     // R17: what the switch does not carry nobody answers.
     ever("VLAN003", &["DHCP001", "ARP002", "ARP003"], DOMAIN),
     // R15: where two VLANs are joined, whoever serves the one is a stranger in the other.

@@ -6,7 +6,7 @@ use crate::event::Cited;
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::BridgeId;
-use crate::world::{Derived, Observation, Speaker, Topic, Tree, TreeEvent, TreeKey, TreeStep};
+use crate::world::{Derived, Observation, Origin, Reach, Speaker, Topic, Tree, TreeEvent, TreeKey, TreeStep};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -162,6 +162,10 @@ impl RootTakeover {
         let Some(tree) = cx.world.trees.tree(&open.tree) else { return };
         let Some(speaker) = tree.speakers.iter().find(|s| s.mac == open.claimant) else { return };
         let who = origin(&open.tree, speaker, cx);
+        // What does not leave the node is root of nothing but the guest's own island.
+        if matches!(who, Origin::Guest { reach: Reach::Contained, .. }) && open.adopter.is_none() {
+            return;
+        }
         let severity = if is_guest(&who) { Severity::Critical } else { Severity::Error };
         let confidence = if open.adopter.is_some() { Confidence::Confirmed } else { Confidence::Likely };
         let subject =
