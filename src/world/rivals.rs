@@ -1,15 +1,16 @@
-//! Who speaks by ARP for an address that somebody else speaks for (RFC 826, RFC 5227): each network at each vantage by itself, since
-//! tenants may use the same addresses. At most `tables.lapses` addresses, four stations of each, forgotten after a minute of silence;
-//! IPv6 is not followed, nor what a cooked capture mixes.
+//! Who speaks by ARP or neighbour discovery for an address that somebody else speaks for (RFC 826, RFC 5227, RFC 4861 section 7.2): each network
+//! at each vantage by itself, since tenants may use the same addresses. At most `tables.lapses` addresses, four stations of each, forgotten
+//! after a minute of silence; what a cooked capture mixes is not followed, nor an advertisement that overrides nobody: a proxy's, or of an
+//! address that many share (anycast).
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::Cited;
+use crate::event::{Cited, Frame};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
-use crate::wire::{Arp, Kind, Kinds, LinkType};
+use crate::wire::{Kind, Kinds, LinkType};
 
 /// How long ago a station must have spoken to be one that has the address still (findings.md, ARP001).
 const ACTIVE: Span = Span::secs(60);
@@ -25,13 +26,19 @@ const MOST_RIVALS: usize = 4;
 const MOST_TOLD: usize = 8;
 /// Addresses for which one station answers past which it answers in the name of others: proxy ARP (RFC 1027).
 const PROXY: usize = 5;
+/// Neighbour discovery is heard only from this link: what a router has sent on has fewer hops left (RFC 4861 section 7.1).
+const OWN_LINK: u8 = 255;
+/// What an advertisement says of itself: it was asked, and it takes the place of what was known (RFC 4861 section 4.4).
+const SOLICITED: u8 = 0x40;
+const OVERRIDE: u8 = 0x20;
 /// Virtual forwarders of one gateway, of which several answer for one address in turn (Cisco GLBP, 0007.b4).
 const FORWARDERS: [u8; 3] = [0x00, 0x07, 0xb4];
 
 /// All addresses, and who speaks for them.
 pub struct Rivals {
-    contests: BoundedMap<(DomainId, Ipv4Addr), Contest>,
-    spoken: BoundedMap<(DomainId, Mac), Vec<Ipv4Addr>>,
+    contests: BoundedMap<(DomainId, IpAddr), Contest>,
+    /// For which addresses a station speaks, those of IPv6 by themselves.
+    spoken: BoundedMap<(DomainId, Mac, bool), Vec<IpAddr>>,
 }
 
 /// One address.
@@ -58,6 +65,7 @@ struct Rival {
 
 /// What somebody says of an address.
 struct Speech {
+    ip: IpAddr,
     mac: Mac,
     at: Timestamp,
     is_announcement: bool,
@@ -69,7 +77,7 @@ struct Speech {
 #[derive(Clone, Debug)]
 pub struct Contested {
     /// The address.
-    pub ip: Ipv4Addr,
+    pub ip: IpAddr,
     /// In which network, as seen at one vantage.
     pub domain: DomainId,
     /// Who spoke before, and who speaks now; how often each did.
@@ -104,25 +112,23 @@ impl Rivals {
 
     fn note(&mut self, seen: &Seen<'_>, out: &mut Vec<Derived>) {
         let (frame, domain) = (seen.frame, seen.domain);
-        let Some(arp) = frame.layers.arp().filter(Arp::is_ethernet_ipv4) else { return };
-        let (mac, ip) = (arp.sender_mac(), arp.sender_ip());
-        let is_told = arp.is_request() || arp.is_reply();
+        let Some(speech) = Speech::by_arp(frame).or_else(|| Speech::by_discovery(frame)) else { return };
+        let Speech { ip, mac, asker, .. } = speech;
         let is_other = ip.is_unspecified() || mac.0.starts_with(&FORWARDERS);
-        if frame.link != LinkType::Ethernet || !is_told || is_other || !mac.is_station() {
+        if frame.link != LinkType::Ethernet || is_other || !mac.is_station() {
             return;
         }
-        let asker = frame.layers.inner_dst().filter(|dst| dst.is_station());
         let (is_many, is_news) = self.speaks_for_many((domain, mac), ip);
-        if is_news {
+        // Of IPv6 a host has as many as it likes.
+        if is_news && ip.is_ipv4() {
             out.push(Derived::ProxyArp { domain, mac });
         }
         if is_many && asker.is_some() {
             return;
         }
-        let speech = Speech { mac, at: frame.order, is_announcement: arp.is_gratuitous(), asker };
         let contest = self.contests.entry(&(domain, ip), Contest::default);
         let Some((how, before)) = contest.hear(&speech, Cited::beginning(frame)) else { return };
-        if self.spoken.peek(&(domain, before)).is_some_and(|spoken| spoken.len() >= PROXY) && !speech.is_announcement {
+        if self.spoken.peek(&(domain, before, ip.is_ipv6())).is_some_and(|spoken| spoken.len() >= PROXY) && !speech.is_announcement {
             return;
         }
         let [Some(one), Some(two)] = [before, mac].map(|mac| contest.rival(mac)) else { return };
@@ -136,9 +142,9 @@ impl Rivals {
         })));
     }
 
-    /// Notes that `who` speaks for an address; whether it does so for many, and whether that is news.
-    fn speaks_for_many(&mut self, who: (DomainId, Mac), ip: Ipv4Addr) -> (bool, bool) {
-        let spoken = self.spoken.entry(&who, Vec::new);
+    /// Notes that `who` speaks for an address; whether it does so for many of that kind, and whether that is news.
+    fn speaks_for_many(&mut self, (domain, mac): (DomainId, Mac), ip: IpAddr) -> (bool, bool) {
+        let spoken = self.spoken.entry(&(domain, mac, ip.is_ipv6()), Vec::new);
         let is_new = spoken.len() < PROXY && !spoken.contains(&ip);
         if is_new {
             spoken.push(ip);
@@ -147,9 +153,36 @@ impl Rivals {
     }
 }
 
+impl Speech {
+    /// What an ARP packet says of its sender.
+    fn by_arp(frame: &Frame<'_>) -> Option<Self> {
+        let arp = frame.layers.arp().filter(|arp| arp.is_ethernet_ipv4() && (arp.is_request() || arp.is_reply()))?;
+        let asker = frame.layers.inner_dst().filter(|dst| dst.is_station());
+        let (ip, mac, is_announcement) = (arp.sender_ip().into(), arp.sender_mac(), arp.is_gratuitous());
+        Some(Self { ip, mac, at: frame.order, is_announcement, asker })
+    }
+
+    /// What an advertisement says of its target, or a solicitation of its sender; one from no address looks whether another is free.
+    fn by_discovery(frame: &Frame<'_>) -> Option<Self> {
+        let layers = &frame.layers;
+        let (icmp, ip, mac) = (layers.icmpv6()?, layers.inner_ip()?, layers.inner_src()?);
+        if ip.ttl() != OWN_LINK {
+            return None;
+        }
+        let asker = layers.inner_dst().filter(|dst| dst.is_station());
+        let speech = |ip, is_announcement, asker| Self { ip, mac, at: frame.order, is_announcement, asker };
+        if let Some(target) = icmp.advertisement_target() {
+            let flags = *icmp.body().first()?;
+            return (flags & OVERRIDE != 0).then(|| speech(target.into(), flags & SOLICITED == 0, asker));
+        }
+        icmp.solicitation_target()?;
+        Some(speech(ip.src(), false, asker))
+    }
+}
+
 impl Tracker for Rivals {
     fn hears(&self) -> Kinds {
-        const { Kinds::of(&[Kind::Arp]) }
+        const { Kinds::of(&[Kind::Arp, Kind::Icmpv6]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, out: &mut Vec<Derived>) {

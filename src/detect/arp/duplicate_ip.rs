@@ -1,6 +1,6 @@
-//! Two stations have one address (RFC 826; RFC 5227). An address that is handed over, a bond with several faces and a proxy are none.
+//! Two stations have one address (RFC 826; RFC 5227; RFC 4862 section 5.4). An address that is handed over, a bond with several faces and a proxy are none.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::network;
@@ -30,7 +30,7 @@ const PATIENCE: Span = Span::secs(300);
 const CITED: u64 = 3;
 
 struct DuplicateIp {
-    contests: Followed<(DomainId, Ipv4Addr), Contest>,
+    contests: Followed<(DomainId, IpAddr), Contest>,
 }
 
 /// What was seen of one address.
@@ -61,7 +61,7 @@ impl DuplicateIp {
         }
     }
 
-    fn claim(&mut self, place: &(DomainId, Ipv4Addr), cx: &mut Context<'_>) {
+    fn claim(&mut self, place: &(DomainId, IpAddr), cx: &mut Context<'_>) {
         let Some(matter) = self.contests.get_mut(place) else { return };
         let Contest { latest, how } = &matter.what;
         let (confidence, severity) = match how {
@@ -69,12 +69,31 @@ impl DuplicateIp {
             _ => (Confidence::Confirmed, Severity::Error),
         };
         let [(one, _), (two, _)] = latest.rivals;
+        let is_granted = |mac| matches!(latest.ip, IpAddr::V4(ip) if cx.world.dhcp.has_granted(mac, ip));
+        let are_clones = is_granted(one) && is_granted(two);
         let headline = headline(latest, *how, (matter.count, matter.first), cx);
         let claim = Claim::new(key(place, cx), confidence, severity, headline)
             .number("mac", one.min(two).to_string())
             .number("other_mac", one.max(two).to_string())
-            .number("conflicts", matter.count)
-            .filter(format!("arp.src.proto_ipv4 == {} || arp.duplicate-address-detected", latest.ip))
+            .number("conflicts", matter.count);
+        let claim = if are_clones {
+            claim
+                .number("granted_to_both", "yes")
+                .cause("DHCP gave it to both: clones of one image name themselves alike to the server (client identifier, made of /etc/machine-id)")
+                .step(
+                    "In one of them make a new name, and start it anew",
+                    "rm /etc/machine-id; systemd-machine-id-setup; rm -f /var/lib/dhcp/*.leases",
+                )
+        } else {
+            claim
+        };
+        let claim = claim
+            .filter(match latest.ip {
+                IpAddr::V4(ip) => format!("arp.src.proto_ipv4 == {ip} || arp.duplicate-address-detected"),
+                IpAddr::V6(ip) => {
+                    format!("icmpv6.nd.na.target_address == {ip} || icmpv6.type == 135 && ipv6.src == {ip}")
+                }
+            })
             .cause("a lease was given out while somebody still used the address (DHCP007, DHCP010, DHCP012)")
             .cause("an address was set by hand that DHCP or another host has")
             .cause("an instance runs twice: it was evacuated from a node that was not dead")
@@ -93,7 +112,10 @@ impl DuplicateIp {
             .step("On both nodes, see whether the same instance runs", "virsh list --all")
             .step(
                 "Take one of them off the network, and see who answers",
-                Command::with("arping -D -I IFACE {}", &[&latest.ip]),
+                match latest.ip {
+                    IpAddr::V4(ip) => Command::with("arping -D -I IFACE {}", &[&ip]),
+                    IpAddr::V6(ip) => Command::with("ndisc6 -m {} IFACE", &[&ip]),
+                },
             );
         let claim = cx.world.domains.vantages(place.0).take(1).fold(claim, Claim::at);
         let claim = matter.prove(claim);
@@ -130,7 +152,7 @@ impl Detector for DuplicateIp {
     }
 }
 
-fn key((domain, ip): &(DomainId, Ipv4Addr), cx: &Context<'_>) -> Key {
+fn key((domain, ip): &(DomainId, IpAddr), cx: &Context<'_>) -> Key {
     Key::new().with("domain", cx.world.domains.name(*domain)).with("ip", *ip)
 }
 

@@ -71,7 +71,7 @@ impl DhcpTalks {
             unicast: Vec::new(),
             watches: Watches::new(limit),
             lists: Lists::new(limit),
-            servers: Servers::default(),
+            servers: Servers::new(),
             exchanges: Exchanges::new(settings),
             latencies: Latencies::default(),
             next: 0,
@@ -98,6 +98,12 @@ impl DhcpTalks {
         self.servers.as_slice()
     }
 
+    /// Whether clients of the network that `domain` is the root of wait at `now` for their turn, and not in vain: others just had theirs, after
+    /// seconds.
+    pub fn is_behind(&self, domain: DomainId, now: Timestamp) -> bool {
+        self.servers.is_behind(domain, now)
+    }
+
     /// Where the latest server's message of the conversation was heard.
     pub fn answered_at(&self, client: Mac, talk: TalkId) -> &[VantageId] {
         self.talk(client, talk).map_or(&[], |t| &t.answered_at)
@@ -111,6 +117,12 @@ impl DhcpTalks {
     /// The message that granted a client what it has.
     pub fn granted(&self, client: Mac, talk: TalkId) -> Option<&Arc<DhcpStep>> {
         self.talk(client, talk)?.granted.as_ref()
+    }
+
+    /// Whether a server granted `address` to `client`, as far as that was seen.
+    pub fn has_granted(&self, client: Mac, address: Ipv4Addr) -> bool {
+        let talks = self.table.peek(&client).into_iter().flatten();
+        talks.filter_map(|talk| talk.lease).any(|lease| lease.address == address && !lease.is_listed)
     }
 
     /// Whether an answer to one client alone was seen at `vantage`.

@@ -7,11 +7,16 @@ use std::sync::Arc;
 use super::super::{DomainId, Domains};
 use super::lease::Terms;
 use super::step::DhcpStep;
-use crate::value::{Mac, Timestamp};
+use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
 
 /// Servers that are remembered; no network has as many, and every sender of made-up answers counts as one.
 const MOST: usize = 256;
+/// An answer that took so long waited behind others: dnsmasq looks for three seconds whether an address is free, one client after the other, and
+/// answers nobody meanwhile.
+const QUEUED: Span = Span::secs(2);
+/// So long after such an answer the next one may come.
+const NEXT_TURN: Span = Span::secs(5);
 
 /// A DHCP server of a network.
 #[derive(Clone, Debug)]
@@ -33,14 +38,29 @@ pub struct Server {
 }
 
 /// All servers.
-#[derive(Default)]
 pub(super) struct Servers {
     list: Vec<Server>,
+    /// When a client of each network got an answer last that had waited behind others.
+    queued: BoundedMap<DomainId, Timestamp>,
 }
 
 impl Servers {
+    /// None yet.
+    pub fn new() -> Self {
+        Self { list: Vec::new(), queued: BoundedMap::new(MOST) }
+    }
+
+    /// Whether clients of the network `domain` wait at `now` for their turn, one after the other, rather than in vain.
+    pub fn is_behind(&self, domain: DomainId, now: Timestamp) -> bool {
+        self.queued.peek(&domain).is_some_and(|at| now.since(*at) <= NEXT_TURN)
+    }
+
     /// Takes in what a server says.
     pub fn note(&mut self, step: &Arc<DhcpStep>, domains: &Domains) {
+        let is_answer = matches!(step.kind, DhcpKind::Offer | DhcpKind::Ack);
+        if is_answer && step.took.is_some_and(|took| took >= QUEUED) {
+            self.queued.insert(domains.root(step.domain), step.time);
+        }
         let gives = matches!(step.kind, DhcpKind::Offer | DhcpKind::Ack) && !step.yiaddr.is_unspecified();
         let (true, false, Some(address), Some(sender)) = (gives, step.is_relayed, step.server, step.sender) else {
             return;

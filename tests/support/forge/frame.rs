@@ -165,17 +165,38 @@ impl Link {
         // Hop limit 64, lifetime 1,800 s; timers unspecified.
         let body = [&[0; 8], &[5, 1, 0, 0][..], &mtu.to_be_bytes()].concat();
         let kind = Icmpv6Type::Unknown { type_u8: 134, code_u8: 0, bytes5to8: [64, 0, 0x07, 0x08] };
-        let icmp = Icmpv6Header::with_checksum(kind, router.octets(), all.octets(), &body).unwrap();
+        self.icmpv6(kind, (router, all), &body)
+    }
+
+    /// A neighbour advertisement about `target` with these flags and the sender's address (RFC 4861 section 4.4).
+    pub fn neighbour_advertisement(&self, ends: (Ipv6Addr, Ipv6Addr), target: Ipv6Addr, flags: u8) -> Vec<u8> {
+        self.discovery(136, flags, ends, target, 2)
+    }
+
+    /// A neighbour solicitation for `target` (RFC 4861 section 4.3); one from no address does not name the sender's on the link.
+    pub fn neighbour_solicitation(&self, ends: (Ipv6Addr, Ipv6Addr), target: Ipv6Addr) -> Vec<u8> {
+        self.discovery(135, 0, ends, target, 1)
+    }
+
+    fn discovery(&self, kind: u8, flags: u8, ends: (Ipv6Addr, Ipv6Addr), target: Ipv6Addr, option: u8) -> Vec<u8> {
+        let named = if ends.0.is_unspecified() { Vec::new() } else { [&[option, 1][..], &self.from.0].concat() };
+        let body = [&target.octets()[..], &named].concat();
+        let kind = Icmpv6Type::Unknown { type_u8: kind, code_u8: 0, bytes5to8: [flags, 0, 0, 0] };
+        self.icmpv6(kind, ends, &body)
+    }
+
+    fn icmpv6(&self, kind: Icmpv6Type, (from, to): (Ipv6Addr, Ipv6Addr), body: &[u8]) -> Vec<u8> {
+        let icmp = Icmpv6Header::with_checksum(kind, from.octets(), to.octets(), body).unwrap();
         let ip = Ipv6Header {
             traffic_class: 0,
             flow_label: Ipv6FlowLabel::ZERO,
             payload_length: u16::try_from(icmp.header_len() + body.len()).unwrap(),
             next_header: IpNumber::IPV6_ICMP,
             hop_limit: 255,
-            source: router.octets(),
-            destination: all.octets(),
+            source: from.octets(),
+            destination: to.octets(),
         };
-        self.ethertype(0x86dd, &[&ip.to_bytes()[..], &icmp.to_bytes(), &body].concat())
+        self.ethertype(0x86dd, &[&ip.to_bytes()[..], &icmp.to_bytes(), body].concat())
     }
 
     fn as_far_as_the_tags(&self) -> Vec<u8> {

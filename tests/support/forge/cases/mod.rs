@@ -10,6 +10,7 @@ mod dhcp_answers;
 mod dhcp_habits;
 mod dhcp_lease;
 mod dhcp_servers;
+mod discovery;
 mod elsewhere;
 mod flooded;
 mod fragments;
@@ -69,6 +70,7 @@ pub fn cases() -> Vec<Case> {
         reach::cases(),
         reach_many::cases(),
         rivals::cases(),
+        discovery::cases(),
         silent::cases(),
         host::cases(),
         healthy_life::cases(),
