@@ -78,6 +78,9 @@ impl Judgement {
         if watch.wants_exchanges() {
             engine.keep_exchanges();
         }
+        if case.is_watched {
+            engine.watch();
+        }
         let follows_exchanges = watch.wants_exchanges() && watch.follows_exchanges();
         Self { engine, merge: Merge::new(case.lanes, case.facts), wants_changes, follows_exchanges }
     }

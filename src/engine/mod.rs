@@ -3,13 +3,14 @@
 
 mod audience;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use audience::{Audience, Rules};
 
 use crate::detect::{self, Context, Detector, Entry, Needs, Said};
 use crate::event::{Drops, Event, Fact, Frame, Place, Record, Stamped, Vantage, VantageId};
-use crate::finding::{Change, Exchange, Finding, Input, Ledger, Lost, NotChecked, Pending, Report, relate};
+use crate::finding::{Change, Claim, Exchange, Finding, Input, Ledger, Lost, NotChecked, Pending, Report, relate};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::LinkType;
@@ -20,6 +21,13 @@ const AFTER_THE_END: Span = Span::secs(86_400);
 /// Moments between two events at which deadlines fire, each at its own. What would look again and again through a leap over years,
 /// which a damaged stamp is enough for, looks once more at its end.
 const MOST_MOMENTS: u32 = 100_000;
+
+/// A capture is steady that shows something each five seconds at least, for half a minute. One that then shows nothing at all for two minutes has
+/// paused, or its clock was set, rather than that nobody spoke: no client waits longer before it asks again (RFC 2131 section 4.1: 64 s), nor
+/// does slow LACP before it times out (90 s).
+const STEADY_STEP: Span = Span::secs(5);
+const STEADY_FOR: Span = Span::secs(30);
+const PAUSE: Span = Span::secs(120);
 
 /// The judging core: events in, a report out. No clock, no socket, no randomness.
 pub struct Engine {
@@ -33,6 +41,15 @@ pub struct Engine {
     now: Timestamp,
     /// Whether anything has a time so far.
     has_begun: bool,
+    /// The latest event, and since when they follow on one another steadily.
+    heard: Timestamp,
+    steady_since: Timestamp,
+    /// Whether the capture is known to run all along, so that silence in it is silence.
+    is_watched: bool,
+    /// How long the capture had paused, while deadlines fire that lie in its pause: what follows from silence there is not known.
+    pause: Option<Span>,
+    /// Rules that would have claimed something in this pause.
+    misled: BTreeSet<usize>,
     /// The earliest deadline of all; `MAX` if there is none.
     due: Timestamp,
     derived: Vec<Derived>,
@@ -64,6 +81,11 @@ impl Engine {
             ledger: Ledger::default(),
             now: Timestamp::MIN,
             has_begun: false,
+            heard: Timestamp::MIN,
+            steady_since: Timestamp::MIN,
+            is_watched: false,
+            pause: None,
+            misled: BTreeSet::new(),
             due: Timestamp::MAX,
             derived: Vec::new(),
             said: Vec::new(),
@@ -78,6 +100,11 @@ impl Engine {
     /// Keeps changes of findings for `changes`, for those who print them as they happen.
     pub const fn keep_changes(&mut self) {
         self.keeps_changes = true;
+    }
+
+    /// The capture is known to run all along: what it does not show was not there.
+    pub const fn watch(&mut self) {
+        self.is_watched = true;
     }
 
     /// Keeps DHCP exchanges, for `exchanges` and the report.
@@ -148,9 +175,9 @@ impl Engine {
     }
 
     /// Hears that nothing earlier than `time` will come: deadlines fire sooner, and nothing else changes, the clock included. A replay has
-    /// no such moments.
+    /// no such moments; and where the next event may show that the capture had paused, none fires before it.
     pub fn tick(&mut self, time: Timestamp) {
-        if self.due < time {
+        if self.is_watched && self.due < time {
             self.advance_to(time);
         }
     }
@@ -212,8 +239,16 @@ impl Engine {
 
     fn hear(&mut self, event: &Event<'_>, time: Timestamp) {
         if self.due < time {
+            let gap = time.since(self.heard);
+            let is_steady = self.heard.since(self.steady_since) >= STEADY_FOR;
+            self.pause = Some(gap).filter(|gap| !self.is_watched && is_steady && *gap > PAUSE);
             self.advance_to(time);
+            self.go_on(time);
         }
+        if time.since(self.heard) > STEADY_STEP {
+            self.steady_since = time;
+        }
+        self.heard = self.heard.max(time);
         if !self.has_begun {
             self.ledger.begin(time);
             self.has_begun = time > Timestamp::MIN;
@@ -303,16 +338,21 @@ impl Engine {
         if self.said.is_empty() {
             return;
         }
-        let rule = &slot.entry.rule;
+        let (rule, pause) = (&slot.entry.rule, self.pause);
         for said in std::mem::take(&mut self.said) {
-            let change = match said {
-                Said::Raise(mut claim) => {
+            let change = match (said, pause) {
+                (Said::Raise(claim), Some(pause)) => {
+                    self.misled.insert(at);
+                    self.wait_for(rule.code, &claim, pause);
+                    None
+                }
+                (Said::Raise(mut claim), None) => {
                     claim.uplink = claim.uplink.or_else(|| self.world.uplink(claim.vantage?));
                     self.ledger.raise(rule, *claim, self.now)
                 }
-                Said::Resolve(key, why) => self.ledger.resolve(rule, &key, &why, self.now),
-                Said::Absorb(key, why) => self.ledger.absorb(rule, &key, &why, self.now),
-                Said::Pending(what, since) => {
+                (Said::Resolve(key, why), _) => self.ledger.resolve(rule, &key, &why, self.now),
+                (Said::Absorb(key, why), _) => self.ledger.absorb(rule, &key, &why, self.now),
+                (Said::Pending(what, since), _) => {
                     self.pending.push(Pending { code: rule.code, what, since });
                     None
                 }
@@ -321,6 +361,32 @@ impl Engine {
             for lowered in self.ledger.lowered() {
                 self.note(Some((lowered, Change::Lowered)));
             }
+        }
+    }
+
+    /// The capture goes on after a pause: rules that would have claimed something of it begin anew, and hear of what they found before as after a
+    /// restart.
+    fn go_on(&mut self, now: Timestamp) {
+        self.pause = None;
+        for at in std::mem::take(&mut self.misled) {
+            let entry = self.slots[at].entry;
+            self.slots[at].detector = (entry.make)(&self.settings);
+            let found = self.ledger.await_again(&entry.rule, now);
+            for left in found {
+                let fact = Stamped { time: Some(now), what: Fact::Finding(left) };
+                self.call(at, |detector, cx| detector.observe(&Observation::Host(&fact), cx));
+            }
+            self.dues[at] = self.slots[at].detector.next_deadline().unwrap_or(Timestamp::MAX);
+        }
+    }
+
+    /// Keeps what would have been claimed, had the capture not paused.
+    fn wait_for(&mut self, code: &'static str, claim: &Claim, pause: Span) {
+        let what = format!("{} Not judged: nothing at all was captured for {pause} then.", claim.headline);
+        let since = claim.first.unwrap_or(self.heard);
+        // What lasts is claimed again and again; the first time is enough.
+        if self.pending.iter().all(|pending| (pending.code, pending.since) != (code, since)) {
+            self.pending.push(Pending { code, what, since });
         }
     }
 

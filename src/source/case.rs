@@ -98,6 +98,8 @@ pub struct Case {
     pub refused: Vec<String>,
     /// Sentences about what must be known, and is no trouble.
     pub notes: Vec<String>,
+    /// Whether it ran all along from its beginning to its end, as what netdiag records does: silence in it is silence.
+    pub is_watched: bool,
 }
 
 /// How long after its last frame a capture is still taken to have run.
@@ -120,6 +122,7 @@ impl Case {
         let said: CaseFile = toml::from_str(&text).map_err(|e| SourceError::not_toml(&name, &text, &e))?;
         let mut case = Self::default();
         let (is_recorded, is_unfinished) = (said.began.is_some(), said.began.is_some() && said.ended.is_none());
+        case.is_watched = is_recorded;
         let vantages = if said.vantages.is_empty() { captures_in(folder)? } else { said.vantages };
         // A case may come from anybody: it speaks of its own files and opens no other.
         let mut named = vantages.iter().map(|vantage| &vantage.file).chain(&said.leases);

@@ -61,7 +61,7 @@ impl Session {
         let (started, duration) = (now(), args.duration);
         let leases = Leases::default();
         let session = Self { wanted, host, guests, filters, leases, stop, started, duration, count, is_troubled };
-        Ok((session, Case { lanes, facts, ..Case::default() }))
+        Ok((session, Case { lanes, facts, is_watched: true, ..Case::default() }))
     }
 
     /// Follows the DHCP servers' lists of leases at `paths`; what they hold now goes into `case`.

@@ -1,6 +1,6 @@
 //! The capture itself: what it lost, cut, hid or mixed up.
 
-use super::super::dhcp::discover;
+use super::super::dhcp::{ack, discover, offer, select};
 use super::super::frame::frame;
 use super::super::tcp::{End, Talk, Who};
 use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, Pcapng, SERVER, SERVER_IP, Shot, at, pcap, pcap_cut};
@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         case("cap/super-frames", "bond0.pcap", pcap(download(1_460))),
         case("cap/clock-jumps-back", "bond0.pcap", pcap(jump_back())),
         case("cap/clock-leaps-ahead-and-back", "bond0.pcap", pcap(leap())),
+        case("healthy/clock-leaps-ahead-for-good", "bond0.pcap", pcap(leap_for_good())),
     ]
 }
 
@@ -141,6 +142,22 @@ fn leap() -> Vec<Shot> {
     shots.extend(leased(2.0, 0x3903_f326));
     shots.extend((3..6).flat_map(|i| echo(f64::from(i), &c_tags(&[100]), i, 100)));
     shots
+}
+
+/// A ping each second; a client has asked twice for an address when the clock is set five hours ahead, and gets it at its third question.
+fn leap_for_good() -> Vec<Shot> {
+    let pings = (0..60).flat_map(|i| echo(f64::from(i), &c_tags(&[100]), i, 100));
+    let asks = [40.2, 44.2].map(|t| at(t, discover(0x5a5a, NEIGHBOUR).secs((t - 40.2) as u16).asked(&[100])));
+    let lease = [
+        at(48.2, discover(0x5a5a, NEIGHBOUR).secs(8).asked(&[100])),
+        at(48.21, offer(0x5a5a, NEIGHBOUR, SERVER_IP, NEIGHBOUR_IP).told(&[100], SERVER, SERVER_IP)),
+        at(48.22, select(0x5a5a, NEIGHBOUR, SERVER_IP, NEIGHBOUR_IP).asked(&[100])),
+        at(48.23, ack(0x5a5a, NEIGHBOUR, SERVER_IP, NEIGHBOUR_IP).told(&[100], SERVER, SERVER_IP)),
+    ];
+    let shots = in_order(vec![pings.collect(), asks.to_vec(), lease.to_vec()]);
+    let set = at(46.5, Vec::new()).nanos();
+    let ahead = |shot: Shot| if shot.nanos() > set { shot.later(5 * 3_600_000_000) } else { shot };
+    shots.into_iter().map(ahead).collect()
 }
 
 /// The Issue, of which a filter kept DHCP.
