@@ -100,9 +100,14 @@ pub(super) static RELATIONS: &[Relation] = &[
     during("DHCP012", &["ARP001"], &[("address", "ip")]),
     during("DHCP007", &["DHCP010"], &[("address", "address")]),
     // R25: the other owner of the address refuses, and does not hear what is meant for the first.
+    during("ARP001", &["TCP001"], &[("ip", "host")]),
+    during("ARP001", &["TCP001"], &[("ip", "other_host")]),
     during("ARP001", &["TCP003"], &[("ip", "server")]),
     during("ARP001", &["HOST001"], &[("ip", "address")]),
     ever("L2004", &["L2003"], STATION),
+    // Whoever is believed now here and now there hears what is sent to it now and then, or never.
+    during("L2003", &["DHCP002", "DHCP003", "DHCP005"], GUEST),
+    during("L2003", &["HOST001"], STATION),
     // What a guest's bridge does beside speaking at all.
     ever("STP001", &["STP008", "STP003", "STP010"], MAC),
     // Many guests that are told as one name their uplink.

@@ -95,6 +95,8 @@ pub struct Seen<'a> {
     pub is_at_member: bool,
     /// Whether its packet was seen first at such a member.
     pub was_at_member: bool,
+    /// Whether its packet was seen first elsewhere in the same instant.
+    pub is_at_once: bool,
 }
 
 /// What a tracker or a detector hears.
@@ -228,7 +230,7 @@ impl World {
                 self.tally.count(frame);
                 self.clocks.note(frame, out);
                 let domain = self.domains.note(frame);
-                let Noted { packet, before } = self.sightings.note(frame, domain);
+                let Noted { packet, before, is_at_once } = self.sightings.note(frame, domain);
                 if let Some((_, twin)) = before {
                     self.domains.join(domain, twin);
                 }
@@ -241,7 +243,7 @@ impl World {
                 let is_at_member = self.is_member(frame.at.vantage);
                 let was_at_member = before.is_some_and(|(first, _)| self.is_member(first));
                 let hearing = Hearing::default();
-                let mut seen = Seen { frame, domain, packet, hearing, is_at_member, was_at_member };
+                let mut seen = Seen { frame, domain, packet, hearing, is_at_member, was_at_member, is_at_once };
                 seen.hearing = self.flows.hear(&seen, out);
                 sooner(&mut self.due, &self.flows);
                 let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };

@@ -130,7 +130,7 @@ impl Paths {
             self.close_first();
         }
         let size = frame.layers.ip().map_or(frame.wire_len, |ip| ip.packet_len());
-        let Noted { packet, before } = self.sightings.note(frame, DomainId::default());
+        let Noted { packet, before, .. } = self.sightings.note(frame, DomainId::default());
         let packet = packet.unwrap_or_else(|| Fingerprint::of(&[&frame.at.number.to_be_bytes()]));
         if is_super(frame, size) {
             self.left_out.super_frames = self.left_out.super_frames.saturating_add(1);

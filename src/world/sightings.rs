@@ -52,6 +52,8 @@ pub struct Noted {
     pub packet: Option<Fingerprint>,
     /// Where it was seen before: first, and the network of the sighting before this one; `None` if this is the first.
     pub before: Option<(VantageId, DomainId)>,
+    /// Whether it has the stamp of the first: a bridge shows a frame in the instant in which it came in at a port.
+    pub is_at_once: bool,
 }
 
 impl Sightings {
@@ -87,7 +89,7 @@ impl Sightings {
     /// Takes `frame` in, which was seen in the network `domain`.
     pub fn note(&mut self, frame: &Frame<'_>, domain: DomainId) -> Noted {
         if self.links.vantages() < 2 {
-            return Noted { packet: None, before: None };
+            return Noted { packet: None, before: None, is_at_once: false };
         }
         let id = (self.identity)(frame);
         let (sighting, window) = (Sighting::of(frame), self.window);
@@ -97,9 +99,9 @@ impl Sightings {
             self.forgotten = self.forgotten.saturating_add(u64::from(old.is_within(&sighting, window)));
             Packet { seen: old.cleared(), domain }
         });
-        let before =
-            packet.seen.first().map(|first| first.at.vantage).filter(|_| packet.is_sighting(&sighting, window));
-        let before = before.map(|first| (first, packet.domain));
+        let first = packet.seen.first().filter(|_| packet.is_sighting(&sighting, window));
+        let is_at_once = first.is_some_and(|first| first.time == sighting.time);
+        let before = first.map(|first| (first.at.vantage, packet.domain));
         packet.domain = domain;
         if before.is_none() {
             packet.seen.clear();
@@ -108,7 +110,7 @@ impl Sightings {
         if packet.seen.len() < MOST {
             packet.seen.push(sighting);
         }
-        Noted { packet: Some(id), before }
+        Noted { packet: Some(id), before, is_at_once }
     }
 
     /// Where `packet` was seen, in order of time; empty once it is forgotten.

@@ -192,6 +192,8 @@ impl Pair {
             .number("repeats", repeats)
             .number("segments", segments)
             .number("sends", self.stuck.map_or(0, |(_, _, sends, _)| sends))
+            .number("host", low.to_string())
+            .number("other_host", high.to_string())
             .number("mac", self.macs.0.to_string())
             .number("next_hop", self.macs.1.to_string())
             .proved_by(self.fresh.drain(..))

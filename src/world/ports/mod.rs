@@ -143,7 +143,8 @@ impl Tracker for Ports {
         };
         let frame = seen.frame;
         match frame.direction {
-            Direction::In if is_first => {}
+            // A bridge that is captured beside shows it with the same stamp, and may come first.
+            Direction::In if is_first || seen.is_at_once => {}
             Direction::Out => return self.leaves(seen, domains, out),
             _ => return,
         }

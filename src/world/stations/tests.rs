@@ -79,6 +79,7 @@ impl Scene {
             hearing: Hearing::default(),
             is_at_member: false,
             was_at_member: false,
+            is_at_once: false,
         };
         seen.hearing = self.flows.hear(&seen, &mut Vec::new());
         self.stations.apply(&Observation::Packet(&seen), &self.domains, &mut self.out);
