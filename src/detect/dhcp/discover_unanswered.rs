@@ -35,6 +35,8 @@ const NEW_ATTEMPT: Span = Span::secs(120);
 const MOST_SILENT: usize = 64;
 /// Clients that are named as still waiting when the capture ends.
 const MOST_PENDING: usize = 8;
+/// How long a client that waits for its turn is left to wait before it is looked at again: a busy server's turns take three seconds.
+const TURN: Span = Span::secs(4);
 /// Frames that are cited of a client.
 const CITED: u64 = 4;
 
@@ -130,6 +132,14 @@ impl DiscoverUnanswered {
             return;
         }
         let Some(why) = visibility(&wait.asked, cx) else { return };
+        let last = first.after(self.last_wait);
+        if cx.now < last
+            && wait.claimed.is_none()
+            && cx.world.dhcp.is_behind(cx.world.domains.root(wait.asked.domain), cx.now)
+        {
+            self.due.set(talk, cx.now.after(TURN).min(last));
+            return;
+        }
         let net = self.nets.entry(cx.world.domains.root(wait.asked.domain)).or_default();
         net.add(talk, cx.now);
         if net.is_dead(self.clients, cx.now, &self.waits) {

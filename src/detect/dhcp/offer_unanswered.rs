@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Cited, Place};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::event::{Cited, Place, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::{Deadlines, Span, Timestamp};
+use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
 use crate::world::{Asking, Defect, Derived, DhcpStep, Observation, TalkId, Topic};
 
@@ -36,6 +36,10 @@ pub static ENTRY: Entry = Entry {
 const CROSSING: Span = Span::secs(1);
 /// A client that begins to count its seconds anew after such a pause has given up in between: retries come sooner, or say so.
 const NEW_ATTEMPT: Span = Span::secs(30);
+/// An offer that comes so long after it was asked for may meet a client that has given up meanwhile (RFC 2131 section 4.1: its first retry).
+const LATE: Span = Span::secs(4);
+/// So long a client may go on asking anew after late offers: the time in which RFC 2131 section 4.1 lets it ask five times.
+const LATE_FOR: Span = Span::secs(64);
 /// An address that a client used so long ago it may still have: hosts ask for their gateway more often than that.
 const KNOWN: Span = Span::secs(300);
 /// Servers whose offers to one client are remembered.
@@ -133,7 +137,14 @@ impl OfferUnanswered {
         talk.offers.retain(|o| !is_new_attempt(o) && !only_looks(&o.last, cx));
         let may_collect = step.is_pxe && step.time.since(talk.begun) <= self.pxe_wait;
         let mut is_new = false;
-        for offers in talk.offers.iter_mut().filter(|o| step.time.since(o.last.time) >= CROSSING && !o.is_unheard) {
+        // An offer that comes when the client has given up, and rests before it asks anew, is too late, and no sign that it does not hear.
+        let begun = talk.begun;
+        let is_late = |o: &Offers| {
+            let waited = o.last.asked.map_or(Span::ZERO, |asked| o.last.time.since(asked.first));
+            waited >= LATE && step.xid != o.last.xid && step.time.since(begun) < LATE_FOR
+        };
+        let counted = |o: &&mut Offers| step.time.since(o.last.time) >= CROSSING && !o.is_unheard && !is_late(o);
+        for offers in talk.offers.iter_mut().filter(|o| counted(o)) {
             offers.is_unheard = true;
             offers.unheard = offers.unheard.saturating_add(1);
             offers.cite(step);
@@ -303,9 +314,15 @@ fn only_looks(offer: &DhcpStep, cx: &Context<'_>) -> bool {
 /// The claim with causes and remedies, by how near to the client the offer was seen.
 fn told(claim: Claim, reading: Reading, step: &DhcpStep, cx: &Context<'_>) -> Claim {
     let client = step.client;
-    let places = cx.world.dhcp.places(client, step.talk);
-    let is_at = |place| places.iter().any(|id| cx.world.vantage(*id).is_some_and(|v| v.place == place));
-    let claim = if is_at(Place::Tap) {
+    let place = |id: VantageId| cx.world.vantage(id).map_or(Place::Unknown, |v| v.place);
+    let is_near = |id: &VantageId| matches!(place(*id), Place::Tap | Place::Guest);
+    // Its own port is that at which it was heard first: to the others it was flooded.
+    let own = cx.world.dhcp.places(client, step.talk).iter().copied().find(is_near);
+    let came_to = cx.world.dhcp.answered_at(client, step.talk);
+    if let Some(own) = own.filter(|own| !came_to.contains(own)) {
+        return lost_on_this_host(claim, client, own, cx);
+    }
+    let claim = if came_to.iter().any(is_near) {
         claim
             .number("seen_at_tap", "yes")
             .cause("the guest's receive path is dead: what reaches its tap does not reach its network card")
@@ -340,6 +357,20 @@ fn told(claim: Claim, reading: Reading, step: &DhcpStep, cx: &Context<'_>) -> Cl
             "Take the guest's link down and up, then restart the guest",
             "virsh domif-setlink GUEST TAP down; virsh domif-setlink GUEST TAP up",
         )
+}
+
+/// The claim where the client's own port was captured, and the offer never came there: it hears nothing because nothing comes.
+fn lost_on_this_host(claim: Claim, client: Mac, own: VantageId, cx: &Context<'_>) -> Claim {
+    let port = cx.world.vantage(own).map(|v| v.name.to_string()).unwrap_or_default();
+    let device = cx.world.known_device(&port).unwrap_or("TAP").to_owned();
+    claim
+        .number("seen_at_tap", "no")
+        .cause(format!("the offer is lost on this host: it comes in, and is not sent out on the client's port {port}"))
+        .cause("the bridge has learned the client's address at another port: what it sends comes back from the network, or another has its address")
+        .cause("a filter of the host drops it before the port: ebtables, a security group")
+        .step("See at which port the bridge believes the client", Command::with("bridge fdb show | grep {}", &[&client]))
+        .step("See whether the port forwards, and in which bridge it is", Command::with("bridge -d link show dev {}", &[&device]))
+        .step("See what the host drops", "ebtables -L --Lc; nft list ruleset")
 }
 
 #[cfg(test)]

@@ -98,6 +98,14 @@ impl RequestUnanswered {
             None => answers_pass(&asked, cx),
         };
         let Some(why) = why else { return };
+        if wait.claimed.is_none()
+            && wait.waited(cx.now) < self.last_wait
+            && cx.world.dhcp.is_behind(cx.world.domains.root(asked.domain), cx.now)
+        {
+            // It waits for its turn; were it to wait for a minute, that would be told.
+            self.waits.judge_by(talk, cx.now.after(BUSY).min(asked.time.after(self.last_wait)));
+            return;
+        }
         let is_final = wait.starts_over || wait.waited(cx.now) >= self.last_wait;
         let level =
             if is_final { (Confidence::Confirmed, Severity::Error) } else { (Confidence::Likely, Severity::Warning) };
