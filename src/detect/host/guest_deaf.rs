@@ -42,6 +42,10 @@ impl GuestDeaf {
         if !lapse.is_still_sending(self.patience) || is_hidden(lapse, cx) {
             return;
         }
+        let lost = own_tap(lapse, cx).filter(|_| !was_asked_at(Place::Tap, lapse, cx));
+        if lapse.is_of_own_questions() && lost.is_none() {
+            return;
+        }
         // A filter drops TCP and echo, never what belongs to the link: without that, frames at the very port prove nothing.
         let is_of_the_link = Stimulus::ALL.iter().any(|what| what.is_of_the_link() && lapse.count_of(*what) > 0);
         let was_delivered = was_asked_at(Place::Tap, lapse, cx);
@@ -83,6 +87,12 @@ impl Detector for GuestDeaf {
 }
 
 fn headline(lapse: &Lapse, cx: &Context<'_>) -> String {
+    if let Some(tap) = own_tap(lapse, cx).filter(|_| lapse.is_of_own_questions()) {
+        let (who, since, count) = (named(lapse, cx), lapse.since.clock(), lapse.count());
+        return format!(
+            "{who} asks by ARP again and again since {since}: it was answered {count} times, and none of the answers came to its port {tap}."
+        );
+    }
     let when = match lapse.proof {
         Some(proof) => format!(
             "since between {} (last proof that it hears) and {} (first frame that it left unanswered)",

@@ -41,6 +41,9 @@ impl GuestMute {
 
     fn lapsed(&mut self, lapse: &Lapse, cx: &mut Context<'_>) {
         let place = (lapse.mac, lapse.domain);
+        if lapse.is_of_own_questions() {
+            return;
+        }
         if lapse.is_still_sending(self.patience) {
             if let Some(key) = self.claimed.remove(&place) {
                 cx.resolve(key, format!("it sent again at {}", lapse.sent.clock()));

@@ -20,6 +20,9 @@ const MOST_PLACES: usize = 8;
 /// are what Linux sends (`mcast_solicit`, `retrans_time`), and five seconds cover those who wait longer.
 const REPEATED: Span = Span::secs(5);
 
+/// Questions of its own by ARP, each answered and asked again, after which a station may not hear the answers: three are one attempt of Linux.
+const OWN_QUESTIONS: u64 = 6;
+
 /// What obliges a station to answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Stimulus {
@@ -247,6 +250,11 @@ impl Slate {
         Some((first, count_of(before().map(|u| u.what)), count_of(before().map(|u| u.from))))
     }
 
+    /// Whether all that is known is that it asks again by ARP although it was answered: who else it might hear was not asked.
+    pub fn is_of_own_questions(&self) -> bool {
+        self.sure().all(|u| u.what == Stimulus::ArpAnswer)
+    }
+
     /// Whether that is enough to say that the station does not hear, and since when: findings.md 2.8, and besides one of the questions
     /// is of a kind that no packet filter drops, or there are two askers. DHCP alone is a matter of DHCP.
     pub fn verdict(&self, settings: &Liveness) -> Option<Timestamp> {
@@ -255,9 +263,10 @@ impl Slate {
         let askers = count_of(self.sure().filter(|u| u.what != Stimulus::Dhcp).map(|u| u.from));
         let kinds = count_of(self.sure().map(|u| u.what));
         let has_link = self.sure().any(|u| u.what.is_of_the_link());
+        let is_alone = self.is_of_own_questions() && count >= OWN_QUESTIONS;
         let is_enough = count >= settings.stimuli
             && self.until.since(since) >= Span::secs(settings.span_s)
-            && (askers >= settings.askers || (askers > 0 && has_link && kinds >= settings.kinds));
+            && (askers >= settings.askers || is_alone || (askers > 0 && has_link && kinds >= settings.kinds));
         is_enough.then_some(since)
     }
 
@@ -307,6 +316,12 @@ impl Lapse {
     /// How many kinds of questions stay unanswered.
     pub fn kinds(&self) -> usize {
         count_of(self.unanswered.iter().map(|u| u.what))
+    }
+
+    /// Whether all that is known is that it asks one station again by ARP, although it was answered. A bond may do so by habit: it means something
+    /// only where the answers are seen not to reach it.
+    pub fn is_of_own_questions(&self) -> bool {
+        self.unanswered.iter().all(|u| u.what == Stimulus::ArpAnswer) && self.askers() == 1
     }
 
     /// How many ask.

@@ -111,6 +111,8 @@ impl Stations {
         let asked = layers.arp().and_then(|arp| self.life.bound.peek(&(root, arp.target_ip().into())).copied());
         if let Some(dst) = layers.inner_dst().filter(|dst| dst.is_station()).or(asked)
             && let Some(slate) = self.life.slates.get_mut(&(dst, root))
+            // Whether answers by ARP come to a port is told by these alone.
+            && (layers.arp().is_some() || !slate.is_of_own_questions())
         {
             slate.seen_at(seen.frame.at.vantage);
         }
