@@ -121,8 +121,8 @@ impl DhcpTalks {
 
     /// Whether a server granted `address` to `client`, as far as that was seen.
     pub fn has_granted(&self, client: Mac, address: Ipv4Addr) -> bool {
-        let talks = self.table.peek(&client).into_iter().flatten();
-        talks.filter_map(|talk| talk.lease).any(|lease| lease.address == address && !lease.is_listed)
+        let Some(talks) = self.table.peek(&client) else { return false };
+        talks.iter().filter_map(|talk| talk.lease).any(|lease| lease.address == address && !lease.is_listed)
     }
 
     /// Whether an answer to one client alone was seen at `vantage`.
