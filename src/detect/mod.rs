@@ -29,7 +29,7 @@ pub mod vlan;
 
 pub use filter::hidden_from;
 use followed::{Due, Followed};
-use recalled::Recalled;
+pub use recalled::Recalled;
 use stacking::{Mended, Piles, devices, key_of, unstack, vlans};
 
 use crate::finding::{Claim, Key, Rule};

@@ -8,9 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use audience::{Audience, Rules};
 
-use crate::detect::{self, Context, Detector, Entry, Needs, Said};
+use crate::detect::{self, Context, Detector, Entry, Needs, Recalled, Said};
 use crate::event::{Drops, Event, Fact, Frame, Place, Record, Stamped, Vantage, VantageId};
-use crate::finding::{Change, Claim, Exchange, Finding, Input, Ledger, Lost, NotChecked, Pending, Report, relate};
+use crate::finding::{Change, Claim, Exchange, Finding, Input, Key, Ledger, Lost, NotChecked, Pending, Report, relate};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::LinkType;
@@ -55,6 +55,8 @@ pub struct Engine {
     derived: Vec<Derived>,
     said: Vec<Said>,
     changes: Vec<(Change, Finding)>,
+    /// What an earlier run left open.
+    recalled: Recalled,
     keeps_changes: bool,
     keeps_exchanges: bool,
     pending: Vec<Pending>,
@@ -90,6 +92,7 @@ impl Engine {
             derived: Vec::new(),
             said: Vec::new(),
             changes: Vec::new(),
+            recalled: Recalled::default(),
             keeps_changes: false,
             keeps_exchanges: false,
             pending: Vec::new(),
@@ -152,6 +155,9 @@ impl Engine {
             && let Some(entry) = detect::entries().find(|entry| entry.rule.code == left.code.raw())
         {
             let change = self.ledger.recall(&entry.rule, left, self.now);
+            if change.is_some() {
+                self.recalled.add(&entry.rule, Key::recalled(left), self.now);
+            }
             self.note(change);
             self.due = self.due.min(self.ledger.next_deadline().unwrap_or(Timestamp::MAX));
         }
@@ -272,8 +278,14 @@ impl Engine {
         self.deliver_derived();
     }
 
-    /// Gives an observation to those who must hear it.
+    /// Gives an observation to those who must hear it, and ends what an earlier run left open if that is over by it.
     fn deliver(&mut self, observation: &Observation<'_>, rules: Rules) {
+        if !self.recalled.is_empty() {
+            for (rule, key, why) in self.recalled.over(observation, &self.world) {
+                let change = self.ledger.resolve(rule, &key, &why, self.now);
+                self.note(change);
+            }
+        }
         for at in rules {
             self.call(at, |detector, cx| detector.observe(observation, cx));
         }
@@ -364,17 +376,15 @@ impl Engine {
         }
     }
 
-    /// The capture goes on after a pause: rules that would have claimed something of it begin anew, and hear of what they found before as after a
+    /// The capture goes on after a pause: rules that would have claimed something of it begin anew, and what they found before is taken to last as after a
     /// restart.
     fn go_on(&mut self, now: Timestamp) {
         self.pause = None;
         for at in std::mem::take(&mut self.misled) {
             let entry = self.slots[at].entry;
             self.slots[at].detector = (entry.make)(&self.settings);
-            let found = self.ledger.await_again(&entry.rule, now);
-            for left in found {
-                let fact = Stamped { time: Some(now), what: Fact::Finding(left) };
-                self.call(at, |detector, cx| detector.observe(&Observation::Host(&fact), cx));
+            for key in self.ledger.await_again(&entry.rule, now) {
+                self.recalled.add(&entry.rule, key, now);
             }
             self.dues[at] = self.slots[at].detector.next_deadline().unwrap_or(Timestamp::MAX);
         }

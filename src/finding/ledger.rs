@@ -119,11 +119,14 @@ impl Ledger {
     }
 
     /// What is open of `rule` is taken to last, unless it is not claimed again for too long after `now`: whoever claimed it has forgotten it.
-    pub fn await_again(&mut self, rule: &'static Rule, now: Timestamp) -> Vec<LeftOpen> {
-        let open = self.left_with_places().filter(|(_, left)| left.code.raw() == rule.code);
-        let (places, left): (Vec<usize>, Vec<LeftOpen>) = open.unzip();
-        self.recalled.extend(places.into_iter().map(|at| (at, now.after(RECALLED_FOR))));
-        left
+    pub fn await_again(&mut self, rule: &'static Rule, now: Timestamp) -> Vec<Key> {
+        let is_open = |at: &usize, f: &Finding| {
+            f.state == State::Open && std::ptr::eq(f.rule, rule) && !self.absorbed.contains(at)
+        };
+        let open: Vec<_> =
+            (0..).zip(&self.findings).filter(|(at, f)| is_open(at, f)).map(|(at, f)| (at, f.key.clone())).collect();
+        self.recalled.extend(open.iter().map(|(at, _)| (*at, now.after(RECALLED_FOR))));
+        open.into_iter().map(|(_, key)| key).collect()
     }
 
     /// When the next finding of an earlier run has not been claimed again for too long.
@@ -143,24 +146,17 @@ impl Ledger {
 
     /// What is open, for a later run.
     pub fn left(&self) -> impl Iterator<Item = LeftOpen> {
-        self.left_with_places().map(|(_, left)| left)
-    }
-
-    fn left_with_places(&self) -> impl Iterator<Item = (usize, LeftOpen)> {
         let open = (0..).zip(&self.findings).filter(|(at, f)| f.state == State::Open && !self.absorbed.contains(at));
-        open.map(|(at, finding)| {
-            let left = LeftOpen {
-                code: Outside::from(finding.rule.code),
-                key: finding.key.parts().map(|(name, value)| (Outside::from(name), value.clone())).collect(),
-                severity: Outside::from(finding.severity.to_string().as_str()),
-                confidence: Outside::from(finding.confidence.to_string().as_str()),
-                headline: Outside::whole(finding.headline.clone()),
-                first: finding.first,
-                last: finding.last,
-                count: finding.count,
-                episodes: finding.episodes,
-            };
-            (at, left)
+        open.map(|(_, finding)| LeftOpen {
+            code: Outside::from(finding.rule.code),
+            key: finding.key.parts().map(|(name, value)| (Outside::from(name), value.clone())).collect(),
+            severity: Outside::from(finding.severity.to_string().as_str()),
+            confidence: Outside::from(finding.confidence.to_string().as_str()),
+            headline: Outside::whole(finding.headline.clone()),
+            first: finding.first,
+            last: finding.last,
+            count: finding.count,
+            episodes: finding.episodes,
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::silent_server::{nobody, only_this_client};
 use super::{OWN_INTERFACE, last_place, network, spoken, visibility};
-use crate::detect::{Context, Detector, Entry, Needs, Recalled};
+use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Cited;
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -48,7 +48,6 @@ struct DiscoverUnanswered {
     limit: usize,
     waits: BTreeMap<TalkId, Wait>,
     due: Deadlines<TalkId>,
-    recalled: Recalled,
     nets: BTreeMap<DomainId, Net>,
 }
 
@@ -88,7 +87,6 @@ impl DiscoverUnanswered {
             limit: settings.tables.clients.max(1),
             waits: BTreeMap::new(),
             due: Deadlines::new(),
-            recalled: Recalled::new(ENTRY.rule.code),
             nets: BTreeMap::new(),
         }
     }
@@ -255,12 +253,6 @@ impl DiscoverUnanswered {
                 }
             }
         }
-        let world = cx.world;
-        let is_over = |key: &Key| match key.part("client") {
-            Some(client) => client == step.client.to_string(),
-            None => is_answer && key.part("domain") == Some(&world.domains.name(step.domain)),
-        };
-        self.recalled.answered(step.client, is_over, cx);
         self.due.clear(&step.talk);
         let Some(wait) = self.waits.remove(&step.talk) else { return };
         // Networks may have been found to be one since: the client is taken out wherever it was entered.
@@ -282,7 +274,6 @@ impl DiscoverUnanswered {
 
 impl Detector for DiscoverUnanswered {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
-        self.recalled.hear(seen);
         let Observation::Derived(Derived::Dhcp(step)) = seen else { return };
         match step.kind {
             DhcpKind::Discover => self.asked(step, cx),

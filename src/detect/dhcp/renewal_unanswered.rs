@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::wait::Waits;
 use super::{LISTED, answers_pass, network, server_of};
-use crate::detect::{Context, Detector, Entry, Needs, Recalled};
+use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
@@ -46,7 +46,6 @@ struct RenewalUnanswered {
     clients: usize,
     limit: usize,
     waits: Waits,
-    recalled: Recalled,
     servers: BTreeMap<Option<Ipv4Addr>, Server>,
 }
 
@@ -77,7 +76,6 @@ impl RenewalUnanswered {
             clients: settings.dhcp.renew_clients,
             limit: settings.tables.clients.max(1),
             waits: Waits::new(settings.tables.clients),
-            recalled: Recalled::new(ENTRY.rule.code),
             servers: BTreeMap::new(),
         }
     }
@@ -221,11 +219,6 @@ impl RenewalUnanswered {
                 cx.resolve(key, format!("{} was answered", step.client));
             }
         }
-        let is_over = |key: &Key| match key.part("client") {
-            Some(client) => client == step.client.to_string(),
-            None => key.part("server") == step.server.map(|ip| ip.to_string()).as_deref(),
-        };
-        self.recalled.answered(step.client, is_over, cx);
         let Some(wait) = self.waits.close(step.talk) else { return };
         for state in self.servers.values_mut() {
             state.silent.remove(&step.talk);
@@ -243,7 +236,6 @@ impl RenewalUnanswered {
 
 impl Detector for RenewalUnanswered {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
-        self.recalled.hear(seen);
         let Observation::Derived(Derived::Dhcp(step)) = seen else { return };
         if step.is_copy {
             return;
