@@ -38,8 +38,14 @@ const ELSEWHERE: u8 = 2;
 /// Times to live with which systems send.
 const FIRST_HOPS: [u8; 4] = [32, 64, 128, 255];
 
+/// How often, and over how long, a client from elsewhere must be refused to be one that needs the service: who only looks around does not come back.
+const RETURNS: u64 = 3;
+const RETURNING: Span = Span::secs(10);
+
 struct ConnectionRefused {
     ports: BoundedMap<Place, Port>,
+    /// Clients from elsewhere that were refused: since when, and how often.
+    strangers: BoundedMap<(Place, IpAddr), (Timestamp, u64)>,
 }
 
 /// A network, a server in it or behind it, and its port.
@@ -60,21 +66,37 @@ struct Port {
 
 impl ConnectionRefused {
     fn new(settings: &Settings) -> Self {
-        Self { ports: BoundedMap::new(settings.tables.attempts) }
+        let limit = settings.tables.attempts;
+        Self { ports: BoundedMap::new(limit), strangers: BoundedMap::new(limit) }
     }
 
     fn refused(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
         let Refusal { domain, client, client_mac, server, port, .. } = *refusal;
         let (stations, domains) = (&cx.world.stations, &cx.world.domains);
-        if !refusal.is_served && !stations.is_own_word(client, client_mac, domain, domains) {
+        let place = (domain, server, port);
+        let is_known = refusal.is_served || stations.is_own_word(client, client_mac, domain, domains);
+        let (since, before) = if is_known { (cx.now, 0) } else { self.returns(place, client, cx.now) };
+        if !is_known && (before < RETURNS.saturating_sub(1) || cx.now.since(since) < RETURNING) {
             return;
         }
-        let entry = self.ports.entry(&(domain, server, port), || Port::new(refusal, cx.now));
+        let entry = self.ports.entry(&place, || Port::new(refusal, since));
+        if !entry.clients.contains(&client) {
+            (entry.since, entry.attempts) = (entry.since.min(since), entry.attempts.saturating_add(before));
+        }
         entry.note(refusal, cx.now);
         if entry.tells(cx.now) {
             let claim = entry.claim(key((domain, server, port), cx), server, port);
             cx.raise(claim);
         }
+    }
+}
+
+impl ConnectionRefused {
+    /// A client from elsewhere is refused at `now`: since when it has been, and how often before.
+    fn returns(&mut self, place: Place, client: IpAddr, now: Timestamp) -> (Timestamp, u64) {
+        let (since, count) = self.strangers.entry(&(place, client), || (now, 0));
+        *count = count.saturating_add(1);
+        (*since, count.saturating_sub(1))
     }
 }
 

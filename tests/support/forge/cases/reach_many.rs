@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use netdiag::value::Mac;
 
 use super::super::frame::{Segment, frame};
+use super::super::tcp::{End, Talk, Who};
 use super::super::{GUEST, GUEST_IP, Pcapng, SERVER, SERVER_IP, Shot, at, pcap};
 use super::dhcp::in_order;
 use super::guard::by_time;
@@ -23,6 +24,9 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("tcp/eight-addresses-of-a-dead-network", "bond0.pcap", pcap(eight_addresses())),
         case("tcp/six-clients-of-a-silent-broker", "bond0.pcap", pcap(six_clients())),
+        case("tcp/refused-to-clients-behind-the-router", "bond0.pcap", pcap(refused_behind(2, 6))),
+        case("healthy/reach-strangers-knock-and-go", "bond0.pcap", pcap(refused_behind(12, 2))),
+        case("healthy/metadata-fetched-at-boot", "bond0.pcap", pcap(metadata())),
         case("tcp/answers-come-to-the-standby-member", "node.pcapng", answers_to(STANDBY)),
         case("healthy/answers-come-to-the-active-member", "node.pcapng", answers_to(ACTIVE)),
     ]
@@ -110,4 +114,38 @@ fn answers_to(member: u32) -> Vec<u8> {
         }
     }
     Pcapng::with_interfaces(INTERFACES).frames(by_time(shots.concat())).bytes()
+}
+
+/// So many clients behind the router each try the guest's database so often, every five seconds, and are refused.
+fn refused_behind(clients: u8, times: u8) -> Vec<Shot> {
+    let tried = (0..clients).flat_map(|i| {
+        let whom = Ipv4Addr::new(198, 51, 100, 20 + i);
+        (0..times).flat_map(move |n| {
+            let (t, own) = (10.0 + 0.3 * f64::from(i) + 5.0 * f64::from(n), 40_000 + 100 * u16::from(i) + u16::from(n));
+            let seq = u32::from(own) * 1_000;
+            let ask = frame().from(SERVER).to(GUEST).ipv4(whom, GUEST_IP).hops(57);
+            let no = frame().from(GUEST).to(SERVER).ipv4(GUEST_IP, whom);
+            let refusal = Segment { seq: 0, ack: seq + 1, rst: true, ..Segment::default() };
+            [at(t, ask.tcp((own, 3_306), opens(seq, 0), &[])), at(t + 0.0005, no.tcp((3_306, own), refusal, &[]))]
+        })
+    });
+    in_order(vec![meets(GUEST, GUEST_IP, 0.0), tried.collect()])
+}
+
+/// Twenty guests boot and fetch their metadata from 169.254.169.254 through the gateway; each asks for two documents.
+fn metadata() -> Vec<Shot> {
+    let told = |i: u8| {
+        let (mac, ip) = (Mac([0xfa, 0x16, 0x3e, 0x44, 0, i]), Ipv4Addr::new(10, 20, 0, 40 + i));
+        let t = 1.0 + 0.2 * f64::from(i);
+        let guest = End { mac, ip, port: 40_000 };
+        let service = End { mac: SERVER, ip: Ipv4Addr::new(169, 254, 169, 254), port: 80 };
+        let mut talk = Talk::new(guest, service, &[]);
+        talk.handshake(t + 0.1, 1_460);
+        for n in 0..2 {
+            let t = t + 0.2 + 0.1 * f64::from(n);
+            talk.say(t, Who::Caller, 120).say(t + 0.02, Who::Called, 900).acknowledge(t + 0.021, Who::Caller);
+        }
+        [meets(mac, ip, t), talk.shots()]
+    };
+    in_order((0..20).flat_map(told).collect())
 }
