@@ -74,7 +74,9 @@ pub(super) static RELATIONS: &[Relation] = &[
     later("HOST001", &["DHCP002", "DHCP003"], GUEST),
     during("HOST001", &["DHCP005"], GUEST),
     later("HOST001", &["DHCP006", "DHCP007"], GUEST),
-    later("HOST001", &["TCP001"], NEXT_HOP),
+    later("HOST001", &["TCP001", "TCP002"], NEXT_HOP),
+    // Who does not hear may have nothing to say at first.
+    during("HOST001", &["HOST002"], STATION),
     later("HOST001", &["ARP002"], STATION),
     // Who answered nothing and then spoke again, without hearing, was deaf from the beginning.
     during("HOST001", &["HOST002"], STATION),
@@ -83,7 +85,7 @@ pub(super) static RELATIONS: &[Relation] = &[
     later("HOST002", &["DHCP002"], GUEST),
     later("HOST002", &["TCP001", "TCP002"], NEXT_HOP),
     // R16: what goes out goes through the gateway.
-    later("ARP003", &["IP002", "TCP002"], NEXT_HOP),
+    later("ARP003", &["IP002", "TCP002", "TCP001"], NEXT_HOP),
     // R23: a network that is not reached is reached at no port.
     ever("IP002", &["TCP002"], &[("source", "client"), ("prefix", "prefix")]),
     ever("ARP003", &["ARP002"], &[("domain", "domain"), ("ip", "ip")]),

@@ -65,8 +65,10 @@ impl GatewaySilent {
             requests(&askers),
             wanted.until.since(wanted.since),
         );
+        // Its neighbours asked only when they had forgotten it: it may be gone since it was last heard, and so is what it sent on.
+        let gone = station.map_or(wanted.since, |s| s.last.min(wanted.since));
         let claim = Claim::new(key, Confidence::Confirmed, severity, headline)
-            .seen(wanted.since, requests(&askers))
+            .seen(gone, requests(&askers))
             .until(wanted.until)
             .number("askers", askers.len())
             .number("requests", requests(&askers))

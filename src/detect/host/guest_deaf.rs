@@ -1,13 +1,15 @@
 //! A station sends and does not hear: what it must answer stays unanswered, by kind and by asker (findings.md 2.8). Load before is told
 //! and never blamed; whoever sends nothing either is HOST002's.
 
-use super::station::{is_guest, is_hidden, named, own_tap, port, port_word, questions, was_asked_at};
+use super::station::{
+    is_guest, is_hidden, load_before, loaded, named, own_tap, port, port_word, questions, was_asked_at,
+};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Place;
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span};
-use crate::world::{Derived, DomainId, Lapse, Load, Observation, Proof, Revived, Stimulus, Topic};
+use crate::world::{Derived, DomainId, Lapse, Observation, Proof, Revived, Stimulus, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -101,17 +103,12 @@ fn headline(lapse: &Lapse, cx: &Context<'_>) -> String {
         ),
         None => format!("since {} or earlier: nothing here proves that it ever did", lapse.since.clock()),
     };
-    let load = match lapse.load {
-        load if load.is_peak => format!("; {} were sent to it just before", rate(load.second.max(load.ten))),
-        _ => String::new(),
-    };
+    let load = load_before(lapse);
     format!("{} still sends but hears nothing {when}: {} unanswered{load}.", named(lapse, cx), questions(lapse))
 }
 
 /// The claim with what was measured: address, last proof, load before.
 fn measured(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
-    let Load { second, ten, minute, fastest, fastest_at, .. } = lapse.load;
-    let mega = |bits: f64| bits / 1e6;
     let claim = match lapse.address {
         Some(address) => claim.number("address", address.to_string()),
         None => claim,
@@ -123,15 +120,7 @@ fn measured(claim: Claim, lapse: &Lapse, cx: &Context<'_>) -> Claim {
         }
         None => claim,
     };
-    if !lapse.load.is_any() {
-        return claim;
-    }
-    claim
-        .number("load_1s_mbit_s", mega(second))
-        .number("load_10s_mbit_s", mega(ten))
-        .number("load_60s_mbit_s", mega(minute))
-        .number("load_fastest_mbit_s", mega(fastest))
-        .number("load_fastest_at", fastest_at.clock())
+    loaded(claim, lapse)
 }
 
 /// The claim with causes and remedies: of a guest's network card, or of any station.
@@ -198,9 +187,4 @@ fn lost_on_this_host(claim: Claim, mac: Mac, port: &str, cx: &Context<'_>) -> Cl
             Command::with("bridge -d link show dev {}", &[&port_word(Some(port), cx)]),
         )
         .step("See what the host drops", "ebtables -L --Lc; nft list ruleset; conntrack -S")
-}
-
-/// Bits a second for a person.
-fn rate(bits: f64) -> String {
-    if bits >= 1e9 { format!("{:.1} Gbit/s", bits / 1e9) } else { format!("{:.0} Mbit/s", bits / 1e6) }
 }

@@ -1,7 +1,9 @@
 //! A station has fallen silent: it answers nothing of what it must answer, and sends nothing of its own (findings.md 2.8). Whoever gave its
 //! address back left by plan; whoever still sends is HOST001's; the way out of a network is ARP003's.
 
-use super::station::{is_guest, is_hidden, named, own_tap, port, port_word, questions, was_asked_at};
+use super::station::{
+    is_guest, is_hidden, load_before, loaded, named, own_tap, port, port_word, questions, was_asked_at,
+};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Place;
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
@@ -70,6 +72,7 @@ impl GuestMute {
             .proved_by(cited)
             .filter(format!("eth.addr == {}", lapse.mac));
         let claim = lapse.places.first().copied().into_iter().fold(claim, Claim::at);
+        let claim = loaded(claim, lapse);
         let claim = match lapse.address {
             Some(address) => claim.number("address", address.to_string()),
             None => claim,
@@ -108,12 +111,13 @@ fn headline(lapse: &Lapse, cx: &Context<'_>) -> String {
         askers => format!("{askers} stations"),
     };
     format!(
-        "{} sent its last frame at {}; {} questions by {by} since {} are unanswered ({}).",
+        "{} sent its last frame at {}; {} questions by {by} since {} are unanswered ({}){}.",
         named(lapse, cx),
         lapse.sent.clock(),
         lapse.count(),
         lapse.since.clock(),
         questions(lapse),
+        load_before(lapse),
     )
 }
 

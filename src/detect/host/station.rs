@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use crate::detect::Context;
 use crate::event::{Place, Protocol, VantageId};
+use crate::finding::Claim;
 use crate::value::Mac;
-use crate::world::{Lapse, Stimulus};
+use crate::world::{Lapse, Load, Stimulus};
 
 /// By what a station mostly proves that it hears.
 const PROOFS: [Protocol; 2] = [Protocol::Arp, Protocol::Tcp];
@@ -68,4 +69,32 @@ pub(super) fn is_hidden(lapse: &Lapse, cx: &Context<'_>) -> bool {
 
 fn place(id: VantageId, cx: &Context<'_>) -> Place {
     cx.world.vantage(id).map_or(Place::Unknown, |v| v.place)
+}
+
+/// What was sent to the station just before it fell silent, where that was much: context, and no cause (findings.md, R9).
+pub(super) fn load_before(lapse: &Lapse) -> String {
+    match lapse.load {
+        load if load.is_peak => format!("; {} were sent to it just before", rate(load.second.max(load.ten))),
+        _ => String::new(),
+    }
+}
+
+/// The claim with what was sent to the station before it fell silent.
+pub(super) fn loaded(claim: Claim, lapse: &Lapse) -> Claim {
+    if !lapse.load.is_any() {
+        return claim;
+    }
+    let Load { second, ten, minute, fastest, fastest_at, .. } = lapse.load;
+    let mega = |bits: f64| bits / 1e6;
+    claim
+        .number("load_1s_mbit_s", mega(second))
+        .number("load_10s_mbit_s", mega(ten))
+        .number("load_60s_mbit_s", mega(minute))
+        .number("load_fastest_mbit_s", mega(fastest))
+        .number("load_fastest_at", fastest_at.clock())
+}
+
+/// Bits a second for a person.
+fn rate(bits: f64) -> String {
+    if bits >= 1e9 { format!("{:.1} Gbit/s", bits / 1e9) } else { format!("{:.0} Mbit/s", bits / 1e6) }
 }
