@@ -116,6 +116,11 @@ impl Stations {
         self.sights.of(vantage).is_some_and(Sight::is_two_way)
     }
 
+    /// Whether one station is an end of all unicast conversations at `vantage`, and it is not `mac`: somebody else's port.
+    pub fn is_port_of_another(&self, vantage: VantageId, mac: Mac) -> bool {
+        self.sights.of(vantage).is_some_and(|sight| sight.is_port_of_another(mac))
+    }
+
     /// Whether one station is an end of all unicast conversations at `vantage`, and it is `mac`.
     pub fn is_only_end(&self, vantage: VantageId, mac: Mac) -> bool {
         self.sights.of(vantage).is_some_and(|sight| sight.is_only_end(mac))

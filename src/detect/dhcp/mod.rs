@@ -86,7 +86,12 @@ fn visibility(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     if places.iter().any(|id| world.dhcp.has_unicast_answer(*id)) {
         return Some("answers to one client alone pass here");
     }
-    if world.stations.station(step.client, step.domain, &world.domains).is_some_and(|s| s.is_addressed) {
+    // At another guest's tap only what that one says to the client alone is seen.
+    let is_overheard = |id: &VantageId| {
+        world.vantage(*id).is_some_and(|v| v.place == Place::Tap) && world.stations.is_port_of_another(*id, step.client)
+    };
+    let is_addressed = world.stations.station(step.client, step.domain, &world.domains).is_some_and(|s| s.is_addressed);
+    if is_addressed && !places.iter().all(is_overheard) {
         return Some("frames for the client alone pass here, so that answers to it would be seen too");
     }
     if places.iter().any(|id| world.stations.is_between(*id) && world.stations.is_two_way(*id)) {

@@ -138,6 +138,11 @@ impl Sight {
         matches!(self.way, Way::Ends(a, b) if a == mac || b == mac)
     }
 
+    /// Whether one station that is not `mac` is an end of all unicast conversations.
+    pub fn is_port_of_another(&self, mac: Mac) -> bool {
+        matches!(self.way, Way::Ends(a, b) if a == b && a != mac)
+    }
+
     /// Whether `mac` sent all that was seen: its own machine, cut off from the rest.
     pub fn is_only_sender(&self, mac: Mac) -> bool {
         self.sender == Sender::Only(mac)
