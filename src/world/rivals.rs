@@ -128,7 +128,9 @@ impl Rivals {
         }
         let contest = self.contests.entry(&(domain, ip), Contest::default);
         let Some((how, before)) = contest.hear(&speech, Cited::beginning(frame)) else { return };
-        if self.spoken.peek(&(domain, before, ip.is_ipv6())).is_some_and(|spoken| spoken.len() >= PROXY) && !speech.is_announcement {
+        if self.spoken.peek(&(domain, before, ip.is_ipv6())).is_some_and(|spoken| spoken.len() >= PROXY)
+            && !speech.is_announcement
+        {
             return;
         }
         let [Some(one), Some(two)] = [before, mac].map(|mac| contest.rival(mac)) else { return };
