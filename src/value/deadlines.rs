@@ -1,7 +1,7 @@
 //! At most one deadline a key, ordered by time and then by key; the memory of everything that waits.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use super::Timestamp;
 
@@ -12,9 +12,11 @@ const MOST_STALE: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Deadlines<K> {
     by_key: BTreeMap<K, Timestamp>,
-    /// Every deadline, and stale ones of keys whose deadline has moved or is gone; but the first is no stale one. Nearly all are set later
-    /// than all others, which costs next to nothing here, and to look for the place of one that moves would cost more than to leave it.
-    by_time: BinaryHeap<Reverse<(Timestamp, K)>>,
+    /// Every deadline, and stale ones of keys whose deadline has moved or is gone: to look for the place of one that moves would cost more
+    /// than to leave it. But the earliest is no stale one. Nearly all are set later than all others, and stand in their order.
+    in_order: VecDeque<(Timestamp, K)>,
+    /// Those that were set earlier than others.
+    beside: BinaryHeap<Reverse<(Timestamp, K)>>,
     /// The earliest of them: it is asked for at every frame, and changes seldom.
     next: Option<Timestamp>,
 }
@@ -22,7 +24,7 @@ pub struct Deadlines<K> {
 impl<K: Ord + Clone> Deadlines<K> {
     /// No deadline yet.
     pub const fn new() -> Self {
-        Self { by_key: BTreeMap::new(), by_time: BinaryHeap::new(), next: None }
+        Self { by_key: BTreeMap::new(), in_order: VecDeque::new(), beside: BinaryHeap::new(), next: None }
     }
 
     /// Sets the deadline of `key`, in place of the one it had; at the end of time it is never due, and none is kept.
@@ -35,7 +37,12 @@ impl<K: Ord + Clone> Deadlines<K> {
         if before == Some(at) {
             return;
         }
-        self.by_time.push(Reverse((at, key)));
+        let entry = (at, key);
+        if self.in_order.back().is_none_or(|last| *last <= entry) {
+            self.in_order.push_back(entry);
+        } else {
+            self.beside.push(Reverse(entry));
+        }
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
         self.left(before);
     }
@@ -62,7 +69,7 @@ impl<K: Ord + Clone> Deadlines<K> {
         if self.next? > now {
             return None;
         }
-        let Reverse((_, key)) = self.by_time.pop()?;
+        let (_, key) = self.pop_first()?;
         self.by_key.remove(&key);
         self.find_next();
         Some(key)
@@ -90,8 +97,10 @@ impl<K: Ord + Clone> Deadlines<K> {
         if before.is_none() {
             return;
         }
-        if self.by_time.len() > self.by_key.len().saturating_mul(2).saturating_add(MOST_STALE) {
-            self.by_time = self.by_key.iter().map(|(key, at)| Reverse((*at, key.clone()))).collect();
+        let all = self.in_order.len().saturating_add(self.beside.len());
+        if all > self.by_key.len().saturating_mul(2).saturating_add(MOST_STALE) {
+            self.in_order = self.waiting().map(|(at, key)| (at, key.clone())).collect();
+            self.beside.clear();
         }
         if before <= self.next {
             self.find_next();
@@ -100,13 +109,26 @@ impl<K: Ord + Clone> Deadlines<K> {
 
     /// Takes out what is stale before the earliest.
     fn find_next(&mut self) {
-        let by_key = &self.by_key;
-        while let Some(Reverse((at, key))) = self.by_time.peek()
-            && by_key.get(key) != Some(at)
+        while let Some((at, key)) = self.first()
+            && self.by_key.get(key) != Some(at)
         {
-            self.by_time.pop();
+            self.pop_first();
         }
-        self.next = self.by_time.peek().map(|Reverse((at, _))| *at);
+        self.next = self.first().map(|(at, _)| *at);
+    }
+
+    /// The first in time, though it may be stale.
+    fn first(&self) -> Option<&(Timestamp, K)> {
+        let beside = self.beside.peek().map(|Reverse(entry)| entry);
+        self.in_order.front().into_iter().chain(beside).min()
+    }
+
+    fn pop_first(&mut self) -> Option<(Timestamp, K)> {
+        match (self.in_order.front(), self.beside.peek()) {
+            (Some(first), Some(Reverse(other))) if other < first => self.beside.pop().map(|Reverse(entry)| entry),
+            (None, _) => self.beside.pop().map(|Reverse(entry)| entry),
+            _ => self.in_order.pop_front(),
+        }
     }
 }
 
@@ -160,7 +182,7 @@ mod tests {
                 }
             }
             assert_eq!((d.len(), d.next()), (held.len(), held.values().min().copied()), "step {step}");
-            assert!(d.by_time.len() <= 2 * held.len() + MOST_STALE + 1);
+            assert!(d.in_order.len() + d.beside.len() <= 2 * held.len() + MOST_STALE + 1);
         }
         let all: Vec<_> = d.waiting().map(|(time, key)| (time, *key)).collect();
         assert!(all.is_sorted() && all.len() == held.len());
