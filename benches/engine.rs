@@ -69,28 +69,51 @@ fn packet(number: u32) -> Vec<u8> {
     packet
 }
 
+/// An engine that has seen `packets` packets at each of `count` places.
+fn seen_at<B: AsRef<[u8]>>(count: u16, packets: impl Iterator<Item = B>) -> Engine {
+    let names = ["bond0", "eth0", "switch", "controller", "other"];
+    let mut engine = Engine::new(Settings::default());
+    for (lane, name) in (0..count).zip(names) {
+        engine.add_vantage(VantageId { lane, interface: 0 }, vantage(name));
+    }
+    for (number, bytes) in (1..).zip(packets) {
+        for lane in 0..count {
+            // A hundred thousand packets a second, five microseconds from place to place.
+            let time = Timestamp::from_parts(1, number as i64 * 10_000 + i64::from(lane) * 5_000);
+            engine.frame(record(number, time, bytes.as_ref()), VantageId { lane, interface: 0 }, LinkType::Ethernet, time);
+        }
+    }
+    engine
+}
+
+/// Pages of this process that are in memory.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
+}
+
+/// What remembering packets takes, in memory: past the window of sightings, or a full table, more packets take no more.
+fn memory(_: &mut Criterion) {
+    const PAGE: u64 = 4_096;
+    for packets in [20_000, 200_000, 2_000_000] {
+        let before = resident();
+        let engine = seen_at(5, (0..packets).map(packet));
+        let more = resident().saturating_sub(before) * PAGE >> 20;
+        eprintln!("vantages/5: {packets} packets are remembered in {more} MiB");
+        drop(engine);
+    }
+}
+
 /// What it costs to recognise a packet at several places, a frame: one place costs nothing for it.
 fn vantages(c: &mut Criterion) {
     const PACKETS: u32 = 20_000;
     let packets: Vec<Vec<u8>> = (0..PACKETS).map(packet).collect();
-    let names = ["bond0", "eth0", "switch", "controller", "other"];
     let mut group = c.benchmark_group("vantages");
     for count in [1_u16, 5] {
         group.throughput(Throughput::Elements(u64::from(PACKETS) * u64::from(count)));
         group.bench_function(format!("{count}"), |b| {
             b.iter(|| {
-                let mut engine = Engine::new(Settings::default());
-                for (lane, name) in (0..count).zip(names) {
-                    engine.add_vantage(VantageId { lane, interface: 0 }, vantage(name));
-                }
-                for (number, bytes) in (1..).zip(&packets) {
-                    for lane in 0..count {
-                        // A hundred thousand packets a second, five microseconds from place to place.
-                        let time = Timestamp::from_parts(1, number as i64 * 10_000 + i64::from(lane) * 5_000);
-                        let record = record(number, time, bytes);
-                        engine.frame(record, VantageId { lane, interface: 0 }, LinkType::Ethernet, time);
-                    }
-                }
+                let mut engine = seen_at(count, packets.iter());
                 engine.close(None, false);
                 black_box(engine.finish(Vec::new()).tally.frames)
             });
@@ -166,5 +189,5 @@ fn record(number: u64, time: Timestamp, bytes: &[u8]) -> Record<'_> {
     Record { interface: 0, number, time, wire_len: bytes.len() as u32, direction, offload, bytes }
 }
 
-criterion_group!(benches, decoding, vantages, recording);
+criterion_group!(benches, decoding, vantages, memory, recording);
 criterion_main!(benches);

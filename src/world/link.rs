@@ -1,8 +1,6 @@
 //! Which vantages show one link: the same packets pass them with the same tags, going the same way. A packet that wears other tags at the
 //! two lies on two sides of a device, and a device that leaves a tag on makes both sides look alike one way only. One entry for each two
-//! vantages that showed one packet.
-
-use std::collections::BTreeMap;
+//! vantages.
 
 use super::Sighting;
 use crate::event::{Place, VantageId};
@@ -16,7 +14,8 @@ const STRAY: u64 = 8;
 pub(super) struct Links {
     /// Each vantage, with one that stands for all of its link.
     vantages: Vec<(VantageId, Place, VantageId)>,
-    pairs: BTreeMap<(VantageId, VantageId), Pair>,
+    /// Each two of them, by their places above: all with the first, which there is one of with the second, two with the third.
+    pairs: Vec<Pair>,
 }
 
 /// How packets looked at two vantages.
@@ -30,6 +29,7 @@ impl Links {
     /// Another vantage is there.
     pub fn add_vantage(&mut self, id: VantageId, place: Place) {
         if self.vantages.iter().all(|(v, ..)| *v != id) {
+            self.pairs.resize(self.pairs.len().saturating_add(self.vantages.len()), Pair::default());
             self.vantages.push((id, place, id));
         }
     }
@@ -46,7 +46,7 @@ impl Links {
             return;
         }
         let (a, b) = (here.at.vantage, there.at.vantage);
-        let pair = self.pairs.entry((a.min(b), a.max(b))).or_default();
+        let Some(pair) = self.pair(a, b).and_then(|at| self.pairs.get_mut(at)) else { return };
         let was_link = pair.is_link();
         let count = if is_alike { &mut pair.alike } else { &mut pair.otherwise };
         *count = count.saturating_add(1);
@@ -55,6 +55,13 @@ impl Links {
             (true, false) => self.part(),
             _ => {}
         }
+    }
+
+    /// Where the pair of two vantages stands.
+    fn pair(&self, a: VantageId, b: VantageId) -> Option<usize> {
+        let place = |of| self.vantages.iter().position(|(v, ..)| *v == of);
+        let (a, b) = (place(a)?, place(b)?);
+        Some(before(a.max(b)).saturating_add(a.min(b)))
     }
 
     /// The vantage that stands for the link that `id` shows: the highest in rank.
@@ -67,8 +74,12 @@ impl Links {
     /// Two are no longer one link: who belongs to whom is made out anew.
     fn part(&mut self) {
         self.vantages.iter_mut().for_each(|(id, _, class)| *class = *id);
-        for ((a, b), _) in self.pairs.iter().filter(|(_, pair)| pair.is_link()) {
-            join(&mut self.vantages, *a, *b);
+        let ids: Vec<VantageId> = self.vantages.iter().map(|(id, ..)| *id).collect();
+        for (high, b) in ids.iter().enumerate() {
+            let pairs = self.pairs.iter().skip(before(high));
+            for (a, _) in ids.iter().take(high).zip(pairs).filter(|(_, pair)| pair.is_link()) {
+                join(&mut self.vantages, *a, *b);
+            }
         }
     }
 }
@@ -77,6 +88,11 @@ impl Pair {
     const fn is_link(self) -> bool {
         self.alike > 0 && self.otherwise.saturating_mul(STRAY) <= self.alike
     }
+}
+
+/// How many pairs there are of the vantages before the one at `place`.
+const fn before(place: usize) -> usize {
+    place.saturating_mul(place.saturating_sub(1)) / 2
 }
 
 /// The vantages `a` and `b` show one link.
