@@ -80,7 +80,12 @@ fn seen_at<B: AsRef<[u8]>>(count: u16, packets: impl Iterator<Item = B>) -> Engi
         for lane in 0..count {
             // A hundred thousand packets a second, five microseconds from place to place.
             let time = Timestamp::from_parts(1, number as i64 * 10_000 + i64::from(lane) * 5_000);
-            engine.frame(record(number, time, bytes.as_ref()), VantageId { lane, interface: 0 }, LinkType::Ethernet, time);
+            engine.frame(
+                record(number, time, bytes.as_ref()),
+                VantageId { lane, interface: 0 },
+                LinkType::Ethernet,
+                time,
+            );
         }
     }
     engine
@@ -98,7 +103,7 @@ fn memory(_: &mut Criterion) {
     for packets in [20_000, 200_000, 2_000_000] {
         let before = resident();
         let engine = seen_at(5, (0..packets).map(packet));
-        let more = resident().saturating_sub(before) * PAGE >> 20;
+        let more = (resident().saturating_sub(before) * PAGE) >> 20;
         eprintln!("vantages/5: {packets} packets are remembered in {more} MiB");
         drop(engine);
     }
