@@ -65,8 +65,11 @@ fn play(case: &Path, seed: u64, rotation: Rotation, folder: PathBuf) -> Option<R
         let joins = if seed.is_multiple_of(4) && !lanes.is_empty() { first + (last - first) / 2 } else { i64::MIN };
         frames.retain(|frame| frame.time.nanos() > joins + HOLD || joins == i64::MIN);
         let losses = losses.collect();
+        let is_nameless = interface.name.is_none();
         let source = Played { frames, next: 0, interface: [interface], clock: Arc::clone(&clock), losses };
-        let lane = Lane::new(name.clone(), Outside::from(name.as_str()), Box::new(source));
+        let mut lane = Lane::new(name.clone(), Outside::from(name.as_str()), Box::new(source));
+        // A live interface has a name of its own, and what it is called it is.
+        lane.vantage = is_nameless.then(|| name.clone());
         if joins == i64::MIN { lanes.push(lane) } else { late.push((joins, lane)) }
     }
     let names: Vec<String> = lanes.iter().map(|lane| lane.name.clone()).collect();
