@@ -27,6 +27,8 @@ fuzz_target!(|input: &[u8]| {
             tells_offload: false,
             is_named: false,
             is_placed: false,
+            along: None,
+            doubt: Span::ZERO,
         },
     );
     let mut time = Timestamp::from_parts(1_000_000, 0);
