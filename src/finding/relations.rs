@@ -163,8 +163,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     // R5: what a guard that shuts a port takes with it; 95 s is what slow LACP takes to time out, and a little.
     behind("STP002", &["HOST003", "HOST004", "HOST005", "LACP001", "LACP003"], 1, 95),
     behind("HOST005", &["HOST003"], 15, 15),
-    // The last LACPDU came at most one fast period, and a little, before the carrier went: whoever was missed for longer was missed with a carrier.
-    behind("HOST005", &["LACP001"], 2, 5),
+    // A member that has no carrier when it is said hears no LACPDU either.
+    ever("HOST005", &["LACP001"], &[("interface", "dark_member_of")]),
     // What came through one member of a bond, and does not come any more; its end of LACP among it.
     ever("HOST004", &["LACP001"], &[("interface", "interface")]),
     behind("HOST004", &["HOST001", "HOST002", "STP013"], 3, 15),

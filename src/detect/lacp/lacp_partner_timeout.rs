@@ -147,7 +147,8 @@ impl LacpPartnerTimeout {
             "{interface}: no LACPDU of {} (port {}) for {quiet}{effect}.",
             missed.actor.system, missed.actor.port
         );
-        let claim = Claim::new(claim_key(vantage, cx), confidence, Severity::Error, headline)
+        let is_dark = cx.world.host.link(&interface).is_some_and(|link| link.carrier == Some(false));
+        let mut claim = Claim::new(claim_key(vantage, cx), confidence, Severity::Error, headline)
             .at(vantage)
             .seen(missed.cited.time, missed.count)
             .number("silent_s", quiet.as_secs())
@@ -160,6 +161,9 @@ impl LacpPartnerTimeout {
             .cause("a fibre that works one way only")
             .step("See what the switch says of its end", "show lacp neighbor")
             .step("See what this end says", "cat /proc/net/bonding/bond0");
+        if let Some(bond) = cx.world.host.master(&interface).filter(|_| is_dark) {
+            claim = claim.number("dark_member_of", bond.to_string());
+        }
         cx.raise(claim);
     }
 }
