@@ -77,7 +77,9 @@ fn play(case: &Path, seed: u64, rotation: Rotation, folder: PathBuf) -> Option<R
     let mut watch = Recording(Recorder::create(&folder, began, &names, "a test", rotation).unwrap());
     let mut facts = Case::open(case).unwrap().facts;
     facts.iter_mut().for_each(|fact| fact.time = fact.time.or(Some(began)));
-    let mut judgement = Judgement::new(Case { lanes, facts, ..Case::default() }, &Settings::default(), &watch);
+    // As a live run is: what is not seen while it runs was not there.
+    let live = Case { lanes, facts, is_watched: true, ..Case::default() };
+    let mut judgement = Judgement::new(live, &Settings::default(), &watch);
     let end = last + dice.below(60_000_000_000) as i64;
     let mut is_closed = false;
     loop {

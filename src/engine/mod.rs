@@ -14,7 +14,7 @@ use crate::finding::{Change, Claim, Exchange, Finding, Input, Key, Ledger, Lost,
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::LinkType;
-use crate::world::{Derived, Heard, Observation, Renamed, World};
+use crate::world::{Derived, Heard, Observation, Renamed, Topic, World};
 
 /// How long after the end of a complete capture deadlines still fire: longer than any client of any protocol here keeps trying.
 const AFTER_THE_END: Span = Span::secs(86_400);
@@ -350,7 +350,9 @@ impl Engine {
         if self.said.is_empty() {
             return;
         }
-        let (rule, pause) = (&slot.entry.rule, self.pause);
+        let rule = &slot.entry.rule;
+        // Where a link shows nothing at all, that is just what those say who watch it: after a switch has shut a port, minutes pass.
+        let pause = self.pause.filter(|_| !slot.entry.follows.contains(&Topic::Uplink));
         for said in std::mem::take(&mut self.said) {
             let change = match (said, pause) {
                 (Said::Raise(claim), Some(pause)) => {

@@ -29,6 +29,7 @@ pub fn cases() -> Vec<Case> {
         case("stp/guard-shuts-the-port", "node.pcapng", valentine()),
         case("stp/seven-guests-of-one-image", "bond0.pcapng", seven_guests()),
         case("stp/guard-shuts-the-port-bond0", "bond0.pcapng", seen_on_the_bond_only()),
+        case("stp/guard-shuts-the-port-for-five-minutes", "bond0.pcapng", shut_for_five_minutes()),
         case("stp/guard-shuts-the-port-then-capture-ends", "bond0.pcapng", ends_too_soon()),
         case("stp/nothing-stops-a-guests-bpdu", "bond0.pcapng", busy(0.0, 10.0)),
         case("stp/filter-against-bpdus-put-in-place", "bond0.pcapng", busy(0.0, 10.0)),
@@ -141,6 +142,14 @@ fn seen_on_the_bond_only() -> Vec<u8> {
     let mut shots = [stream(0.0, 20.4), reports(0, 40)].concat();
     shots.extend((0..10).map(|i| hello(20.0 + 2.0 * f64::from(i)).outward()));
     Pcapng::with_interfaces(&["bond0"]).frames(by_time(shots)).bytes()
+}
+
+/// The port is shut 0.4 s after the BPDU; the node's own reports go out for some seconds more. Then nothing at all is captured, until the switch opens
+/// the port again by itself after five minutes.
+fn shut_for_five_minutes() -> Vec<u8> {
+    let shots =
+        [stream(0.0, 50.4), reports(0, 75), vec![hello(50.0).outward()], stream(350.4, 380.0), reports(351, 380)];
+    Pcapng::with_interfaces(&["bond0"]).frames(by_time(shots.concat())).bytes()
 }
 
 /// Seven instances of one image start one after the other; after the first BPDU of the seventh nothing arrives at the bond any more.
