@@ -8,6 +8,8 @@ use crate::event::{Place, VantageId};
 /// Packets that look alike at two places of one link for each that does not: a copy in another VLAN may pass for the packet itself. Behind a
 /// device that leaves tags on, about every second one looks otherwise.
 const STRAY: u64 = 8;
+/// Vantages of which each two are compared, which takes half a mebibyte; of those past them each is taken for a link of its own.
+const MOST: usize = 256;
 
 /// The links that the vantages show.
 #[derive(Default)]
@@ -29,8 +31,8 @@ impl Links {
     /// Another vantage is there.
     pub fn add_vantage(&mut self, id: VantageId, place: Place) {
         if self.vantages.iter().all(|(v, ..)| *v != id) {
-            self.pairs.resize(self.pairs.len().saturating_add(self.vantages.len()), Pair::default());
             self.vantages.push((id, place, id));
+            self.pairs.resize(before(self.vantages.len().min(MOST)), Pair::default());
         }
     }
 
@@ -123,6 +125,16 @@ mod tests {
         let tags: TagStack = vids.iter().map(|vid| (Tpid::C, Vid::from_tci(*vid))).collect();
         let (at, time) = (FrameRef { vantage: at(lane), number: 1 }, Timestamp::from_nanos(0));
         Sighting { at, time, tags, direction: Direction::Unknown, wire_len: 60 }
+    }
+
+    #[test]
+    fn a_file_of_many_interfaces_takes_little() {
+        let mut links = Links::default();
+        (0..2_000).for_each(|n| links.add_vantage(at(n), Place::Nic));
+        links.note(&sighting(1_998, &[30]), &sighting(1_999, &[30]));
+        links.note(&sighting(254, &[30]), &sighting(255, &[30]));
+        assert_eq!([1_998, 1_999, 254, 255].map(|n| links.of(at(n)).lane), [1_998, 1_999, 254, 254]);
+        assert_eq!(links.pairs.len(), MOST * (MOST - 1) / 2);
     }
 
     #[test]
