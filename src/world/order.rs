@@ -9,6 +9,7 @@ use crate::value::Span;
 /// What is known of each vantage.
 #[derive(Default)]
 pub(super) struct Order {
+    /// In order of their ids.
     vantages: Vec<(VantageId, Known)>,
 }
 
@@ -25,9 +26,9 @@ impl Order {
     /// Another vantage is there.
     pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
         let known = Known { along: vantage.along, place: vantage.place, doubt: vantage.doubt };
-        match self.vantages.iter_mut().find(|(v, _)| *v == id) {
-            Some((_, old)) => *old = known,
-            None => self.vantages.push((id, known)),
+        match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
+            Ok(at) => self.vantages.get_mut(at).into_iter().for_each(|(_, old)| *old = known),
+            Err(at) => self.vantages.insert(at, (id, known)),
         }
     }
 
@@ -94,7 +95,8 @@ impl Order {
     }
 
     fn known(&self, id: VantageId) -> Option<&Known> {
-        self.vantages.iter().find(|(v, _)| *v == id).map(|(_, known)| known)
+        let at = self.vantages.binary_search_by_key(&id, |(v, _)| *v).ok()?;
+        self.vantages.get(at).map(|(_, known)| known)
     }
 }
 

@@ -5,6 +5,9 @@ use crate::event::{Place, Vantage, VantageId};
 use crate::settings::Settings;
 use crate::value::{Fingerprint, Mac};
 
+/// Vantages among which members of bonds are looked for: no host has more links, and a file may name any number of them.
+const MOST: usize = 512;
+
 impl World {
     /// A vantage is there from now on.
     pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
@@ -15,11 +18,14 @@ impl World {
         if matches!(vantage.place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown) {
             self.neighbours.add_uplink(id);
         }
+        let may_be_member = matches!(vantage.place, Place::Bond | Place::Nic) && self.vantages.len() < MOST;
         match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
             Ok(_) => {}
             Err(at) => self.vantages.insert(at, (id, vantage)),
         }
-        self.find_members();
+        if may_be_member {
+            self.find_members();
+        }
     }
 
     pub(super) fn find_members(&mut self) {
