@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use netdiag::cli::judge;
 use netdiag::engine::Engine;
-use netdiag::event::{Direction, Offload, Place, Record, Vantage, VantageId};
+use netdiag::event::{Direction, Offload, Record, Vantage, VantageId};
 use netdiag::settings::Settings;
 use netdiag::source::{Case, FlightRecorder, Item, Keeping, Recorder, Rotation, Step, lane, open};
-use netdiag::value::{Outside, Span, Timestamp};
+use netdiag::value::{Span, Timestamp};
 use netdiag::wire::{LinkType, decode};
 
 /// Captures with many frames of bulk traffic, DHCP and spanning tree.
@@ -174,19 +174,7 @@ fn recording(c: &mut Criterion) {
 }
 
 fn vantage(name: &str) -> Vantage {
-    Vantage {
-        name: Outside::from(name),
-        is_named: true,
-        is_placed: true,
-        place: Place::from_name(name, LinkType::Ethernet),
-        link: LinkType::Ethernet,
-        snap_len: 0,
-        filter: None,
-        tells_offload: false,
-        offset: Span::ZERO,
-        doubt: Span::ZERO,
-        along: None,
-    }
+    Vantage::called(name, LinkType::Ethernet)
 }
 
 fn record(number: u64, time: Timestamp, bytes: &[u8]) -> Record<'_> {

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use netdiag::engine::Engine;
 use netdiag::event::{Direction, Offload, Place, Record, Vantage, VantageId};
 use netdiag::settings::Settings;
-use netdiag::value::{Outside, Span, Timestamp};
+use netdiag::value::{Span, Timestamp};
 use netdiag::wire::{LinkType, decode};
 
 fuzz_target!(|input: &[u8]| {
@@ -14,22 +14,11 @@ fuzz_target!(|input: &[u8]| {
     let link = LinkType::from_pcap(u16::from_be_bytes(*link).into());
     let mut engine = Engine::new(Settings::default());
     let vantage = VantageId::default();
-    let (name, place) = (Outside::from("bond0"), Place::Bond);
+    // What a file is called, which nobody has to believe.
+    let (is_named, is_placed) = (false, false);
     engine.add_vantage(
         vantage,
-        Vantage {
-            name,
-            place,
-            link,
-            snap_len: 0,
-            filter: None,
-            offset: Span::ZERO,
-            tells_offload: false,
-            is_named: false,
-            is_placed: false,
-            along: None,
-            doubt: Span::ZERO,
-        },
+        Vantage { place: Place::Bond, is_named, is_placed, ..Vantage::called("bond0", link) },
     );
     let mut time = Timestamp::from_parts(1_000_000, 0);
     let mut number = 0;

@@ -43,6 +43,23 @@ pub struct Vantage {
 }
 
 impl Vantage {
+    /// The interface called `name`: frames come whole and unfiltered, by a clock that nobody doubts, and its place is what interfaces of that name are.
+    pub fn called(name: &str, link: LinkType) -> Self {
+        Self {
+            name: Outside::from(name),
+            is_named: true,
+            place: Place::from_name(name, link),
+            is_placed: true,
+            link,
+            snap_len: 0,
+            filter: None,
+            tells_offload: false,
+            offset: Span::ZERO,
+            doubt: Span::ZERO,
+            along: None,
+        }
+    }
+
     /// Whether its capture filter lets no frame of this protocol pass.
     pub fn hides(&self, protocol: Protocol) -> bool {
         self.filter.as_ref().is_some_and(|filter| hides(filter.raw(), protocol))

@@ -118,7 +118,7 @@ const fn outward(place: Place) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::event::FrameRef;
-    use crate::value::{Outside, TagStack, Timestamp};
+    use crate::value::{TagStack, Timestamp};
     use crate::wire::LinkType;
 
     const fn id(lane: u16) -> VantageId {
@@ -129,19 +129,8 @@ mod tests {
     fn order(vantages: &[(Place, Option<usize>, i64)]) -> Order {
         let mut order = Order::default();
         for (lane, (place, along, doubt)) in (0..).zip(vantages) {
-            let vantage = Vantage {
-                name: Outside::from("somewhere"),
-                is_named: true,
-                place: *place,
-                is_placed: true,
-                link: LinkType::Ethernet,
-                snap_len: 0,
-                filter: None,
-                tells_offload: false,
-                offset: Span::ZERO,
-                doubt: Span::nanos(1_000 * *doubt),
-                along: *along,
-            };
+            let (place, along, doubt) = (*place, *along, Span::nanos(1_000 * *doubt));
+            let vantage = Vantage { place, along, doubt, ..Vantage::called("somewhere", LinkType::Ethernet) };
             order.add_vantage(id(lane), &vantage);
         }
         order

@@ -114,30 +114,13 @@ pub fn origin(
 mod tests {
     use super::*;
     use crate::event::FrameRef;
-    use crate::value::{Outside, Span, TagStack, Timestamp};
+    use crate::value::{TagStack, Timestamp};
     use crate::wire::LinkType;
 
     const GUEST: Mac = Mac([0xfa, 0x16, 0x3e, 0x24, 0xe7, 0x22]);
 
     fn vantage(lane: u16, name: &str) -> (VantageId, Vantage) {
-        let place = Place::from_name(name, LinkType::Ethernet);
-        let name = Outside::from(name);
-        (
-            VantageId { lane, interface: 0 },
-            Vantage {
-                name,
-                is_named: true,
-                is_placed: true,
-                place,
-                link: LinkType::Ethernet,
-                snap_len: 0,
-                filter: None,
-                tells_offload: false,
-                offset: Span::ZERO,
-                doubt: Span::ZERO,
-                along: None,
-            },
-        )
+        (VantageId { lane, interface: 0 }, Vantage::called(name, LinkType::Ethernet))
     }
 
     fn seen(lane: u16, direction: Direction) -> Sighting {

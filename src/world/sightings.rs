@@ -186,8 +186,8 @@ impl Sighting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Offload, Place, Record};
-    use crate::value::{Outside, Timestamp};
+    use crate::event::{Offload, Record};
+    use crate::value::Timestamp;
     use crate::wire::LinkType;
 
     #[test]
@@ -196,19 +196,7 @@ mod tests {
         settings.tables.packets = 2;
         let mut sightings = Sightings::new(&settings);
         let here = |lane| VantageId { lane, interface: 0 };
-        let vantage = Vantage {
-            name: Outside::from("eth0"),
-            is_named: true,
-            is_placed: true,
-            place: Place::Nic,
-            link: LinkType::Ethernet,
-            snap_len: 0,
-            filter: None,
-            tells_offload: false,
-            offset: Span::ZERO,
-            doubt: Span::ZERO,
-            along: None,
-        };
+        let vantage = Vantage::called("eth0", LinkType::Ethernet);
         sightings.add_vantage(here(0), &vantage);
         sightings.add_vantage(here(1), &vantage);
         let mut note = |lane, content: u8, second| {

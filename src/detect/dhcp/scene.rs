@@ -4,10 +4,10 @@
 use std::net::Ipv4Addr;
 
 use crate::engine::Engine;
-use crate::event::{Direction, Offload, Place, Record, Vantage, VantageId};
+use crate::event::{Direction, Offload, Record, Vantage, VantageId};
 use crate::finding::Report;
 use crate::settings::Settings;
-use crate::value::{Mac, Outside, Span, Timestamp};
+use crate::value::{Mac, Span, Timestamp};
 use crate::wire::{DhcpKind, LinkType};
 
 /// A message, or with `Say::arp` and `Say::ping` another frame.
@@ -231,24 +231,8 @@ pub fn ip(last: u8) -> Ipv4Addr {
 pub fn play(name: &str, end: i64, said: &[(i64, Say)]) -> Report {
     let mut engine = Engine::new(Settings::default());
     let at = VantageId::default();
-    let (name, link) = (Outside::from(name), LinkType::Ethernet);
-    let place = Place::from_name(name.raw(), link);
-    engine.add_vantage(
-        at,
-        Vantage {
-            name,
-            is_named: true,
-            is_placed: true,
-            place,
-            link,
-            snap_len: 0,
-            filter: None,
-            tells_offload: false,
-            offset: Span::ZERO,
-            doubt: Span::ZERO,
-            along: None,
-        },
-    );
+    let link = LinkType::Ethernet;
+    engine.add_vantage(at, Vantage::called(name, link));
     for (number, (ms, say)) in (1..).zip(said) {
         let bytes = say.bytes();
         let time = moment(*ms);

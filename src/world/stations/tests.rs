@@ -1,8 +1,8 @@
 //! Who hears, frame by frame: ARP of RFC 826 and TCP of RFC 9293 made byte by byte, time in milliseconds.
 
 use super::*;
-use crate::event::{Direction, Frame, Offload, Place, Record};
-use crate::value::{Outside, Span};
+use crate::event::{Direction, Frame, Offload, Record};
+use crate::value::Span;
 use crate::wire::LinkType;
 use crate::world::{Flows, Hearing};
 
@@ -45,19 +45,7 @@ struct Scene {
 impl Scene {
     fn new(settings: &Settings) -> Self {
         let mut stations = Stations::new(settings);
-        let bond = Vantage {
-            name: Outside::from("bond0"),
-            is_named: true,
-            place: Place::Bond,
-            is_placed: true,
-            link: LinkType::Ethernet,
-            snap_len: 0,
-            filter: None,
-            tells_offload: false,
-            offset: Span::ZERO,
-            doubt: Span::ZERO,
-            along: None,
-        };
+        let bond = Vantage::called("bond0", LinkType::Ethernet);
         stations.add_vantage(VantageId::default(), &bond);
         let (flows, domains) = (Flows::new(settings), Domains::new(settings));
         Self { stations, flows, domains, out: Vec::new(), domain: None }
