@@ -30,9 +30,9 @@ use crate::value::Mac;
 const MOST_TUNNELS: u8 = 4;
 
 /// Where bridges and provider bridges send BPDUs (IEEE 802.1Q-2018 tables 8-1 and 8-2).
-const IEEE_BRIDGES: [Mac; 2] = [Mac([0x01, 0x80, 0xc2, 0x00, 0x00, 0x00]), Mac([0x01, 0x80, 0xc2, 0x00, 0x00, 0x08])];
+const IEEE_BRIDGES: [Mac; 2] = [Mac::BRIDGES, Mac([0x01, 0x80, 0xc2, 0x00, 0x00, 0x08])];
 /// Where Cisco's per-VLAN spanning tree sends its BPDUs.
-const PVST_BRIDGES: [Mac; 1] = [Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd])];
+const PVST_BRIDGES: [Mac; 1] = [Mac::PVST];
 
 struct Walk<'a, 'l> {
     layers: &'l mut Layers<'a>,
