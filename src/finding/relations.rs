@@ -75,10 +75,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     during("HOST001", &["DHCP005"], GUEST),
     later("HOST001", &["DHCP006", "DHCP007"], GUEST),
     later("HOST001", &["TCP001", "TCP002"], NEXT_HOP),
-    // Who does not hear may have nothing to say at first.
-    during("HOST001", &["HOST002"], STATION),
     later("HOST001", &["ARP002"], STATION),
-    // Who answered nothing and then spoke again, without hearing, was deaf from the beginning.
+    // Who does not hear may have nothing to say at first: who answered nothing and then spoke again, without hearing, was deaf from the beginning.
     during("HOST001", &["HOST002"], STATION),
     // R8: who is gone answers nothing.
     later("HOST002", &["ARP002"], STATION),
