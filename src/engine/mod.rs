@@ -28,6 +28,8 @@ const MOST_MOMENTS: u32 = 100_000;
 const STEADY_STEP: Span = Span::secs(5);
 const STEADY_FOR: Span = Span::secs(30);
 const PAUSE: Span = Span::secs(120);
+/// Claims of one rule that are listed as not judged because of a pause.
+const MOST_UNJUDGED: usize = 8;
 
 /// The judging core: events in, a report out. No clock, no socket, no randomness.
 pub struct Engine {
@@ -397,8 +399,17 @@ impl Engine {
         let what = format!("{} Not judged: nothing at all was captured for {pause} then.", claim.headline);
         let since = claim.first.unwrap_or(self.heard);
         // What lasts is claimed again and again; the first time is enough.
-        if self.pending.iter().all(|pending| (pending.code, pending.since) != (code, since)) {
-            self.pending.push(Pending { code, what, since });
+        let known = self.pending.iter().filter(|pending| pending.code == code);
+        if known.clone().any(|pending| pending.since == since) {
+            return;
+        }
+        match known.count() {
+            0..MOST_UNJUDGED => self.pending.push(Pending { code, what, since }),
+            MOST_UNJUDGED => {
+                let what = format!("more of {code} was not judged for such a pause, and is not listed");
+                self.pending.push(Pending { code, what, since });
+            }
+            _ => {}
         }
     }
 
