@@ -19,6 +19,7 @@ pub use exchange::{Exchange, ExchangeKind, Latency, LeaseClock, Message, Offered
 pub use ledger::{Change, Ledger};
 pub use paths::{Cell, FlowPath, Hop, LeftOut, Paths, Row, Verdict};
 pub use relate::relate;
+pub use relations::relations;
 pub use report::{Clock, Input, Lost, NotChecked, Pending, Report};
 pub use rule::Rule;
 pub use tally::{StackTally, Tally};

@@ -50,7 +50,7 @@ fn gone_and_back() -> Vec<Shot> {
     in_order(vec![found(0.1), asked(&[60.0, 61.0, 62.0, 65.0]), announced.to_vec(), found(85.0), others(90.0)])
 }
 
-fn guest(i: u8) -> (Mac, Ipv4Addr) {
+pub fn guest(i: u8) -> (Mac, Ipv4Addr) {
     (Mac([0xfa, 0x16, 0x3e, 0x66, 0x00, i]), Ipv4Addr::new(10, 20, 0, 100 + i))
 }
 
@@ -64,7 +64,7 @@ fn nobody_has_it(askers: u8) -> Vec<Shot> {
 }
 
 /// So many guests were given leases that name the server as the way out; from 30 s on it answers none of them.
-fn gateway_silent(askers: u8) -> Vec<Shot> {
+pub fn gateway_silent(askers: u8) -> Vec<Shot> {
     let mut shots = others(8.0);
     for i in 0..askers {
         let ((mac, ip), t) = (guest(i), 10.0 + f64::from(i));

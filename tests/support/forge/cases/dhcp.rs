@@ -86,7 +86,7 @@ fn unanswered_for_a_minute() -> Vec<Shot> {
 }
 
 /// Five guests boot within two seconds in a network whose server is gone.
-fn five_clients() -> Vec<Shot> {
+pub fn five_clients() -> Vec<Shot> {
     let client = |i: u8| Mac([0xfa, 0x16, 0x3e, 0x55, 0x00, i]);
     let asks = |i: u8| {
         let start = 3.0 + 0.5 * f64::from(i);

@@ -69,7 +69,7 @@ fn one_address() -> Vec<Shot> {
 }
 
 /// `frame`, untagged, with the sum of addresses, protocol and length where the UDP checksum belongs: as the kernel leaves it for the card.
-fn unsummed(mut frame: Vec<u8>) -> Vec<u8> {
+pub fn unsummed(mut frame: Vec<u8>) -> Vec<u8> {
     let word = |at: usize| u32::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
     let sum = word(26) + word(28) + word(30) + word(32) + 17 + word(38);
     let sum = ((sum & 0xffff) + (sum >> 16)) as u16;

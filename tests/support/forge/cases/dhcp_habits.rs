@@ -161,7 +161,7 @@ fn kept_back() -> Vec<Shot> {
 }
 
 /// Two relays hand one question to each other.
-fn circle() -> Vec<Shot> {
+pub fn circle() -> Vec<Shot> {
     let turn = |t: f64| {
         let asked = discover(XID, GUEST).secs(t as u16);
         let round = |hop: u8| {

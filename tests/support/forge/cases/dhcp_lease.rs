@@ -178,7 +178,7 @@ fn ping(t: f64) -> Vec<Shot> {
 }
 
 /// A lease that is not renewed, and pings from its address.
-fn expired(pings: &[f64]) -> Vec<Shot> {
+pub fn expired(pings: &[f64]) -> Vec<Shot> {
     let pings = pings.iter().flat_map(|t| ping(*t)).collect();
     in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), pings, others(650.0)])
 }
@@ -206,7 +206,7 @@ fn given_away() -> Vec<Shot> {
 }
 
 /// A lease that `by` gives back at 10 s, and pings from its address.
-fn released(by: Mac, pings: &[f64]) -> Vec<Shot> {
+pub fn released(by: Mac, pings: &[f64]) -> Vec<Shot> {
     let told = release(XID + 1, GUEST, SERVER_IP, GUEST_IP);
     let link = frame().from(by).to(SERVER).tags(VLAN);
     let told = at(10.0, link.ipv4(GUEST_IP, SERVER_IP).udp(68, 67).dhcp(&told));

@@ -14,8 +14,8 @@ use super::{Case, case};
 const XID: u32 = 0x5e52_0001;
 const VLAN: &[u16] = &[100];
 /// A guest that runs a DHCP server of its own, the address that it gives itself, and one that it gives away.
-const ROGUE: Mac = Mac([0xfa, 0x16, 0x3e, 0x99, 0x00, 0x01]);
-const ROGUE_IP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
+pub const ROGUE: Mac = Mac([0xfa, 0x16, 0x3e, 0x99, 0x00, 0x01]);
+pub const ROGUE_IP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
 const FOREIGN_IP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 50);
 
 pub fn cases() -> Vec<Case> {
@@ -84,7 +84,7 @@ fn proxy_arp() -> Vec<Shot> {
 }
 
 /// Two guests boot; the second is faster served by a third guest, which hands out addresses of its own.
-fn rogue() -> Vec<Shot> {
+pub fn rogue() -> Vec<Shot> {
     let xid = XID + 1;
     let theirs = vec![
         at(65.0, discover(xid, NEIGHBOUR).asked(VLAN)),

@@ -3,6 +3,7 @@
 use super::{GUEST, GUEST_IP, Link, SERVER, SERVER_IP, Shot, at, frame};
 
 mod arp;
+mod because;
 mod cap;
 mod declared;
 mod dhcp;
@@ -75,6 +76,7 @@ pub fn cases() -> Vec<Case> {
         host::cases(),
         healthy_life::cases(),
         elsewhere::cases(),
+        because::cases(),
     ]
     .concat()
 }

@@ -53,7 +53,7 @@ fn in_vain(from: End, to: End, t: f64, waits: &[f64], vlan: &[u16]) -> Talk {
 }
 
 /// The guest answered; from ten seconds on it sends nothing, and its client sends again and looks for it.
-fn crashed(vlan: &[u16]) -> Vec<Shot> {
+pub fn crashed(vlan: &[u16]) -> Vec<Shot> {
     let talk = in_vain(CLIENT, SERVICE, 10.0, &[0.2, 0.6, 1.4, 3.0, 6.2, 12.6], vlan);
     let asked = [12.0, 13.0, 14.0, 22.0, 23.0, 24.0].map(|t| asks(t, CLIENT, SERVICE, vlan));
     in_order(vec![found(5.0, SERVICE, vlan), talk.shots(), asked.to_vec()])
