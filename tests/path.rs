@@ -22,27 +22,46 @@ fn incident() -> Vec<PathBuf> {
 }
 
 /// The same captures, with the stamps of the one called `name` moved by so many seconds.
-fn moved(name: &str, by: i32) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("moved{by}"));
+fn moved(name: &str, by: i64) -> Vec<PathBuf> {
+    let stem = |file: &PathBuf| file.file_stem().unwrap().to_string_lossy().into_owned();
+    let names: Vec<String> = incident().iter().map(stem).collect();
+    let by_of = |own: &str| if own == name { by * 1_000_000 } else { 0 };
+    let captures: Vec<_> = names.iter().map(|own| (own.as_str(), own.as_str(), by_of(own))).collect();
+    taken_as(&format!("moved{by}"), &captures)
+}
+
+/// Captures of the incident in a folder of their own: how each is called, how it shall be, and by how many microseconds its stamps move.
+fn taken_as(folder: &str, captures: &[(&str, &str, i64)]) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     fs::create_dir_all(&folder).unwrap();
-    let moved = |file: &PathBuf| {
-        let to = folder.join(file.file_name().unwrap());
-        let mut bytes = fs::read(file).unwrap();
-        if file.file_stem().unwrap() == name {
-            // Little-endian pcap: a header of 24 bytes, then records of 16 bytes and what they hold.
-            let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-            assert_eq!(word(&bytes, 0), 0xa1b2_c3d4);
-            let mut at = 24;
-            while at < bytes.len() {
-                let seconds = word(&bytes, at).wrapping_add_signed(by);
-                bytes[at..at + 4].copy_from_slice(&seconds.to_le_bytes());
-                at += 16 + word(&bytes, at + 8) as usize;
+    let moved = |(from, to, by): &(&str, &str, i64)| {
+        let to = folder.join(to).with_extension("pcap");
+        let mut bytes =
+            fs::read(support::captures().join("mtu/lab-overflow-everywhere").join(from).with_extension("pcap"))
+                .unwrap();
+        // Little-endian pcap: a header of 24 bytes, then records of 16 bytes and what they hold.
+        let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        assert_eq!(word(&bytes, 0), 0xa1b2_c3d4);
+        let mut at = 24;
+        while at < bytes.len() {
+            let time = i64::from(word(&bytes, at)) * 1_000_000 + i64::from(word(&bytes, at + 4)) + by;
+            for (at, part) in [(at, time / 1_000_000), (at + 4, time % 1_000_000)] {
+                bytes[at..at + 4].copy_from_slice(&u32::try_from(part).unwrap().to_le_bytes());
             }
+            at += 16 + word(&bytes, at + 8) as usize;
         }
         fs::write(&to, bytes).unwrap();
         to
     };
-    incident().iter().map(moved).collect()
+    captures.iter().map(moved).collect()
+}
+
+/// What the guest of the incident sends by TCP, as `paths` tell it: the places it passes, and whether their order is known.
+fn way_of_the_guest(paths: &Value) -> (Vec<&str>, bool) {
+    let flows = paths["flows"].as_array().unwrap();
+    let flow = flows.iter().find(|f| f["from"] == "10.0.100.5" && f["protocol"] == "TCP").unwrap();
+    let places = flow["vantages"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    (places, flow["is_ordered"].as_bool().unwrap())
 }
 
 #[test]
@@ -93,4 +112,47 @@ fn a_clock_that_is_off_changes_nothing_but_what_is_said_of_it() {
 fn clocks_of_one_machine_are_left_alone() {
     let report = json(&["review", "--together", "--format", "json"], &incident());
     assert!(report["inputs"].as_array().unwrap().iter().all(|i| i["clock"].is_null()), "{:#}", report["inputs"]);
+}
+
+#[test]
+fn what_clocks_leave_in_doubt_is_said_and_not_guessed() {
+    // By its stamps the switch port was two milliseconds ahead of the bond, which is what a clock may be off.
+    let captures = [("bond0", "here", 0), ("switch", "there", -2_000)];
+    let files = taken_as("in-doubt", &captures);
+    let paths = json(&["path", "--format", "json"], &files);
+    assert!(!way_of_the_guest(&paths).1, "{paths:#}");
+    // Which packets were lost where is no matter of clocks.
+    let flows = paths["flows"].as_array().unwrap();
+    let verdict = &flows.iter().find(|f| f["from"] == "10.0.100.5" && f["protocol"] == "TCP").unwrap()["verdict"];
+    assert_eq!((&verdict["seen_at"], &verdict["missing_at"]), (&"here".into(), &"there".into()), "{paths:#}");
+    let said = |command: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_netdiag")).args(command).args(&files).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let doubt = "(in which order, the clocks do not tell)";
+    assert!(said(&["path"]).contains(doubt), "{}", said(&["path"]));
+    // A switch is called so, and lies behind the bond whatever the stamps say.
+    let captures = [("tap3f2a91c0-5d", "guest", 0), ("bond0", "bond0", 0), ("switch", "switch", -2_000)];
+    let paths = json(&["path", "--format", "json"], &taken_as("told-by-names", &captures));
+    assert_eq!(way_of_the_guest(&paths), (vec!["guest", "bond0", "switch"], true), "{paths:#}");
+}
+
+#[test]
+fn the_host_tells_which_of_its_devices_lies_behind_which() {
+    // The lower VLAN device stamps what it sends after the bond has.
+    let captures = [("tap3f2a91c0-5d", "vlan100", 0), ("eth0", "vlan20", 5_000), ("bond0", "uplink", 0)];
+    let mut files = taken_as("told-by-the-host", &captures);
+    let paths = json(&["path", "--no-align", "--format", "json"], &files);
+    assert_eq!(way_of_the_guest(&paths).0, ["vlan100", "uplink", "vlan20"], "{paths:#}");
+    let host = files[0].with_file_name("host.jsonl");
+    let link = |name: &str, rest: &str| format!("{{\"fact\":\"link\",\"name\":\"{name}\",{rest}}}\n");
+    let links = [
+        link("uplink", r#""kind":"bond""#),
+        link("vlan20", r#""kind":"vlan","vid":20,"lower":"uplink""#),
+        link("vlan100", r#""kind":"vlan","vid":100,"lower":"vlan20""#),
+    ];
+    fs::write(&host, links.concat()).unwrap();
+    files.extend(["--host".into(), host]);
+    let paths = json(&["path", "--no-align", "--format", "json"], &files);
+    assert_eq!(way_of_the_guest(&paths), (vec!["vlan100", "vlan20", "uplink"], true), "{paths:#}");
 }

@@ -96,6 +96,9 @@ pub struct Path {
     /// Which packets to follow, as pcap-filter(7) has it; it is asked about each packet as if it had no tags
     #[arg(long, value_name = "EXPRESSION")]
     pub flow: Option<String>,
+    /// Facts about the host, one a line, as `host.jsonl` holds them: they tell which device lies behind which
+    #[arg(long, value_name = "FILE")]
+    pub host: Vec<PathBuf>,
     /// How many flows to show, those with most packets first
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub most: usize,

@@ -25,6 +25,9 @@ pub fn run(args: &Path) -> anyhow::Result<Exit> {
     for file in &args.files {
         add(&mut case, file)?;
     }
+    for host in &args.host {
+        case.add_host(host)?;
+    }
     let mut is_troubled = !case.refused.is_empty();
     for note in &case.notes {
         anstream::eprintln!("netdiag: {note}");
@@ -48,7 +51,8 @@ pub fn run(args: &Path) -> anyhow::Result<Exit> {
                 let captured = merge.captured(id);
                 paths.add_vantage(id, &vantage, captured);
             }
-            Item::Ended(..) | Item::Fact(_) | Item::Lost(_) | Item::Tick(_) => {}
+            Item::Fact(fact) => paths.learn(&fact),
+            Item::Ended(..) | Item::Lost(_) | Item::Tick(_) => {}
         }
     }
     let inputs: Vec<_> = merge.outcomes().into_iter().map(input).collect();

@@ -36,7 +36,7 @@ pub struct Vantage {
     pub tells_offload: bool,
     /// What was added to its stamps.
     pub offset: Span,
-    /// Its stamps and those of another vantage that are closer than this do not tell which came first.
+    /// Its stamps and those of another vantage that are no farther apart than this do not tell which came first.
     pub doubt: Span,
     /// Its place on the way that a case tells.
     pub along: Option<usize>,

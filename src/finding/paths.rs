@@ -33,6 +33,8 @@ pub struct FlowPath {
     pub packets: u64,
     /// The vantages that saw any of them, in the order of the way.
     pub vantages: Vec<Outside>,
+    /// Whether that order is known: stamps closer than clocks are certain tell nothing.
+    pub is_ordered: bool,
     /// Packets that were seen at the same vantages, those seen at most of them first.
     pub rows: Vec<Row>,
     /// What follows from the sizes, where anything does.
@@ -105,7 +107,7 @@ pub struct Hop {
     pub max: Span,
 }
 
-/// Packets that were not followed, by reason.
+/// What was not followed, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Frames that no wire carries as they stand: what they were cut into was seen elsewhere.
@@ -114,4 +116,6 @@ pub struct LeftOut {
     pub repeated: u64,
     /// Packets of flows for which there was no room.
     pub crowded: u64,
+    /// Hops that were not timed: the clocks of their two ends are in doubt.
+    pub untimed: u64,
 }

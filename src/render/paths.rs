@@ -37,6 +37,7 @@ pub fn paths_text(paths: &Paths) -> String {
         (left.super_frames, "super-frames are not followed: the card or the kernel cuts them on the way"),
         (left.repeated, "packets came twice with the same content, and cannot be told apart"),
         (left.crowded, "packets of further flows are not followed: there are too many"),
+        (left.untimed, "hops are not timed: the clocks of their two ends may be off by more than a hop takes"),
     ];
     for (count, why) in reasons.into_iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(out, "left out: {count} {why}");
@@ -65,7 +66,8 @@ pub fn paths_json(paths: &Paths) -> serde_json::Result<String> {
 
 fn flow_text(out: &mut String, flow: &FlowPath) {
     let FlowPath { from, to, protocol, packets, .. } = flow;
-    let _ = writeln!(out, "{from} > {to}  {protocol}: {packets} packet{}", if *packets == 1 { "" } else { "s" });
+    let doubt = if flow.is_ordered { String::new() } else { format!(" ({})", super::text::UNORDERED) };
+    let _ = writeln!(out, "{from} > {to}  {protocol}: {packets} packet{}{doubt}", if *packets == 1 { "" } else { "s" });
     let mut head = vec!["  bytes".to_owned(), "packets".to_owned()];
     head.extend(flow.vantages.iter().map(ToString::to_string));
     let mut rows = vec![head];

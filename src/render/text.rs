@@ -112,6 +112,9 @@ fn key_part(name: &str, value: &str) -> String {
     }
 }
 
+/// What is said where nothing tells in which order a packet passed the places where it was seen.
+pub(super) const UNORDERED: &str = "in which order, the clocks do not tell";
+
 /// A packet's way: `1500 bytes: tap7 1514 B untagged → bond0 1522 B 20.100 → switch not seen`.
 fn way_line(way: &Way, report: &Report) -> String {
     let stop = |stop: &Stop| {
@@ -125,7 +128,7 @@ fn way_line(way: &Way, report: &Report) -> String {
     if way.is_ordered {
         format!("{}: {}", way.what, stops.join(" → "))
     } else {
-        format!("{}: {} (in which order, the clocks do not tell)", way.what, stops.join(", "))
+        format!("{}: {} ({UNORDERED})", way.what, stops.join(", "))
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Aligned {
     pub pairs: usize,
     /// How far off the offset may be: half of what packets of both directions differ.
     pub within: Span,
-    /// Stamps of the two closer than this do not tell which came first.
+    /// Stamps of the two that are no farther apart than this do not tell which came first.
     pub doubt: Span,
 }
 
@@ -90,7 +90,10 @@ fn shift(a: &Survey, b: &Survey) -> Option<Aligned> {
     let is_one_way = opinions.len() == 1;
     let doubt = match (is_clock, is_one_way) {
         (true, true) => HARMLESS,
-        (false, false) if low > 0 || high < 0 => Span::nanos(low.saturating_abs().max(high.saturating_abs())),
+        // Whose packets go which way is not known here: any of these shifts may be the clock's.
+        (false, false) if low > 0 || high < 0 => {
+            Span::nanos(all.iter().map(|shift| shift.saturating_abs()).max().unwrap_or(0))
+        }
         _ => Span::ZERO,
     };
     Some(Aligned { offset: Span::nanos(offset), pairs, within, doubt })

@@ -1,7 +1,7 @@
 //! What the host says of itself: links by name, what carries what, who lives behind which port; and what it could not say.
 //! Bounded by the size of the host: one entry a link, one a forwarding entry, at most 100,000 of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Drop, Fact, Guest, Link, LinkKind, Name, Stamped};
 use crate::value::{Mac, Outside, TagStack, Timestamp, Tpid, Vid};
@@ -16,6 +16,8 @@ const DEEPEST: usize = 12;
 pub struct Host {
     links: BTreeMap<String, Link>,
     ports: BTreeMap<String, String>,
+    /// What belongs to each bond and bridge.
+    belonging: BTreeMap<String, BTreeSet<String>>,
     fdb: BTreeMap<Mac, String>,
     guests: BTreeMap<Mac, Guest>,
     names: BTreeMap<Mac, Name>,
@@ -46,8 +48,39 @@ pub struct Stacked {
 }
 
 impl Host {
-    /// Takes a fact in; a later one about the same thing replaces the earlier.
-    pub fn learn(&mut self, fact: &Stamped<Fact>) {
+    /// Takes a fact in; a later one about the same thing replaces the earlier. Whether devices now stand otherwise on each other than before.
+    pub fn learn(&mut self, fact: &Stamped<Fact>) -> bool {
+        let device = match &fact.what {
+            Fact::Link(Link { name, .. }) | Fact::LinkGone { name } => name.raw(),
+            Fact::BridgePort { port, .. } | Fact::BridgePortGone { port, .. } => port.raw(),
+            _ => {
+                self.note(fact);
+                return false;
+            }
+        };
+        let stands = |host: &Self| host.link(device).map(|link| (link.kind, link.lower.clone()));
+        let belongs = |host: &Self| host.bridge_of(device).map(str::to_owned);
+        let (stood, belonged) = (stands(self), belongs(self));
+        self.note(fact);
+        let now = belongs(self);
+        if belonged == now {
+            return stood != stands(self);
+        }
+        if let Some(before) = belonged
+            && let Some(others) = self.belonging.get_mut(&before)
+        {
+            others.remove(device);
+            if others.is_empty() {
+                self.belonging.remove(&before);
+            }
+        }
+        if let Some(now) = now {
+            self.belonging.entry(now).or_default().insert(device.to_owned());
+        }
+        true
+    }
+
+    fn note(&mut self, fact: &Stamped<Fact>) {
         match &fact.what {
             Fact::Link(link) if self.links.len() < MOST => {
                 self.note_carrier(link, fact.time);
@@ -168,7 +201,7 @@ impl Host {
     pub fn members(&self, name: &str) -> Vec<&Link> {
         let is_bond = self.link(name).is_some_and(|link| link.kind == LinkKind::Bond);
         let is_member = |link: &&Link| is_bond && link.master.as_ref().is_some_and(|master| master.raw() == name);
-        self.links.values().filter(is_member).collect()
+        self.belonging_to(name).filter(is_member).collect()
     }
 
     /// When the last of all carriers of the uplink `name` was lost: its own, or those of every member that is switched on.
@@ -190,18 +223,38 @@ impl Host {
     pub fn uplink(&self, name: &str) -> Option<String> {
         let mut at = self.link(name)?;
         for _ in 0..DEEPEST {
-            let bond =
-                at.master.as_ref().and_then(|master| self.link(master.raw())).filter(|m| m.kind == LinkKind::Bond);
-            at = match (at.kind, bond) {
-                (LinkKind::Bond, _) => return Some(at.name.raw().to_owned()),
-                (LinkKind::Nic, None) => return Some(at.name.raw().to_owned()),
-                (LinkKind::Nic, Some(bond)) => bond,
-                (LinkKind::Vlan, _) => self.link(at.lower.as_ref()?.raw())?,
-                (LinkKind::Bridge, _) => self.way_out(at.name.raw())?,
-                _ => self.link(self.bridge_of(at.name.raw())?)?,
-            };
+            let Some(next) = self.outward(at) else { break };
+            at = next;
         }
-        None
+        let bond = at.master.as_ref().and_then(|master| self.link(master.raw())).filter(|m| m.kind == LinkKind::Bond);
+        let end = if at.kind == LinkKind::Nic { bond.unwrap_or(at) } else { at };
+        matches!(end.kind, LinkKind::Bond | LinkKind::Nic).then(|| end.name.raw().to_owned())
+    }
+
+    /// The devices that a frame of `name` passes on its way out of the host, in their order; of a bond any of its members.
+    pub fn way_out(&self, name: &str) -> Vec<String> {
+        let mut way = Vec::new();
+        let mut at = self.link(name);
+        while let Some(next) = at.and_then(|at| self.outward(at)).filter(|_| way.len() < DEEPEST) {
+            way.push(next.name.raw().to_owned());
+            at = Some(next);
+        }
+        let members = at.map(|bond| self.members(bond.name.raw())).unwrap_or_default();
+        way.extend(members.into_iter().map(|link| link.name.raw().to_owned()));
+        way
+    }
+
+    /// The device through which what `link` sends goes next; `None` where it leaves the host, or nothing tells.
+    fn outward(&self, link: &Link) -> Option<&Link> {
+        match link.kind {
+            LinkKind::Bond | LinkKind::Nic => None,
+            LinkKind::Vlan => self.link(link.lower.as_ref()?.raw()),
+            LinkKind::Bridge => {
+                let leads_out = |port: &&Link| matches!(port.kind, LinkKind::Bond | LinkKind::Nic | LinkKind::Vlan);
+                self.belonging_to(link.name.raw()).find(leads_out)
+            }
+            _ => self.link(self.bridge_of(link.name.raw())?),
+        }
     }
 
     /// The bridge that `port` belongs to.
@@ -211,18 +264,17 @@ impl Host {
 
     /// Ports of the bridge called `name`, in order of name.
     pub fn bridge_ports(&self, name: &str) -> Vec<&Link> {
-        self.links.values().filter(|link| self.bridge_of(link.name.raw()) == Some(name)).collect()
+        self.belonging_to(name).collect()
+    }
+
+    /// What belongs to the bond or bridge called `name`, in order of name.
+    fn belonging_to(&self, name: &str) -> impl Iterator<Item = &Link> {
+        self.belonging.get(name).into_iter().flatten().filter_map(|link| self.link(link))
     }
 
     /// All bridges, in order of name.
     pub fn bridges(&self) -> impl Iterator<Item = &Link> {
         self.links.values().filter(|link| link.kind == LinkKind::Bridge)
-    }
-
-    /// The port of a bridge that leads to the network.
-    fn way_out(&self, bridge: &str) -> Option<&Link> {
-        let leads_out = |link: &&Link| matches!(link.kind, LinkKind::Bond | LinkKind::Nic | LinkKind::Vlan);
-        self.bridge_ports(bridge).into_iter().find(leads_out)
     }
 
     fn note_carrier(&mut self, link: &Link, time: Option<Timestamp>) {
@@ -342,6 +394,25 @@ mod tests {
             (stacked[0].device.raw(), stacked[0].carrier.raw(), stacked[0].tags.to_string().as_str()),
             ("vlan100", "bond0", "20.100")
         );
+    }
+
+    #[test]
+    fn the_way_out_leads_through_the_bridge_and_what_carries_its_port() {
+        let mut host = host(&[
+            r#"{"fact":"link","name":"eth0","kind":"nic","master":"bond0"}"#,
+            r#"{"fact":"link","name":"bond0","kind":"bond"}"#,
+            r#"{"fact":"link","name":"vlan20","kind":"vlan","vid":20,"lower":"bond0"}"#,
+            r#"{"fact":"link","name":"br20","kind":"bridge"}"#,
+            r#"{"fact":"bridge-port","port":"vlan20","bridge":"br20"}"#,
+            r#"{"fact":"bridge-port","port":"tap7","bridge":"br20"}"#,
+            r#"{"fact":"link","name":"tap7","kind":"tap"}"#,
+        ]);
+        assert_eq!(host.way_out("tap7"), ["br20", "vlan20", "bond0", "eth0"]);
+        assert_eq!(host.uplink("tap7").as_deref(), Some("bond0"));
+        let mut learn = |line: &str| host.learn(&serde_json::from_str(line).unwrap());
+        assert!(!learn(r#"{"fact":"link","name":"tap7","kind":"tap","carrier":false}"#));
+        assert!(learn(r#"{"fact":"bridge-port-gone","port":"vlan20","bridge":"br20"}"#));
+        assert_eq!((host.way_out("tap7"), host.uplink("tap7")), (vec!["br20".to_owned()], None));
     }
 
     #[test]

@@ -254,9 +254,9 @@ impl World {
                 Some(Heard::Frame { seen, is_first })
             }
             Event::Host(fact) => {
-                self.host.learn(fact);
-                if matches!(fact.what, Fact::Link(_) | Fact::LinkGone { .. }) {
+                if self.host.learn(fact) {
                     self.find_members();
+                    self.sightings.rearrange(&self.host);
                 }
                 self.track(&Observation::Host(fact), out);
                 Some(Heard::Host(fact))

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 
 use hdrhistogram::Histogram;
 
-use super::DomainId;
+use super::order::in_line;
 use super::sightings::{Noted, Sighting, Sightings};
-use crate::event::{Frame, Offload, Vantage, VantageId};
+use super::{DomainId, Host};
+use crate::event::{Fact, Frame, Offload, Stamped, Vantage, VantageId};
 use crate::finding::{self, Cell, FlowPath, LeftOut, Row, Verdict};
 use crate::settings::Settings;
 use crate::value::{Fingerprint, Mac, Outside, Span, TagStack, Timestamp};
@@ -33,6 +34,7 @@ const LONGEST: u64 = 60_000_000_000;
 /// The ways of packets, while they are followed.
 pub struct Paths {
     sightings: Sightings,
+    host: Host,
     window: Span,
     places: Vec<Place>,
     open: VecDeque<Open>,
@@ -109,6 +111,7 @@ impl Paths {
     pub fn new(settings: &Settings) -> Self {
         Self {
             sightings: Sightings::of_ways(settings),
+            host: Host::default(),
             window: settings.sightings.way(),
             places: Vec::new(),
             open: VecDeque::new(),
@@ -120,8 +123,15 @@ impl Paths {
 
     /// Another vantage is there; `captured` is when it is known to have captured, where anything tells.
     pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage, captured: Option<(Timestamp, Timestamp)>) {
-        self.sightings.add_vantage(id, vantage);
+        self.sightings.add_vantage(id, vantage, &self.host);
         self.places.push(Place { id, name: vantage.name.clone(), captured });
+    }
+
+    /// Takes in what the host says of itself.
+    pub fn learn(&mut self, fact: &Stamped<Fact>) {
+        if self.host.learn(fact) {
+            self.sightings.rearrange(&self.host);
+        }
     }
 
     /// Follows a frame.
@@ -149,9 +159,10 @@ impl Paths {
         let mut flows: Vec<(FlowKey, Flow)> = std::mem::take(&mut self.flows).into_iter().collect();
         flows.sort_by_key(|(_, flow)| std::cmp::Reverse(flow.packets));
         let more_flows = flows.len().saturating_sub(most) as u64;
-        let orders: Vec<Vec<usize>> = flows.iter().take(most).map(|(key, flow)| order(key, flow, &flows)).collect();
+        let orders: Vec<(Vec<usize>, bool)> =
+            flows.iter().take(most).map(|(key, flow)| self.order(key, flow, &flows)).collect();
         let shown = flows.into_iter().zip(orders);
-        let flows = shown.map(|((key, flow), order)| self.flow(&key, flow, &order)).collect();
+        let flows = shown.map(|((key, flow), (order, is_ordered))| self.flow(&key, flow, &order, is_ordered)).collect();
         finding::Paths { inputs, flows, more_flows, hops, left_out: self.left_out }
     }
 
@@ -168,12 +179,14 @@ impl Paths {
                 return;
             }
         };
-        let mut way: Vec<(usize, Sighting)> = journey
-            .iter()
-            .filter_map(|s| Some((self.places.iter().position(|p| p.id == s.at.vantage)?, *s)))
+        let known = self.sightings.along(journey);
+        let is_ordered = known.is_some();
+        let way: Vec<(usize, Sighting)> = known
+            .unwrap_or_else(|| journey.to_vec())
+            .into_iter()
+            .filter_map(|s| Some((self.places.iter().position(|p| p.id == s.at.vantage)?, s)))
             .filter(|(place, _)| *place < MOST_VANTAGES)
             .collect();
-        way.sort_by_key(|(_, sighting)| (sighting.time, sighting.at));
         if self.flows.len() >= MOST_FLOWS && !self.flows.contains_key(&open.key) {
             self.left_out.crowded = self.left_out.crowded.saturating_add(1);
             return;
@@ -183,18 +196,19 @@ impl Paths {
         let set = Set { seen: bits(way.iter().map(|(place, _)| *place)), captured, is_large: open.is_large };
         let flow = self.flows.entry(open.key).or_default();
         flow.packets = flow.packets.saturating_add(1);
-        for (at, (place, sighting)) in way.iter().enumerate() {
-            // Devices of one host may stamp a packet alike.
-            for (later, _) in way.iter().skip(at.saturating_add(1)).filter(|(_, then)| then.time > sighting.time) {
+        for (next, (place, sighting)) in (1..).zip(&way).filter(|_| is_ordered) {
+            for (later, _) in way.iter().skip(next) {
                 let count = flow.before.entry((*place, *later)).or_default();
                 *count = count.saturating_add(1);
             }
-            if let Some((next, then)) = way.get(at.saturating_add(1)) {
-                let took = then.time.since(sighting.time).as_nanos().max(0).cast_unsigned().min(LONGEST);
-                let times = self.hops.entry((*place, *next)).or_insert_with(times);
-                // The only refusal would be of what is past the longest.
-                let _ = times.record(took);
-            }
+            let Some((next, then)) = way.get(next) else { continue };
+            let Some(took) = self.sightings.took(sighting, then) else {
+                self.left_out.untimed = self.left_out.untimed.saturating_add(1);
+                continue;
+            };
+            let times = self.hops.entry((*place, *next)).or_insert_with(times);
+            // The only refusal would be of what is past the longest.
+            let _ = times.record(took.as_nanos().cast_unsigned().min(LONGEST));
         }
         if flow.sets.len() < MOST_SETS || flow.sets.contains_key(&set) {
             flow.sets.entry(set).or_default().merge(Seen::of(&way, open.size));
@@ -213,7 +227,7 @@ impl Paths {
         })
     }
 
-    fn flow(&mut self, key: &FlowKey, flow: Flow, order: &[usize]) -> FlowPath {
+    fn flow(&mut self, key: &FlowKey, flow: Flow, order: &[usize], is_ordered: bool) -> FlowPath {
         let everywhere = bits(order.iter().copied());
         let mut sets: BTreeMap<Set, Seen> = BTreeMap::new();
         for (set, seen) in flow.sets {
@@ -231,16 +245,49 @@ impl Paths {
             rows.push((set, seen.row(set, order)));
         }
         rows.sort_by_key(|(set, row)| (std::cmp::Reverse(set.seen.count_ones()), row.smallest));
-        let verdict = self.verdict(&rows, order);
+        // What is missed at one place and not at the other tells by itself which way it went.
+        let reversed: Vec<usize> = order.iter().rev().copied().filter(|_| !is_ordered).collect();
+        let verdict = self.verdict(&rows, order).or_else(|| self.verdict(&rows, &reversed));
         FlowPath {
             from: key.from.to_string(),
             to: key.to.to_string(),
             protocol: key.protocol.to_string(),
             packets: flow.packets,
             vantages: order.iter().filter_map(|at| Some(self.places.get(*at)?.name.clone())).collect(),
+            is_ordered,
             rows: rows.into_iter().map(|(_, row)| row).collect(),
             verdict,
         }
+    }
+
+    /// The vantages on the way of a flow and of its answers, each behind those that more packets passed before it than after it; and whether that
+    /// holds of all that one packet passed.
+    fn order(&self, key: &FlowKey, flow: &Flow, flows: &[(FlowKey, Flow)]) -> (Vec<usize>, bool) {
+        let back = flows.iter().find(|(k, _)| k.from == key.to && k.to == key.from && k.protocol == key.protocol);
+        let back = back.map(|(_, flow)| flow);
+        let sets: Vec<u32> =
+            flow.sets.keys().chain(back.into_iter().flat_map(|back| back.sets.keys())).map(|set| set.seen).collect();
+        let seen = sets.iter().fold(0, |all, set| all | set);
+        let places: Vec<usize> = (0..MOST_VANTAGES).filter(|at| seen & 1 << at != 0).collect();
+        let count = |a: usize, b: usize| {
+            let there = flow.before.get(&(a, b)).copied().unwrap_or(0);
+            there.saturating_add(back.and_then(|back| back.before.get(&(b, a))).copied().unwrap_or(0))
+        };
+        let is_first = |a: usize, b: usize| count(a, b) > count(b, a);
+        let mut line = self.outward(&places).unwrap_or_else(|| in_line(&places, is_first).0);
+        let against = pairs(&line).filter(|(a, b)| is_first(*b, *a)).count();
+        if against > pairs(&line).filter(|(a, b)| is_first(*a, *b)).count() {
+            line.reverse();
+        }
+        let have_both = |a: usize, b: usize| sets.iter().any(|set| set & 1 << a != 0 && set & 1 << b != 0);
+        let is_ordered = pairs(&line).all(|(a, b)| is_first(a, b) || !have_both(a, b));
+        (line, is_ordered)
+    }
+
+    fn outward(&self, places: &[usize]) -> Option<Vec<usize>> {
+        let ids: Vec<VantageId> = places.iter().filter_map(|at| Some(self.places.get(*at)?.id)).collect();
+        let line = self.sightings.outward(&ids)?;
+        Some(line.iter().filter_map(|id| self.places.iter().position(|place| place.id == *id)).collect())
     }
 
     /// Whether the packets that were last seen at one vantage are all larger than those that came on to the next.
@@ -281,23 +328,6 @@ impl Place {
     fn has_captured(&self, at: Timestamp) -> bool {
         self.captured.is_none_or(|(first, last)| (first..=last).contains(&at))
     }
-}
-
-/// The vantages on the way of a flow and of its answers, each behind those that came before it more often than after.
-fn order(key: &FlowKey, flow: &Flow, flows: &[(FlowKey, Flow)]) -> Vec<usize> {
-    let back = flows.iter().find(|(k, _)| k.from == key.to && k.to == key.from && k.protocol == key.protocol);
-    let back = back.map(|(_, flow)| flow);
-    let sets = flow.sets.keys().chain(back.into_iter().flat_map(|back| back.sets.keys()));
-    let seen = sets.fold(0, |all, set| all | set.seen);
-    let mut places: Vec<usize> = (0..MOST_VANTAGES).filter(|at| seen & 1 << at != 0).collect();
-    let count = |a: usize, b: usize| {
-        let there = flow.before.get(&(a, b)).copied().unwrap_or(0);
-        there.saturating_add(back.and_then(|back| back.before.get(&(b, a))).copied().unwrap_or(0))
-    };
-    let wins = |of: usize| places.iter().filter(|other| count(of, **other) > count(**other, of)).count();
-    let ranks: BTreeMap<usize, usize> = places.iter().map(|at| (*at, wins(*at))).collect();
-    places.sort_by_key(|at| std::cmp::Reverse(ranks.get(at).copied().unwrap_or(0)));
-    places
 }
 
 impl Seen {
@@ -388,6 +418,11 @@ fn is_super(frame: &Frame<'_>, size: u32) -> bool {
 /// Whether a set has a vantage that comes after `at` in the order.
 fn is_later(seen: u32, at: usize, order: &[usize]) -> bool {
     order.iter().skip_while(|place| **place != at).skip(1).any(|place| seen & 1 << place != 0)
+}
+
+/// Each two of a line, in their order.
+fn pairs(line: &[usize]) -> impl Iterator<Item = (usize, usize)> {
+    (1..).zip(line).flat_map(|(next, a)| line.iter().skip(next).map(move |b| (*a, *b)))
 }
 
 fn bits(places: impl Iterator<Item = usize>) -> u32 {

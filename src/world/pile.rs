@@ -72,7 +72,9 @@ mod tests {
             r#"{"fact":"link","name":"vlan100","kind":"vlan","vid":100,"lower":"vlan20","mtu":1500}"#.to_owned(),
             r#"{"fact":"link","name":"vlan30","kind":"vlan","vid":30,"lower":"bond0","mtu":1500}"#.to_owned(),
         ];
-        lines.iter().for_each(|line| host.learn(&serde_json::from_str(line).unwrap()));
+        for line in lines {
+            host.learn(&serde_json::from_str(&line).unwrap());
+        }
         host
     }
 

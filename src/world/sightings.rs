@@ -2,9 +2,9 @@
 //! behind the tags, another vantage, within the window. Two vantages that show the same packets with the same tags are one link.
 //! Costs nothing with one vantage; else at most `tables.packets` packets are held.
 
-use super::DomainId;
 use super::link::Links;
 use super::order::Order;
+use super::{DomainId, Host};
 use crate::event::{Direction, Frame, FrameRef, Vantage, VantageId};
 use crate::finding::{Look, Stop, Way};
 use crate::settings::Settings;
@@ -75,10 +75,15 @@ impl Sightings {
         Self { window: settings.sightings.way(), identity: |frame| frame.routed_fingerprint(), ..Self::new(settings) }
     }
 
-    /// Another vantage is there.
-    pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
+    /// Another vantage is there, of a host that says this of itself.
+    pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage, host: &Host) {
         self.links.add_vantage(id, vantage.place);
-        self.order.add_vantage(id, vantage);
+        self.order.add_vantage(id, vantage, host);
+    }
+
+    /// The host's devices are not what they were.
+    pub fn rearrange(&mut self, host: &Host) {
+        self.order.rearrange(host);
     }
 
     /// How long to wait until all sightings of a packet are in: nothing with one vantage.
@@ -130,10 +135,26 @@ impl Sightings {
 
     /// The sightings of `packet` in the order of its way; `None` where that is not known.
     pub fn in_order(&self, packet: Fingerprint) -> Option<Vec<Sighting>> {
-        let journey = self.journey(packet);
+        self.along(self.journey(packet))
+    }
+
+    /// The sightings `journey` of one packet in the order of its way; `None` where that is not known.
+    pub(super) fn along(&self, journey: &[Sighting]) -> Option<Vec<Sighting>> {
         let (order, is_known) = self.order.along(journey, &[]);
         let seen_at = |vantage: VantageId| journey.iter().find(|s| s.at.vantage == vantage).copied();
         is_known.then(|| order.into_iter().filter_map(seen_at).collect())
+    }
+
+    /// How long a packet took from one place to the next; `None` where clocks are in doubt.
+    pub(super) fn took(&self, one: &Sighting, next: &Sighting) -> Option<Span> {
+        // Devices of one host stamp a packet when they come to it, which may be out of turn.
+        (self.order.doubt(one, next) == Span::ZERO).then(|| next.time.since(one.time).max(Span::ZERO))
+    }
+
+    /// The vantages from the inside of a host to the outside, or from one end of the way that a case tells to the other; `None` where that is not
+    /// known of all.
+    pub(super) fn outward(&self, vantages: &[VantageId]) -> Option<Vec<VantageId>> {
+        self.order.outward(vantages)
     }
 
     /// The vantage that stands for the link that `id` shows: of all that show the same packets alike, the highest in rank.
@@ -197,8 +218,8 @@ mod tests {
         let mut sightings = Sightings::new(&settings);
         let here = |lane| VantageId { lane, interface: 0 };
         let vantage = Vantage::called("eth0", LinkType::Ethernet);
-        sightings.add_vantage(here(0), &vantage);
-        sightings.add_vantage(here(1), &vantage);
+        sightings.add_vantage(here(0), &vantage, &Host::default());
+        sightings.add_vantage(here(1), &vantage, &Host::default());
         let mut note = |lane, content: u8, second| {
             let (direction, offload) = (Direction::Unknown, Offload::Unknown);
             let (bytes, time) = ([content; 60], Timestamp::from_parts(second, 0));

@@ -11,7 +11,7 @@ const MOST: usize = 512;
 impl World {
     /// A vantage is there from now on.
     pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
-        self.sightings.add_vantage(id, &vantage);
+        self.sightings.add_vantage(id, &vantage, &self.host);
         self.arrivals.add_vantage(id, &vantage);
         self.stations.add_vantage(id, &vantage);
         self.ports.add_vantage(id, &vantage);
