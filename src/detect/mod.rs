@@ -32,6 +32,7 @@ use followed::{Due, Followed};
 pub use recalled::Recalled;
 use stacking::{Mended, Piles, devices, key_of, unstack, vlans};
 
+use crate::event::VantageId;
 use crate::finding::{Claim, Key, Rule};
 use crate::settings::Settings;
 use crate::value::{Timestamp, spelled_out};
@@ -53,6 +54,14 @@ pub trait Detector: Send {
 
     /// The capture ended: what still waits is pending, never timed out.
     fn finish(&mut self, _cx: &mut Context<'_>) {}
+}
+
+/// `claim`, which takes the vantage `port` for a guest's own: that is assumed where only a file is called so.
+fn at_port(claim: Claim, port: VantageId, cx: &Context<'_>) -> Claim {
+    match cx.world.vantage(port).filter(|vantage| !vantage.is_placed) {
+        Some(vantage) => claim.assuming(format!("{} is a guest's own port, as the file is called", vantage.name)),
+        None => claim,
+    }
 }
 
 /// One rule and how its detector is made.

@@ -98,6 +98,13 @@ impl World {
         matches!(place, Some(Place::Tap | Place::Guest | Place::Bridge | Place::Vlan))
     }
 
+    /// Whether `id` is a guest's own port: what leaves there for a station has come to its machine. What a file is called is taken for that until
+    /// traffic is in it that no guest's port shows.
+    pub fn is_port(&self, id: VantageId) -> bool {
+        let port = self.vantage(id).filter(|v| matches!(v.place, Place::Tap | Place::Guest));
+        port.is_some_and(|v| v.is_placed || !self.stations.is_between(id))
+    }
+
     /// Who sent the packet that `seen` is a sighting of, as far as its sightings so far and the host tell.
     pub fn origin(
         &self,

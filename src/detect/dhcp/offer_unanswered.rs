@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Cited, Place, VantageId};
+use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Mac, Span, Timestamp};
@@ -293,8 +293,7 @@ fn holds_lease(step: &DhcpStep, cx: &Context<'_>) -> bool {
 
 /// What is wrong with the offer, as a sentence; a checksum only where nothing on the way will fill it in any more.
 fn defective(step: &DhcpStep, cx: &Context<'_>) -> String {
-    let place = cx.world.vantage(step.cited.at.vantage).map_or(Place::Unknown, |v| v.place);
-    let is_last = matches!(place, Place::Tap | Place::Guest);
+    let is_last = cx.world.is_port(step.cited.at.vantage);
     match (step.defects.iter().find(|defect| **defect != Defect::NoClientId), step.checksum.fault().filter(|_| is_last))
     {
         (Some(defect), _) => format!(" The offer is defective: {}.", defect.spoken(step.terms.as_ref(), step.sent_to)),
@@ -314,8 +313,7 @@ fn only_looks(offer: &DhcpStep, cx: &Context<'_>) -> bool {
 /// The claim with causes and remedies, by how near to the client the offer was seen.
 fn told(claim: Claim, reading: Reading, step: &DhcpStep, cx: &Context<'_>) -> Claim {
     let client = step.client;
-    let place = |id: VantageId| cx.world.vantage(id).map_or(Place::Unknown, |v| v.place);
-    let is_near = |id: &VantageId| matches!(place(*id), Place::Tap | Place::Guest);
+    let is_near = |id: &VantageId| cx.world.is_port(*id);
     // Its own port is that at which it was heard first: to the others it was flooded.
     let own = cx.world.dhcp.places(client, step.talk).iter().copied().find(is_near);
     let came_to = cx.world.dhcp.answered_at(client, step.talk);

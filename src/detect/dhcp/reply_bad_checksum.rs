@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::heed::{Heed, Reaction};
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, at_port};
 use crate::event::{Cited, Direction, Frame, Place, VantageId};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -153,6 +153,10 @@ impl Answers {
     }
 
     fn claim(&mut self, (server, vantage): Way, cx: &mut Context<'_>) {
+        // Elsewhere a checksum may be left for hardware that is still to come.
+        if self.is_unfilled && !cx.world.is_port(vantage) {
+            return;
+        }
         let interface = cx.world.interface(vantage);
         let is_sure = self.ignored >= IGNORED;
         let (confidence, severity) =
@@ -177,7 +181,7 @@ impl Answers {
             .proved_by(std::mem::take(&mut self.fresh))
             .filter("udp.checksum.status == \"Bad\" && udp.srcport == 67");
         let claim = if self.is_unfilled {
-            claim
+            at_port(claim, vantage, cx)
                 .cause("the server runs on this host: its system left the checksum for hardware, and none is on the way to the guest")
                 .cause("the client reads raw frames and checks them itself, as old versions of dhclient do (\"bad udp checksums\")")
                 .step(

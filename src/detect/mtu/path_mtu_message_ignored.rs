@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Direction, Place};
+use crate::detect::{Context, Detector, Entry, Needs, at_port};
+use crate::event::{Direction, Place, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Span, TimedMap, Timestamp};
 use crate::world::{Derived, Observation, StillTooBig, TooBig, Topic};
@@ -32,8 +32,8 @@ const FITTING_FOR: Span = Span::secs(10);
 const MOST: usize = 1_024;
 
 struct PathMtuMessageIgnored {
-    /// Senders at whose own door a message was seen.
-    reached: BTreeSet<Pair>,
+    /// Senders at whose own port a message was seen, as far as that place is a port, and where.
+    reached: BTreeSet<(Pair, VantageId)>,
     ignored: TimedMap<Pair, Ignored>,
 }
 
@@ -90,7 +90,7 @@ impl PathMtuMessageIgnored {
         let place = cx.world.vantage(message.vantage).map_or(Place::Unknown, |vantage| vantage.place);
         let is_there = place == Place::Guest || (place == Place::Tap && message.direction != Direction::In);
         if is_there && self.reached.len() < MOST {
-            self.reached.insert((message.quoted.src, message.quoted.dst));
+            self.reached.insert(((message.quoted.src, message.quoted.dst), message.vantage));
         }
     }
 
@@ -108,7 +108,10 @@ impl PathMtuMessageIgnored {
     fn claim(&mut self, pair: Pair, cx: &mut Context<'_>) {
         let Some(ignored) = self.ignored.get_mut(&pair) else { return };
         let still = Arc::clone(&ignored.still);
-        let claim = claim(&still, self.reached.contains(&pair)).at(still.vantage);
+        let mut ports = self.reached.iter().filter(|(of, at)| *of == pair && cx.world.is_port(*at)).map(|(_, at)| *at);
+        let port = ports.next();
+        let claim = claim(&still, port.is_some()).at(still.vantage);
+        let claim = port.into_iter().fold(claim, |claim, port| at_port(claim, port, cx));
         if std::mem::replace(&mut ignored.is_claimed, true) {
             cx.raise(claim);
         } else {

@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 use netdiag::value::Mac;
 
 use super::super::dhcp::{Message, ack, discover, offer, renew, select};
-use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use super::super::{
+    GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, SECOND, SECOND_IP, SERVER, SERVER_IP, Shot, at, frame, pcap,
+};
 use super::dhcp::{in_order, leased, others};
 use super::{Case, case};
 
@@ -23,6 +25,7 @@ pub fn cases() -> Vec<Case> {
         case("healthy/dhcp-one-address-with-routes", "bond0.pcap", pcap(one_address())),
         case("dhcp/checksum-left-unfilled", "tap3f2a91c0-5d.pcap", pcap(unfilled(&[0.0, 4.2, 12.1]))),
         case("dhcp/checksum-left-unfilled-then-silence", "tap3f2a91c0-5d.pcap", pcap(unfilled(&[0.0]))),
+        case("dhcp/checksum-left-unfilled-in-a-file-called-tap0", "tap0.pcap", pcap(unfilled_beside_others())),
         case("dhcp/offer-to-a-client-with-a-lease", "bond0.pcap", pcap(with_a_lease())),
     ]
 }
@@ -86,6 +89,13 @@ fn unfilled(times: &[f64]) -> Vec<Shot> {
     };
     let last = at(14.0, frame().from(NEIGHBOUR).arp_request(NEIGHBOUR_IP, SERVER_IP));
     in_order(vec![times.iter().flat_map(turn).collect(), vec![last]])
+}
+
+/// The same, and two others talk: nobody's own port shows that, and elsewhere a card still fills the sum in.
+fn unfilled_beside_others() -> Vec<Shot> {
+    let to = frame().from(NEIGHBOUR).to(SECOND).ipv4(NEIGHBOUR_IP, SECOND_IP).ping(1, 100);
+    let back = frame().from(SECOND).to(NEIGHBOUR).ipv4(SECOND_IP, NEIGHBOUR_IP).pong(1, 100);
+    in_order(vec![unfilled(&[0.0, 4.2, 12.1]), vec![at(1.0, to), at(1.001, back)]])
 }
 
 /// A guest that was given an address for a day looks once more what is offered, and leaves it at that.

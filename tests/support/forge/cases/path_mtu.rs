@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 
 use super::super::frame::pattern;
 use super::super::tcp::{End, Talk, Who};
-use super::super::{GUEST, GUEST_IP, Pcapng, SECOND, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use super::super::{
+    GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, Pcapng, SECOND, SERVER, SERVER_IP, Shot, at, frame, pcap,
+};
 use super::{Case, c_tags, case};
 
 const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
@@ -20,6 +22,7 @@ pub fn cases() -> Vec<Case> {
         case("mtu/path-mtu-not-told", "eth0.pcap", pcap(not_told())),
         case("mtu/path-mtu-message-ignored", "eth0.pcap", pcap(ignored())),
         case("mtu/path-mtu-message-ignored-by-the-guest", "guest.pcapng", ignored_by_guest()),
+        case("mtu/path-mtu-message-ignored-in-a-file-called-guest", "guest.pcap", pcap(ignored_beside_others())),
         case("mtu/path-mtu-message-ignored-at-tap-and-bond", "node.pcapng", ignored_at_both()),
         case("mtu/path-mtu-message-heeded-late", "eth0.pcap", pcap(heeded_late())),
         case("mtu/mss-in-two-tags", "bond0.pcap", pcap(mss_in_two_tags())),
@@ -63,6 +66,13 @@ fn ignored() -> Vec<Shot> {
 /// The same, seen inside the guest.
 fn ignored_by_guest() -> Vec<u8> {
     Pcapng::with_interfaces(&["guest"]).frames(ignored()).bytes()
+}
+
+/// The same, and two others talk: nobody's own port shows that.
+fn ignored_beside_others() -> Vec<Shot> {
+    let to = frame().from(NEIGHBOUR).to(SERVER).ipv4(NEIGHBOUR_IP, SERVER_IP).ping(1, 100);
+    let back = frame().from(SERVER).to(NEIGHBOUR).ipv4(SERVER_IP, NEIGHBOUR_IP).pong(1, 100);
+    [at(-0.1, to), at(-0.099, back)].into_iter().chain(ignored()).collect()
 }
 
 /// The same, seen at the guest's tap and, in VLAN 20, at the bond.
