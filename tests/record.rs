@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use netdiag::cli::{Judgement, Progress, Watch, judge};
 use netdiag::finding::Report;
@@ -51,7 +51,7 @@ fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-/// Plays the captures of `case` with the clock, the losses and the late joiners that `seed` has.
+/// Plays the captures of `case` with the clock, the losses, the late joiners and the sleep that `seed` has.
 fn play(case: &Path, seed: u64, rotation: Rotation, folder: PathBuf) -> Option<Run> {
     let mut dice = Dice(seed);
     let captures = captures_of(case, &mut dice);
@@ -60,10 +60,18 @@ fn play(case: &Path, seed: u64, rotation: Rotation, folder: PathBuf) -> Option<R
     let clock = Arc::new(AtomicI64::new(first - 1));
     let (mut lanes, mut late) = (Vec::new(), Vec::new());
     let loses = seed.is_multiple_of(3);
+    // The machine sleeps from then until then: what passes meanwhile is not captured.
+    let mut sleep = seed.is_multiple_of(5).then(|| {
+        let fell = first + dice.below((last - first + HOLD) as u64) as i64;
+        (fell, fell + 2_000_000_000 + dice.below((last - first + HOLD) as u64) as i64)
+    });
     for (name, interface, mut frames) in captures {
         let losses = (0..3).map(|_| first + dice.below((last - first + HOLD) as u64) as i64).filter(|_| loses);
         let joins = if seed.is_multiple_of(4) && !lanes.is_empty() { first + (last - first) / 2 } else { i64::MIN };
         frames.retain(|frame| frame.time.nanos() > joins + HOLD || joins == i64::MIN);
+        if let Some((fell, woke)) = sleep {
+            frames.retain(|frame| !(fell..woke).contains(&frame.time.nanos()));
+        }
         let losses = losses.collect();
         let is_nameless = interface.name.is_none();
         let source = Played { frames, next: 0, interface: [interface], clock: Arc::clone(&clock), losses };
@@ -80,6 +88,9 @@ fn play(case: &Path, seed: u64, rotation: Rotation, folder: PathBuf) -> Option<R
     // As a live run is: what is not seen while it runs was not there.
     let live = Case { lanes, facts, is_watched: true, ..Case::default() };
     let mut judgement = Judgement::new(live, &Settings::default(), &watch);
+    let has_slept = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&has_slept);
+    judgement.merge.mind_sleep(move || asked.swap(false, Ordering::Relaxed));
     let end = last + dice.below(60_000_000_000) as i64;
     let mut is_closed = false;
     loop {
@@ -96,6 +107,10 @@ fn play(case: &Path, seed: u64, rotation: Rotation, folder: PathBuf) -> Option<R
                     judgement.merge.add(late.remove(at).1);
                 }
                 clock.fetch_add(1 + dice.below(2 * HOLD as u64) as i64, Ordering::Relaxed);
+                if let Some((_, woke)) = sleep.take_if(|(fell, _)| *fell <= clock.load(Ordering::Relaxed)) {
+                    clock.fetch_max(woke, Ordering::Relaxed);
+                    has_slept.store(true, Ordering::Relaxed);
+                }
             }
         }
     }
@@ -132,7 +147,7 @@ fn assert_same(case: &Path, seed: u64, live: &Value, review: &Value) {
 
 #[test]
 fn the_review_of_a_recording_is_the_report_of_its_run() {
-    let (mut played, mut lost, mut joined, mut found) = (0, 0, 0, 0);
+    let (mut played, mut lost, mut joined, mut found, mut asleep) = (0, 0, 0, 0, 0);
     for (case, at) in support::cases_below(&support::captures()).iter().zip(0..) {
         for seed in [at, at + 6] {
             let Some(run) = play(case, seed, Rotation::default(), scratch("same")) else { continue };
@@ -142,9 +157,11 @@ fn the_review_of_a_recording_is_the_report_of_its_run() {
             lost += run.live.lost.kernel;
             joined += usize::from(fs::read_to_string(run.folder.join("case.toml")).unwrap().contains("joined = "));
             found += run.live.findings.len();
+            asleep += usize::from(run.live.lost.asleep_s > 0);
         }
     }
     assert!(played > 100 && lost > 100 && joined > 2 && found > 100, "{played} {lost} {joined} {found}");
+    assert!(asleep > 50, "{asleep}");
 }
 
 /// The case with the most frames.

@@ -2,6 +2,7 @@
 //! before the detectors', those in the order of the catalogue; an answer at the very deadline is in time.
 
 mod audience;
+mod pause;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +11,7 @@ use audience::{Audience, Rules};
 
 use crate::detect::{self, Context, Detector, Entry, Needs, Recalled, Said};
 use crate::event::{Drops, Event, Fact, Frame, Place, Record, Stamped, Vantage, VantageId};
-use crate::finding::{Change, Claim, Exchange, Finding, Input, Key, Ledger, Lost, NotChecked, Pending, Report, relate};
+use crate::finding::{Change, Exchange, Finding, Input, Key, Ledger, Lost, NotChecked, Pending, Report, relate};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::LinkType;
@@ -21,15 +22,6 @@ const AFTER_THE_END: Span = Span::secs(86_400);
 /// Moments between two events at which deadlines fire, each at its own. What would look again and again through a leap over years,
 /// which a damaged stamp is enough for, looks once more at its end.
 const MOST_MOMENTS: u32 = 100_000;
-
-/// A capture is steady that shows something each five seconds at least, for half a minute. One that then shows nothing at all for two minutes has
-/// paused, or its clock was set, rather than that nobody spoke: no client waits longer before it asks again (RFC 2131 section 4.1: 64 s), nor
-/// does slow LACP before it times out (90 s).
-const STEADY_STEP: Span = Span::secs(5);
-const STEADY_FOR: Span = Span::secs(30);
-const PAUSE: Span = Span::secs(120);
-/// Claims of one rule that are listed as not judged because of a pause.
-const MOST_UNJUDGED: usize = 8;
 
 /// The judging core: events in, a report out. No clock, no socket, no randomness.
 pub struct Engine {
@@ -163,6 +155,9 @@ impl Engine {
             self.note(change);
             self.due = self.due.min(self.ledger.next_deadline().unwrap_or(Timestamp::MAX));
         }
+        if let Fact::Asleep { until } = fact.what {
+            self.sleep(until.max(self.now));
+        }
     }
 
     /// What a later run should know: facts that it is told at its beginning.
@@ -205,11 +200,7 @@ impl Engine {
         if is_final {
             self.advance_to(end.unwrap_or(self.now).after(AFTER_THE_END));
         }
-        self.world.conclude(&mut self.derived);
-        self.deliver_derived();
-        for at in 0..self.slots.len() {
-            self.call(at, |detector, cx| detector.finish(cx));
-        }
+        self.conclude();
     }
 
     /// The report, after `close`.
@@ -247,13 +238,11 @@ impl Engine {
 
     fn hear(&mut self, event: &Event<'_>, time: Timestamp) {
         if self.due < time {
-            let gap = time.since(self.heard);
-            let is_steady = self.heard.since(self.steady_since) >= STEADY_FOR;
-            self.pause = Some(gap).filter(|gap| !self.is_watched && is_steady && *gap > PAUSE);
+            self.pause = self.pause_until(time);
             self.advance_to(time);
             self.go_on(time);
         }
-        if time.since(self.heard) > STEADY_STEP {
+        if time.since(self.heard) > pause::STEADY_STEP {
             self.steady_since = time;
         }
         self.heard = self.heard.max(time);
@@ -380,36 +369,12 @@ impl Engine {
         }
     }
 
-    /// The capture goes on after a pause: rules that would have claimed something of it begin anew, and what they found before is taken to last as after a
-    /// restart.
-    fn go_on(&mut self, now: Timestamp) {
-        self.pause = None;
-        for at in std::mem::take(&mut self.misled) {
-            let entry = self.slots[at].entry;
-            self.slots[at].detector = (entry.make)(&self.settings);
-            for key in self.ledger.await_again(&entry.rule, now) {
-                self.recalled.add(&entry.rule, key, now);
-            }
-            self.dues[at] = self.slots[at].detector.next_deadline().unwrap_or(Timestamp::MAX);
-        }
-    }
-
-    /// Keeps what would have been claimed, had the capture not paused.
-    fn wait_for(&mut self, code: &'static str, claim: &Claim, pause: Span) {
-        let what = format!("{} Not judged: nothing at all was captured for {pause} then.", claim.headline);
-        let since = claim.first.unwrap_or(self.heard);
-        // What lasts is claimed again and again; the first time is enough.
-        let known = self.pending.iter().filter(|pending| pending.code == code);
-        if known.clone().any(|pending| pending.since == since) {
-            return;
-        }
-        match known.count() {
-            0..MOST_UNJUDGED => self.pending.push(Pending { code, what, since }),
-            MOST_UNJUDGED => {
-                let what = format!("more of {code} was not judged for such a pause, and is not listed");
-                self.pending.push(Pending { code, what, since });
-            }
-            _ => {}
+    /// All that is known by now is told, and what still waits.
+    fn conclude(&mut self) {
+        self.world.conclude(&mut self.derived);
+        self.deliver_derived();
+        for at in 0..self.slots.len() {
+            self.call(at, |detector, cx| detector.finish(cx));
         }
     }
 

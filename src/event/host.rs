@@ -94,6 +94,11 @@ pub enum Fact {
         /// What they drop.
         drops: Vec<Drop>,
     },
+    /// The host slept, and with it whoever captured: from this moment until then nothing was heard.
+    Asleep {
+        /// When something was heard again.
+        until: Timestamp,
+    },
     /// Something could not be learned.
     Missing {
         /// What: `fdb`, `guest`, `bridge`, …

@@ -118,6 +118,9 @@ pub struct Lost {
     pub disordered: u64,
     /// Frames that came too late for their place.
     pub late: u64,
+    /// Seconds for which the host slept, and nobody listened.
+    #[serde(skip_serializing_if = "is_none")]
+    pub asleep_s: u64,
     /// Frames over which our own code failed.
     pub internal_errors: u64,
     /// Entries forgotten because a table was full, by table.

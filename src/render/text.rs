@@ -357,6 +357,7 @@ fn lost(report: &Report) -> String {
         (lost.us, "frames dropped by netdiag"),
         (lost.disordered, "frames with a stamp earlier than the one before"),
         (lost.late, "frames too late for their place"),
+        (lost.asleep_s, "seconds in which this host slept and nothing was heard"),
         (lost.internal_errors, "frames over which netdiag itself failed: please report this"),
     ];
     let mut parts: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();

@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 
 use super::lane::{Lane, Outcome, State};
 use crate::event::{Drops, Fact, Record, Stamped, Vantage, VantageId};
-use crate::value::Timestamp;
+use crate::value::{Span, Timestamp};
 use crate::wire::LinkType;
 
 /// All lanes of one case.
@@ -21,7 +21,15 @@ pub struct Merge {
     late: u64,
     /// When live lanes are to end.
     until: Option<Timestamp>,
+    /// Up to when the order is known, and who knows whether this machine slept through a leap of it.
+    known: Timestamp,
+    has_slept: Option<Box<dyn FnMut() -> bool>>,
+    /// It did, and what the host is may have changed.
+    has_woken: bool,
 }
+
+/// A leap of the order through which a machine may have slept.
+const LEAP: Span = Span::secs(1);
 
 /// What the merge hands out.
 #[derive(Debug)]
@@ -56,7 +64,9 @@ impl Merge {
         lanes.sort_by(|a, b| (a.joined, &a.name, &a.path).cmp(&(b.joined, &b.name, &b.path)));
         lanes.iter_mut().filter(|lane| lane.joined.is_some()).for_each(|lane| lane.state = State::Absent);
         facts.sort_by_key(|fact| fact.time);
-        Self { lanes, facts: facts.into(), queued: VecDeque::new(), handed: Timestamp::MIN, late: 0, until: None }
+        let (queued, handed, known) = (VecDeque::new(), Timestamp::MIN, Timestamp::MIN);
+        let (facts, until, has_slept) = (facts.into(), None, None);
+        Self { lanes, facts, queued, handed, late: 0, until, known, has_slept, has_woken: false }
     }
 
     /// A lane is there from now on, such as that of a link that was made.
@@ -72,6 +82,16 @@ impl Merge {
     /// How many lanes there were.
     pub const fn lanes(&self) -> usize {
         self.lanes.len()
+    }
+
+    /// Asks `has_slept` at each leap of the order whether this machine slept since; that is told as a fact.
+    pub fn mind_sleep(&mut self, has_slept: impl FnMut() -> bool + 'static) {
+        self.has_slept = Some(Box::new(has_slept));
+    }
+
+    /// Whether this machine slept since this was asked last.
+    pub const fn has_woken(&mut self) -> bool {
+        std::mem::replace(&mut self.has_woken, false)
     }
 
     /// The host said something just now.
@@ -121,6 +141,7 @@ impl Merge {
         }
         let ready = head.filter(|(time, _)| settled.is_none_or(|settled| *time < settled));
         let until = ready.map(|(time, _)| time).or(settled);
+        self.wake(until);
         // A fact without a time holds from the beginning; a later one comes before frames of its moment.
         let fact_is_due = self.facts.front().is_some_and(|fact| match (fact.time, until) {
             (None, _) | (Some(_), None) => true,
@@ -139,11 +160,29 @@ impl Merge {
         self.hand_out(time, at)
     }
 
+    /// The order goes on until then. Nothing was heard since it was known last: where the machine slept, nobody listened either. Between the two
+    /// moments it fell asleep and woke; that what was awake of it counts as sleep costs nothing.
+    fn wake(&mut self, until: Option<Timestamp>) {
+        let known = self.known.max(self.handed);
+        let Some(until) = until.filter(|until| self.has_slept.is_some() && *until > known) else { return };
+        self.known = until;
+        if known > Timestamp::MIN && until.since(known) > LEAP && self.has_slept.as_mut().is_some_and(|asked| asked()) {
+            self.has_woken = true;
+            // A moment later than what was handed out: a replay puts facts before frames of their moment.
+            let fell = Some(known.after(Span::nanos(1)));
+            self.facts.push_front(Stamped { time: fell, what: Fact::Asleep { until } });
+        }
+    }
+
     /// The place in the order of the record of the only lane, where nothing else waits: bulk traffic needs no merging.
     #[inline]
     fn only(&self) -> Option<Timestamp> {
         match self.lanes.as_slice() {
-            [Lane { state: State::Waits(time), lost: None, .. }] if self.queued.is_empty() && self.facts.is_empty() => {
+            [Lane { state: State::Waits(time), lost: None, .. }]
+                if self.queued.is_empty()
+                    && self.facts.is_empty()
+                    && (self.has_slept.is_none() || time.since(self.handed) <= LEAP) =>
+            {
                 Some(*time)
             }
             _ => None,

@@ -185,6 +185,21 @@ pub enum Topic {
 impl Topic {
     /// How many there are.
     pub const COUNT: usize = Self::Stall as usize + 1;
+
+    /// Whether it is told by those who wait for something, and begin anew once nobody listened for a while.
+    pub const fn is_awaited(self) -> bool {
+        matches!(
+            self,
+            Self::Echo
+                | Self::Segment
+                | Self::Fragment
+                | Self::Dhcp
+                | Self::Station
+                | Self::Attempt
+                | Self::Address
+                | Self::Stall
+        )
+    }
 }
 
 impl Derived {

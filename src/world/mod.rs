@@ -184,6 +184,8 @@ pub struct World {
     /// Who is at the other end of uplinks.
     pub neighbours: Neighbours,
     tally: tally::Counter,
+    /// Entries forgotten by table until everything began anew last.
+    forgotten_before: Vec<(&'static str, u64)>,
     stp: Stp,
     /// Vantages that are members of a bond which was captured itself.
     members: Vec<VantageId>,
@@ -217,10 +219,33 @@ impl World {
             aggregation: Aggregation::default(),
             neighbours: Neighbours::default(),
             tally: tally::Counter::default(),
+            forgotten_before: Vec::new(),
             stp: settings.stp.clone(),
             members: Vec::new(),
             due: Timestamp::MAX,
         }
+    }
+
+    /// Nobody listened for a while, until `now`: what was awaited then may have come unseen, and whatever measures silence begins anew. Who is
+    /// known, how frames travel, and what was counted stays; so does, with `keeps_links`, at which links nothing arrived.
+    pub fn begin_anew(&mut self, settings: &Settings, now: Timestamp, keeps_links: bool) {
+        let forgotten = self.forgotten();
+        self.forgotten_before.clear();
+        if !keeps_links {
+            self.arrivals.begin_anew();
+        }
+        self.stations.begin_anew(settings);
+        self.flows = Flows::new(settings);
+        self.echoes = Echoes::default();
+        self.fragments = Fragments::default();
+        self.addresses = Addresses::new(settings);
+        self.stalls = Stalls::new(settings);
+        self.attempts = Attempts::new(settings);
+        self.dhcp.begin_anew(settings, now);
+        let own = self.forgotten();
+        let of = |table| own.iter().find(|(name, _)| *name == table).map_or(0, |(_, n)| *n);
+        self.forgotten_before = forgotten.into_iter().map(|(table, n)| (table, n.saturating_sub(of(table)))).collect();
+        self.next_deadline();
     }
 
     /// Remembers `event`; what it means comes back as the observation of it, what follows goes to `out`.
@@ -323,7 +348,9 @@ impl World {
             ("connections", self.flows.forgotten()),
             ("packets", self.sightings.forgotten()),
         ];
-        tables.into_iter().filter(|(_, n)| *n > 0).collect()
+        let before = |table| self.forgotten_before.iter().find(|(name, _)| *name == table).map_or(0, |(_, n)| *n);
+        let all = tables.into_iter().map(|(table, n)| (table, n.saturating_add(before(table))));
+        all.filter(|(_, n)| *n > 0).collect()
     }
 
     /// A packet while a router's word about sizes is fresh. What the kernel hands to the card, or has put together, is no packet: TCP tells the

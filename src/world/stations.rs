@@ -95,6 +95,12 @@ impl Stations {
         }
     }
 
+    /// Nobody listened for a while: who is there must be seen anew. What vantages show is known.
+    pub(super) fn begin_anew(&mut self, settings: &Settings) {
+        let sights = std::mem::take(&mut self.sights);
+        *self = Self { sights, ..Self::new(settings) };
+    }
+
     /// What is known of `mac` in the network `domain`.
     pub fn station(&self, mac: Mac, domain: DomainId, domains: &Domains) -> Option<&Station> {
         self.table.peek(&(mac, domains.root(domain))).or_else(|| self.table.peek(&(mac, domain)))

@@ -12,7 +12,7 @@ use signal_hook::flag;
 use super::wanted::Wanted;
 use crate::cli::{Progress, args};
 use crate::event::{Fact, LinkKind, Stamped};
-use crate::source::live::{Filters, Guests, HostFacts, Leases, now, wait};
+use crate::source::live::{Filters, Guests, HostFacts, Leases, Wakefulness, now, wait};
 use crate::source::{Case, Lane, Merge};
 use crate::value::{Outside, Span, Timestamp};
 
@@ -85,6 +85,8 @@ impl Session {
     pub fn drive(&mut self, run: &mut dyn Run) {
         let (mut frames, mut until_look) = (0_u64, LOOK_EVERY);
         let mut is_closed = false;
+        let mut awake = Wakefulness::new();
+        run.merge().mind_sleep(move || awake.has_slept());
         loop {
             let progress = run.go_on();
             match progress {
@@ -101,6 +103,9 @@ impl Session {
             if !is_closed {
                 let now = now();
                 self.listen(now, run.merge());
+                if run.merge().has_woken() {
+                    self.wake(run.merge());
+                }
                 let is_over = self.duration.is_some_and(|most| now.since(self.started) >= most);
                 if is_over || is_enough || run.is_futile() || self.stop.load(Ordering::Relaxed) {
                     is_closed = true;
@@ -113,6 +118,16 @@ impl Session {
             if matches!(progress, Progress::Idle(_)) {
                 wait(run.merge(), self.host.as_ref().and_then(HostFacts::descriptor));
             }
+        }
+    }
+
+    /// The machine slept: whoever began anew by that is told anew what the host is.
+    fn wake(&mut self, merge: &mut Merge) {
+        if self.host.is_some() {
+            self.guests = Guests::default();
+            let (host, told) = ask_host(&mut self.guests, &mut self.filters);
+            self.host = host;
+            told.into_iter().for_each(|fact| merge.tell(fact));
         }
     }
 

@@ -3,6 +3,7 @@
 
 #[cfg(target_os = "linux")]
 mod afpacket;
+mod asleep;
 mod device;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
@@ -17,6 +18,7 @@ mod netlink;
 #[cfg(target_os = "linux")]
 mod ring;
 
+pub use asleep::Wakefulness;
 pub use device::Device;
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::HostFacts;

@@ -30,6 +30,7 @@ enum About {
     Finding(Outside, Vec<(Outside, Outside)>),
     Address(Outside, IpAddr),
     Filter(Outside),
+    Asleep,
     Missing(Outside),
 }
 
@@ -48,6 +49,7 @@ impl About {
                 Self::Address(link.clone(), *address)
             }
             Fact::Filter { by, .. } => Self::Filter(by.clone()),
+            Fact::Asleep { .. } => Self::Asleep,
             Fact::Missing { what, .. } => Self::Missing(what.clone()),
         }
     }
@@ -61,6 +63,7 @@ impl About {
             | Self::Lease(..)
             | Self::Finding(..)
             | Self::Filter(_)
+            | Self::Asleep
             | Self::Missing(_) => false,
         }
     }
@@ -75,6 +78,8 @@ impl Picture {
             Fact::BridgePortGone { .. } | Fact::FdbGone { .. } | Fact::AddressGone { .. } => {
                 self.facts.remove(&about);
             }
+            // What was before a sleep has left memory, too.
+            Fact::Asleep { .. } => {}
             _ if self.facts.len() >= MOST && !self.facts.contains_key(&about) => self.is_full = true,
             _ => {
                 self.told = self.told.saturating_add(1);

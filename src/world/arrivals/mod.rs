@@ -67,6 +67,15 @@ impl Arrivals {
         }
     }
 
+    /// Nobody listened for a while: what arrives from now on arrives for the first time.
+    pub(super) fn begin_anew(&mut self) {
+        for uplink in &mut self.uplinks {
+            *uplink = Uplink { is_dark: uplink.is_dark, ..Uplink::new(uplink.vantage, uplink.name.clone()) };
+        }
+        (self.life, self.questions) = (Seconds::default(), Questions::default());
+        (self.is_waiting, self.due) = (false, None);
+    }
+
     /// Nothing more comes from `lane`, whose capture went on until `until` if that is known.
     pub(super) fn end(&mut self, lane: u16, until: Option<Timestamp>) {
         self.ended.push((lane, until));

@@ -78,6 +78,15 @@ impl DhcpTalks {
         }
     }
 
+    /// Nobody listened for a while, until `now`: what was asked may have been answered unseen, and leases may have been renewed. They are known
+    /// as from an earlier run.
+    pub(super) fn begin_anew(&mut self, settings: &Settings, now: Timestamp) {
+        let left = self.left();
+        let limit = settings.tables.clients;
+        (self.table, self.watches, self.lists) = (BoundedMap::new(limit), Watches::new(limit), Lists::new(limit));
+        left.into_iter().for_each(|lease| self.learn(&Stamped { time: Some(now), what: Fact::Lease(lease) }));
+    }
+
     /// Where the conversation was heard, first places first; empty once it is forgotten.
     pub fn places(&self, client: Mac, talk: TalkId) -> &[VantageId] {
         self.talk(client, talk).map_or(&[], |t| &t.places)

@@ -44,6 +44,7 @@ pub fn cases() -> Vec<Case> {
         case("healthy/dhcp-lease-ended-and-left", "bond0.pcap", pcap(expired(&[590.0]))),
         case("healthy/dhcp-ack-after-five-seconds", "bond0.pcap", pcap(late_grant())),
         case("healthy/dhcp-renewals-by-broadcast", "bond0.pcap", pcap(broadcast_by_habit())),
+        case("healthy/host-slept-through-the-answers", "bond0.pcap", pcap(slept())),
         case("healthy/dhcp-renewals", "bond0.pcap", pcap(renewals())),
         case("healthy/dhcp-renewal-lost-once", "bond0.pcap", pcap(lost_once())),
     ]
@@ -168,6 +169,15 @@ pub fn broadcast_by_habit() -> Vec<Shot> {
         vec![rebinding(t, 0.0), granted(t + 0.002, XID, GUEST, GUEST_IP)]
     };
     in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), (1..6).flat_map(renewal).collect()])
+}
+
+/// A guest has a lease of ten minutes, its neighbour asks for an address, the server looks for the guest; then the host sleeps for a quarter of an hour.
+/// When it wakes, both have an address.
+fn slept() -> Vec<Shot> {
+    let asking = [95.0, 99.1].map(|t| at(t, discover(XID + 1, NEIGHBOUR).secs((t - 95.0) as u16).asked(VLAN)));
+    let looked = [97.9, 98.9, 99.9].map(|t| at(t, frame().from(SERVER).tags(VLAN).arp_request(SERVER_IP, GUEST_IP)));
+    let pings = [60.0, 1_001.0, 1_020.0, 1_040.0].map(ping).concat();
+    in_order(vec![leased(0.0, XID, GUEST, GUEST_IP), asking.into(), looked.into(), pings, others(1_003.0)])
 }
 
 /// The guest pings its server at `t` and is answered.
