@@ -85,7 +85,7 @@ impl Session {
     pub fn drive(&mut self, run: &mut dyn Run) {
         let (mut frames, mut until_look) = (0_u64, LOOK_EVERY);
         let mut is_closed = false;
-        let mut awake = Wakefulness::new();
+        let mut awake = Wakefulness::awake();
         run.merge().mind_sleep(move || awake.has_slept());
         loop {
             let progress = run.go_on();

@@ -15,7 +15,7 @@ pub struct Wakefulness {
 
 impl Wakefulness {
     /// Awake, as far as is known.
-    pub fn new() -> Self {
+    pub fn awake() -> Self {
         Self { slept: slept() }
     }
 
@@ -62,6 +62,6 @@ mod tests {
 
     #[test]
     fn this_machine_is_awake_while_it_tests() {
-        assert!(!Wakefulness::new().has_slept());
+        assert!(!Wakefulness::awake().has_slept());
     }
 }
