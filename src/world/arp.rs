@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
 use crate::event::{Cited, Frame, VantageId};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
+use crate::value::{BoundedMap, Few, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Arp, Dhcp, DhcpKind, Kind, Kinds};
 
 /// How long an answer may take (Linux `retrans_time`).
@@ -25,6 +25,8 @@ const FREE_CHECK: Span = Span::secs(4);
 const OFFERED: Span = Span::secs(64);
 /// At most one word about a wanted address in this time, unless there is news.
 const TELL_EVERY: Span = Span::secs(10);
+/// DISCOVERs of a network that are remembered: a server looks for an address for each of those who asked at once.
+const MOST_ASKED: usize = 8;
 /// Askers that are told apart of one address; further ones are not counted.
 const MOST_ASKERS: usize = 16;
 /// Frames that are cited of one address: the first, and the latest in the last place.
@@ -37,8 +39,8 @@ const SWEEP: usize = 3;
 pub struct Addresses {
     table: BoundedMap<Place, Owner>,
     wanted: TimedMap<Place, Run>,
-    /// When a client last asked for an address, by network.
-    discovers: BoundedMap<DomainId, Timestamp>,
+    /// When clients asked for an address lately, by network.
+    discovers: BoundedMap<DomainId, Few<Timestamp>>,
     sweeps: BoundedMap<(DomainId, Mac), Vec<Ipv4Addr>>,
 }
 
@@ -176,15 +178,18 @@ impl Addresses {
     fn note_dhcp(&mut self, dhcp: &Dhcp<'_>, domain: DomainId, at: Timestamp) {
         match dhcp.message_type() {
             Some(DhcpKind::Discover) => {
-                self.discovers.insert(domain, at);
+                let asked = self.discovers.entry(&domain, Few::new);
+                if asked.len() >= MOST_ASKED {
+                    asked.remove(0);
+                }
+                asked.push(at);
+            }
+            // Who takes an offer tells all what it was.
+            Some(DhcpKind::Request) if dhcp.server_id().is_some() => {
+                dhcp.requested().into_iter().for_each(|address| self.offered((domain, address), at));
             }
             Some(DhcpKind::Offer | DhcpKind::Ack) => {
-                // What the server asked before it offered was meant to stay unanswered.
-                let offered = (domain, dhcp.yiaddr());
-                self.table.entry(&offered, Owner::default).offered = Some(at);
-                if self.wanted.peek(&offered).is_some_and(|run| run.told.is_none()) {
-                    self.wanted.remove(&offered);
-                }
+                self.offered((domain, dhcp.yiaddr()), at);
                 for router in dhcp.routers() {
                     self.table.entry(&(domain, router), Owner::default).is_router = true;
                 }
@@ -196,6 +201,14 @@ impl Addresses {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What the server asked before it offered was meant to stay unanswered.
+    fn offered(&mut self, place: Place, at: Timestamp) {
+        self.table.entry(&place, Owner::default).offered = Some(at);
+        if self.wanted.peek(&place).is_some_and(|run| run.told.is_none()) {
+            self.wanted.remove(&place);
         }
     }
 
@@ -244,13 +257,14 @@ impl Tracker for Addresses {
                 continue;
             }
             // Whoever asks in those seconds only, and alone, was a server whose offer did not pass here.
-            let asked_at = self.discovers.peek(&place.0).copied();
-            if asked_at.is_some_and(|at| run.is_free_check(at))
+            let asked = self.discovers.peek(&place.0);
+            if asked.is_some_and(|asked| asked.iter().any(|at| run.is_free_check(*at)))
                 && owner.spoke.is_none_or(|(_, at)| at < run.wanted.since)
             {
                 continue;
             }
-            let checked = self.discovers.peek(&place.0).map(|at| at.after(FREE_CHECK)).filter(|until| *until > now);
+            let latest = asked.and_then(|asked| asked.iter().max());
+            let checked = latest.map(|at| at.after(FREE_CHECK)).filter(|until| *until > now);
             if let Some(until) = checked.filter(|_| run.told.is_none()) {
                 // A server may be looking whether the address is free; by then it has offered it.
                 self.wanted.wake(&place, until);
