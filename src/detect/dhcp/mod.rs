@@ -128,10 +128,16 @@ fn answers_pass(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     }
 }
 
-/// Those of `places` that are not another client's own: at a guest's tap others are heard while they broadcast, and their answers pass elsewhere.
+/// Those of `places` that are not another client's own: at a guest's tap others are heard while they broadcast, and their answers pass elsewhere. It is
+/// another's where answers to that one alone were seen, or where the question was sent out and no answer ever was seen.
 fn own_places(step: &DhcpStep, places: &[VantageId], cx: &Context<'_>) -> Vec<VantageId> {
-    let is_edge = |id| cx.world.vantage(id).is_some_and(|v| matches!(v.place, Place::Tap | Place::Guest));
-    let is_anothers = |id| is_edge(id) && cx.world.dhcp.only_answered(id).is_some_and(|only| only != step.client);
+    let dhcp = &cx.world.dhcp;
+    let is_at = |id, places: &[Place]| cx.world.vantage(id).is_some_and(|v| places.contains(&v.place));
+    let is_anothers = |id: VantageId| {
+        let others_answered = dhcp.only_answered(id).is_some_and(|only| only != step.client);
+        (others_answered && is_at(id, &[Place::Tap, Place::Guest]))
+            || (is_at(id, &[Place::Tap]) && dhcp.is_led_out(step.client, step.talk, id) && !dhcp.has_unicast_answer(id))
+    };
     places.iter().copied().filter(|id| !is_anothers(*id)).collect()
 }
 

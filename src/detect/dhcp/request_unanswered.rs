@@ -111,10 +111,12 @@ impl RequestUnanswered {
             if is_final { (Confidence::Confirmed, Severity::Error) } else { (Confidence::Likely, Severity::Warning) };
         let (client, tries) = (asked.client, wait.tries);
         let over = if wait.starts_over { ", and starts over" } else { "" };
+        // A boot server offers where to boot from, and no address (PXE 2.1 section 2.2.3).
+        let address = asked.wanted.filter(|address| !address.is_unspecified());
+        let what = address.map_or_else(|| "an offer without an address".to_owned(), |address| address.to_string());
         let headline = format!(
-            "{client} ({}) accepted {} from {server} at {}, but got neither ACK nor NAK: {} in {}{over}.",
+            "{client} ({}) accepted {what} from {server} at {}, but got neither ACK nor NAK: {} in {}{over}.",
             network(asked.domain, cx),
-            asked.wanted.unwrap_or(Ipv4Addr::UNSPECIFIED),
             asked.cited.time.clock(),
             wait.spoken("REQUEST"),
             wait.last.time.since(asked.time),
@@ -132,7 +134,13 @@ impl RequestUnanswered {
         let claim = claim
             .proved_by(evidence)
             .filter(format!("dhcp.hw.mac_addr == {client} && (dhcp.option.dhcp == 2 || dhcp.option.dhcp == 3)"))
-            .assuming(why)
+            .assuming(why);
+        let claim = if address.is_none() {
+            claim.cause(format!("{server} tells where to boot from and gives no addresses (proxyDHCP); the client takes that for the offer of one"))
+        } else {
+            claim
+        };
+        let claim = claim
             .cause("the server died between its offer and the request, or its lease file or script keeps it waiting")
             .cause(format!(
                 "{server}, which the client names, is no address of the server that offered (moved, or translated on the way), \

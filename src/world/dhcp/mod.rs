@@ -32,7 +32,7 @@ use watch::Watches;
 pub use watch::{AddressUse, Over};
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::{Fact, LeaseEnd, Stamped, VantageId};
+use crate::event::{Direction, Fact, LeaseEnd, Stamped, VantageId};
 use crate::finding::{Exchange, ExchangeKind, Latency, LeaseClock, Outcome};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Few, Mac, Timestamp};
@@ -90,6 +90,11 @@ impl DhcpTalks {
     /// Where the conversation was heard, first places first; empty once it is forgotten.
     pub fn places(&self, client: Mac, talk: TalkId) -> &[VantageId] {
         self.talk(client, talk).map_or(&[], |t| &t.places)
+    }
+
+    /// Whether what the client asked all was sent out at `vantage`: it is not there that it lives.
+    pub fn is_led_out(&self, client: Mac, talk: TalkId, vantage: VantageId) -> bool {
+        self.talk(client, talk).is_some_and(|t| t.led_out.contains(&vantage))
     }
 
     /// When an address that is over was used last by a client, and by how many packets so far.
@@ -239,6 +244,9 @@ impl DhcpTalks {
         });
         let talk = talks.iter_mut().nth(at)?;
         enter(&mut talk.places, vantage);
+        if dhcp.op() == 1 && frame.direction == Direction::Out && !dst.is_some_and(Mac::is_station) {
+            enter(&mut talk.led_out, vantage);
+        }
         if dhcp.op() == 2 {
             if is_first {
                 talk.answered_at.clear();

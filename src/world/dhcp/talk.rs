@@ -38,6 +38,8 @@ pub(super) struct Talk {
     pub xids: Few<u32>,
     pub latest: Few<Latest>,
     pub places: Vec<VantageId>,
+    /// Where its questions to all were sent out.
+    pub led_out: Vec<VantageId>,
     pub answered_at: Vec<VantageId>,
     pub asking: Option<Asking>,
     pub wanted: Option<Ipv4Addr>,
@@ -70,6 +72,7 @@ impl Talk {
             xids: Few::new(),
             latest: Few::new(),
             places: Vec::new(),
+            led_out: Vec::new(),
             answered_at: Vec::new(),
             asking: None,
             wanted: None,

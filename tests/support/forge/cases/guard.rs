@@ -132,7 +132,8 @@ fn valentine() -> Vec<u8> {
         shots.push(asks(t + 0.2, GUEST, GUEST_IP).on(TAP));
     }
     for t in [23.0, 27.1, 35.3] {
-        shots.push(at(t, discover(0x3903_f326, NEWCOMER).asked(&[])).outward().on(OTHER_TAP));
+        let asked = at(t, discover(0x3903_f326, NEWCOMER).asked(&[]));
+        shots.extend([asked.clone().inward().on(BRIDGE), asked.later(7).outward().on(OTHER_TAP)]);
     }
     Pcapng::with_interfaces(INTERFACES).frames(by_time(shots)).bytes()
 }
