@@ -1,7 +1,6 @@
 //! A client takes an offer and gets neither ACK nor NAK (RFC 2131 section 3.1, step 5).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::wait::Waits;
