@@ -65,6 +65,7 @@ pub(super) static RELATIONS: &[Relation] = &[
     // R2 and R3.
     ever("MTU001", &["MTU003", "MTU006"], OUTER),
     ever("MTU001", &["MTU008"], ON_LINK),
+    ever("MTU002", &["MTU003"], &[("mac", "mac")]),
     ever("MTU007", &["MTU006"], ENDS),
     ever("MTU005", &["MTU003"], ENDS),
     // Seen on both sides of a router it is one loss: of the two links the later one, behind which it happens, tells it.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{
     AddressUse, Announced, Attempt, Burst, Contested, Copied, DhcpStep, DomainId, Echo, Freed, Jump, Lapse, Moved,
-    OneSided, Overheard, Prefix, Proof, Refusal, Silence, Stall, StillTooBig, Storm, Stuck, TooBig, Torn, TreeStep,
-    Unreached, Unseen, Wanted,
+    OneSided, Overheard, Oversized, Prefix, Proof, Refusal, Silence, Stall, StillTooBig, Storm, Stuck, TooBig, Torn,
+    TreeStep, Unreached, Unseen, Wanted,
 };
 use crate::event::{Cited, Direction, FrameRef, VantageId};
 use crate::value::{Mac, TagStack, Timestamp};
@@ -30,6 +30,8 @@ pub enum Derived {
     TooBig(Arc<TooBig>),
     /// A sender that was told so goes on as before.
     StillTooBig(Arc<StillTooBig>),
+    /// Packets arrive at a device that are longer than it takes; told again whenever there is more to tell.
+    Oversized(Arc<Oversized>),
     /// Pieces of a packet did not come.
     Torn(Arc<Torn>),
     /// A connection opens in two tags or in a tunnel, and says how large its segments may be.
@@ -162,6 +164,8 @@ pub enum Topic {
     SegmentSize,
     /// Packets in two tags or more that arrived, or did not.
     Delivery,
+    /// Packets that are longer than the device takes where they arrive.
+    Size,
     /// DHCP conversations, and addresses in use.
     Dhcp,
     /// Frames to everybody.
@@ -215,6 +219,7 @@ impl Derived {
             Self::Torn(..) => Topic::Fragment,
             Self::Announced(..) => Topic::SegmentSize,
             Self::Delivered(..) | Self::EchoLost(..) => Topic::Delivery,
+            Self::Oversized(..) => Topic::Size,
             Self::Dhcp(..) | Self::AddressUsed(..) => Topic::Dhcp,
             Self::Copied(..) | Self::Burst(..) => Topic::Broadcast,
             Self::Moved(..) | Self::Overheard(..) => Topic::Port,

@@ -48,7 +48,8 @@ pub struct Stacked {
 }
 
 impl Host {
-    /// Takes a fact in; a later one about the same thing replaces the earlier. Whether devices now stand otherwise on each other than before.
+    /// Takes a fact in; a later one about the same thing replaces the earlier. Whether devices now stand otherwise
+    /// on each other than before, or take packets of another size.
     pub fn learn(&mut self, fact: &Stamped<Fact>) -> bool {
         let device = match &fact.what {
             Fact::Link(Link { name, .. }) | Fact::LinkGone { name } => name.raw(),
@@ -58,7 +59,7 @@ impl Host {
                 return false;
             }
         };
-        let stands = |host: &Self| host.link(device).map(|link| (link.kind, link.lower.clone()));
+        let stands = |host: &Self| host.link(device).map(|link| (link.kind, link.lower.clone(), link.mtu));
         let belongs = |host: &Self| host.bridge_of(device).map(str::to_owned);
         let (stood, belonged) = (stands(self), belongs(self));
         self.note(fact);
@@ -143,6 +144,16 @@ impl Host {
     /// The MTU of the link called `name`, in bytes of layer 3.
     pub fn mtu(&self, name: &str) -> Option<u32> {
         self.link(name)?.mtu
+    }
+
+    /// The MTU of the link called `name`, and its address if it takes only what is sent to that; `None` of a tunnel, which may be wider at its
+    /// other end.
+    pub fn room(&self, name: &str) -> Option<(u32, Option<Mac>)> {
+        let link = self.link(name)?;
+        // A card that hands on to nobody may be where a mirror of other links arrives.
+        let is_alone = link.kind == LinkKind::Nic && link.master.is_none();
+        let is_wire = !matches!(link.kind, LinkKind::Tunnel | LinkKind::Other);
+        link.mtu.filter(|_| is_wire).map(|mtu| (mtu, link.mac.filter(|_| is_alone)))
     }
 
     /// The tags that a frame of the device `name` gets on the way down, outermost first, and the device at the bottom.

@@ -28,6 +28,7 @@ mod link;
 mod neighbours;
 mod order;
 mod origin;
+mod oversize;
 mod path_mtu;
 mod paths;
 mod pile;
@@ -58,6 +59,7 @@ pub use host::{Host, Stacked};
 pub use lacp::{Aggregation, End, is_same_end};
 pub use neighbours::{Neighbour, NeighbourKey, Neighbours};
 pub use origin::{Origin, Reach};
+pub use oversize::{Oversized, Oversizes};
 pub use path_mtu::{PathMtus, StillTooBig, Told, TooBig};
 pub use paths::Paths;
 pub use pile::Pile;
@@ -163,6 +165,8 @@ pub struct World {
     pub fragments: Fragments,
     /// What routers said of the sizes that paths take.
     pub path_mtus: PathMtus,
+    /// Who sends devices more than they take.
+    pub oversizes: Oversizes,
     /// Who asked for an address, and who answered.
     pub dhcp: DhcpTalks,
     /// Who is asked for by ARP.
@@ -208,6 +212,7 @@ impl World {
             echoes: Echoes::default(),
             fragments: Fragments::default(),
             path_mtus: PathMtus::default(),
+            oversizes: Oversizes::default(),
             dhcp: DhcpTalks::new(settings),
             addresses: Addresses::new(settings),
             rivals: Rivals::new(settings),
@@ -276,12 +281,16 @@ impl World {
                 if is_first && self.path_mtus.is_watching(frame.order) {
                     self.watch_size(&seen, out);
                 }
+                if self.oversizes.may_exceed(frame.wire_len) {
+                    self.compare_size(&seen, out);
+                }
                 Some(Heard::Frame { seen, is_first })
             }
             Event::Host(fact) => {
                 if self.host.learn(fact) {
                     self.find_members();
                     self.sightings.rearrange(&self.host);
+                    self.oversizes.arrange(&self.vantages, &self.host);
                 }
                 self.track(&Observation::Host(fact), out);
                 Some(Heard::Host(fact))
@@ -366,6 +375,14 @@ impl World {
         if let Some(packet_len) = packet_len {
             self.path_mtus.watch(seen, &ip, packet_len, out);
         }
+    }
+
+    /// A frame that may be longer than the device takes where it was seen.
+    #[inline(never)]
+    fn compare_size(&mut self, seen: &Seen<'_>, out: &mut Vec<Derived>) {
+        let Some(ip) = seen.frame.layers.ip() else { return };
+        let segment = self.flows.segment(seen.frame.at).filter(|_| !seen.frame.layers.has_tunnel());
+        out.extend(self.oversizes.note(seen, &ip, segment).map(Derived::Oversized));
     }
 }
 

@@ -32,7 +32,7 @@ impl Order {
     /// Another vantage is there.
     pub fn add_vantage(&mut self, id: VantageId, vantage: &Vantage, host: &Host) {
         let name = vantage.name.raw().to_owned();
-        let way_out = host.way_out(&name);
+        let way_out = way_out(&name, vantage.place, host);
         let known = Known { name, along: vantage.along, way_out, place: vantage.place, doubt: vantage.doubt };
         match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
             Ok(at) => self.vantages.get_mut(at).map_or((), |(_, old)| *old = known),
@@ -43,7 +43,7 @@ impl Order {
     /// The host's devices are not what they were.
     pub fn rearrange(&mut self, host: &Host) {
         for (_, known) in self.vantages.iter_mut().take(MOST) {
-            known.way_out = host.way_out(&known.name);
+            known.way_out = way_out(&known.name, known.place, host);
         }
     }
 
@@ -158,6 +158,11 @@ impl Order {
         let at = self.vantages.binary_search_by_key(&id, |(v, _)| *v).ok()?;
         self.vantages.get(at).map(|(_, known)| known)
     }
+}
+
+/// The devices behind a vantage, on the way out of its host. What is called as a card leads out itself, though its kind be that of a container's end.
+fn way_out(name: &str, place: Place, host: &Host) -> Vec<String> {
+    if place == Place::Nic { Vec::new() } else { host.way_out(name) }
 }
 
 /// `all`, each behind those that are before it, and whether that is the only such order; what nothing orders stays as it was listed.

@@ -18,6 +18,7 @@ impl World {
         if matches!(vantage.place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown) {
             self.neighbours.add_uplink(id);
         }
+        let is_told = self.host.link(vantage.name.raw()).is_some();
         let may_be_member = matches!(vantage.place, Place::Bond | Place::Nic) && self.vantages.len() < MOST;
         match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
             Ok(_) => {}
@@ -25,6 +26,9 @@ impl World {
         }
         if may_be_member {
             self.find_members();
+        }
+        if is_told {
+            self.oversizes.arrange(&self.vantages, &self.host);
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod declared_mtu_mismatch;
 pub mod double_vlan_mtu_overflow;
 pub mod fragments_lost;
+pub mod frame_exceeds_link_mtu;
 mod hole;
 mod hops;
 pub mod mss_exceeds_path;
@@ -21,6 +22,7 @@ pub static FAMILY: Family = Family {
     title: "Sizes",
     entries: &[
         &double_vlan_mtu_overflow::ENTRY,
+        &frame_exceeds_link_mtu::ENTRY,
         &mtu_black_hole::ENTRY,
         &path_mtu_reduced::ENTRY,
         &path_mtu_message_ignored::ENTRY,
