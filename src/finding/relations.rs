@@ -129,6 +129,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     during("L2001", &["STP012"], &[("interface", "interface")]),
     // A client asks everybody because its own server did not answer, or because it did not hear the answer.
     ever("DHCP004", &["DHCP006"], CLIENT),
+    // Many clients of one server that are told as one name it.
+    ever("DHCP004", &["DHCP006"], &[("renews_nobody", "server"), ("domain", "domain")]),
     ever("DHCP005", &["DHCP006"], CLIENT),
     // Who cannot renew asks anew, and is not answered either.
     ever("DHCP004", &["DHCP001"], CLIENT),

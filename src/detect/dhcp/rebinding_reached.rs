@@ -150,6 +150,7 @@ impl Run {
     fn claim(&mut self, first: &DhcpStep, step: &DhcpStep, cx: &mut Context<'_>) {
         let client = first.client;
         let server = self.renewed.as_deref().and_then(server_of).or_else(|| server_of(first));
+        let named = server.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
         let server = server.map_or_else(|| "its server".to_owned(), |ip| ip.to_string());
         let left = match step.lease {
             // A client that did not hear its grants counts by an older clock than the server.
@@ -169,6 +170,7 @@ impl Run {
             .seen(first.cited.time, self.broadcasts)
             .at(first.cited.at.vantage)
             .number("broadcasts", self.broadcasts)
+            .number("server", named)
             .number("domain", cx.world.domains.name(first.domain))
             .number("secs_field", u64::from(step.secs));
         if let Some(lease) = step.lease.filter(|_| !self.is_deaf) {

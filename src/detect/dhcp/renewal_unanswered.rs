@@ -168,14 +168,16 @@ impl RenewalUnanswered {
         if asked.lease.is_some_and(|lease| lease.is_listed) {
             claim = claim.assuming(LISTED);
         }
-        cx.raise(told(claim.proved_by(evidence).filter(filter).assuming(why), &server));
+        cx.raise(told(claim.proved_by(evidence).filter(filter).assuming(why), server_of(&asked)));
     }
 
     /// Several clients of one server wait in vain: one claim for all of them.
     fn together(&mut self, talk: TalkId, why: &'static str, now: Timestamp, cx: &mut Context<'_>) {
         let Some(asked) = self.waits.of(talk).map(|w| Arc::clone(&w.asked)) else { return };
         let Some(state) = self.servers.get_mut(&server_of(&asked)) else { return };
-        let server = server_of(&asked).map_or_else(|| "the server".to_owned(), |ip| ip.to_string());
+        let address = server_of(&asked);
+        let server = address.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
+        let who = address.map_or_else(|| "their server".to_owned(), |ip| ip.to_string());
         let waiting: Vec<TalkId> = match state.claimed {
             // Those before are in the claim already.
             Some(_) => vec![talk],
@@ -189,25 +191,32 @@ impl RenewalUnanswered {
             evidence.push(wait.asked.cited.clone());
             wait.fresh();
             if let Some(single) = wait.claimed.take() {
-                cx.absorb(single, format!("it is one of several, and the finding about {server} speaks for them"));
+                cx.absorb(single, format!("it is one of several, and the finding about {who} speaks for them"));
             }
         }
         evidence.sort_by_key(|cited| cited.time);
         let (key, first, _) =
             state.claimed.get_or_insert_with(|| (Key::new().with("server", &server), first, now)).clone();
         let clients = state.silent.len();
-        let headline = format!(
-            "{server} renews no lease any more since {}: {clients} clients ask to keep their addresses, and none is answered.",
-            first.clock(),
-        );
+        let (since, network) = (first.clock(), network(asked.domain, cx));
+        let headline = match address {
+            Some(server) => format!(
+                "{server} renews no lease any more since {since}: {clients} clients ask to keep their addresses, and none is answered."
+            ),
+            None => format!(
+                "Nobody renews leases ({network}) any more since {since}: {clients} clients ask everybody to keep their addresses, and none is answered."
+            ),
+        };
         let claim = Claim::new(key, Confidence::Confirmed, Severity::Critical, headline)
             .seen(first, clients as u64)
             .at(asked.cited.at.vantage)
             .number("clients", clients)
+            .number("renews_nobody", server)
+            .number("domain", cx.world.domains.name(asked.domain))
             .proved_by(evidence)
             .filter("dhcp.option.dhcp == 3 && dhcp.ip.client != 0.0.0.0")
             .assuming(why);
-        cx.raise(told(claim, &server));
+        cx.raise(told(claim, address));
     }
 
     /// The client of `step` was answered.
@@ -219,10 +228,15 @@ impl RenewalUnanswered {
                 cx.resolve(key, format!("{} was answered", step.client));
             }
         }
-        let Some(wait) = self.waits.close(step.talk) else { return };
+        // Who asked everybody, and named no server, is told together with those who did alike.
         for state in self.servers.values_mut() {
-            state.silent.remove(&step.talk);
+            if state.silent.remove(&step.talk).is_some()
+                && let Some((key, ..)) = state.claimed.take()
+            {
+                cx.resolve(key, format!("{} was answered", step.client));
+            }
         }
+        let Some(wait) = self.waits.close(step.talk) else { return };
         if let Some(key) = wait.claimed {
             let what = match (step.kind, step.server) {
                 (DhcpKind::Nak, _) => "the client was refused".to_owned(),
@@ -308,14 +322,18 @@ impl Server {
     }
 }
 
-fn told(claim: Claim, server: &str) -> Claim {
-    claim
-        .cause(format!("no DHCP server runs at {server} any more: the process has died"))
+fn told(claim: Claim, server: Option<Ipv4Addr>) -> Claim {
+    let at = server.map(|ip| format!(" at {ip}")).unwrap_or_default();
+    let claim = claim
+        .cause(format!("no DHCP server runs{at} any more: the process has died"))
         .cause("the way to the server is broken: a link, a VLAN, a switch port")
         .cause("the server has moved to another address, and its clients still ask at the old one")
         .cause("a filter passes broadcasts only, so that DORA works and renewals do not")
-        .step("See whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq")
-        .step("See whether the server is reached at all", Command::with("ping -c 3 {}", &[&server]))
+        .step("See whether the server runs and listens", "ss -lnup 'sport = :67'; pgrep -a dnsmasq");
+    let claim = server.into_iter().fold(claim, |claim, ip| {
+        claim.step("See whether the server is reached at all", Command::with("ping -c 3 {}", &[&ip]))
+    });
+    claim
         .step("Look on the server's side whether the questions arrive", "tcpdump -eni any 'udp port 67'")
         .step("Start the server again; a longer lease would only hide this", "systemctl restart neutron-dhcp-agent")
 }

@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use netdiag::value::Mac;
 
 use super::super::dhcp::{ack, discover, offer, release, renew, select};
-use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, NODE, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use super::super::{
+    GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, NODE, SECOND, SECOND_IP, SERVER, SERVER_IP, Shot, at, frame, pcap,
+};
 use super::dhcp::in_order;
 use super::{Case, case};
 
@@ -20,6 +22,8 @@ pub fn cases() -> Vec<Case> {
         case("dhcp/renewal-unanswered-by-anybody", "bond0.pcap", pcap(unanswered_by_anybody())),
         case("dhcp/lease-ended-unanswered", "bond0.pcap", pcap(ended_unanswered())),
         case("dhcp/server-renews-nobody", "bond0.pcap", pcap(renews_nobody())),
+        case("dhcp/server-renews-nobody-and-another-does", "bond0.pcap", pcap(another_renews())),
+        case("dhcp/nobody-renews-by-broadcast", "bond0.pcap", pcap(renews_nobody_by_broadcast())),
         case("dhcp/request-unanswered", "bond0.pcap", pcap(in_order(vec![taken_in_vain(), others(20.0)]))),
         case("dhcp/request-unanswered-then-starts-over", "bond0.pcap", pcap(starts_over())),
         case("healthy/dhcp-renewal-answer-lost-once", "bond0.pcap", pcap(ignored(&[300.0, 304.0], 330.0))),
@@ -105,6 +109,29 @@ fn renews_nobody() -> Vec<Shot> {
         [leased(start, xid, client(i), ip), vec![ask(300.0), ask(304.0), ask(311.0)]].concat()
     };
     in_order((0..3).map(story).collect())
+}
+
+/// Three guests renew in vain, and then ask everybody: a second server, which shares the list of leases, grants what they want.
+fn another_renews() -> Vec<Shot> {
+    let story = |i: u8| {
+        let client = Mac([0xfa, 0x16, 0x3e, 0x66, 0x00, i]);
+        let (start, ip, xid) = (20.0 * f64::from(i), Ipv4Addr::new(10, 20, 0, 60 + i), XID + u32::from(i));
+        let grant = ack(xid, client, SECOND_IP, ip).router(SERVER_IP).lasting(LEASE).told(VLAN, SECOND, SECOND_IP);
+        let asked = renew(xid, client, ip).secs(225).asked(VLAN);
+        vec![at(start + 525.0, asked), at(start + 525.002, grant)]
+    };
+    in_order(vec![renews_nobody(), (0..3).flat_map(story).collect()])
+}
+
+/// Three guests whose leases are older than the capture ask everybody to keep their addresses, in vain; then the server is back, and all are granted.
+fn renews_nobody_by_broadcast() -> Vec<Shot> {
+    let client = |i: u8| (Mac([0xfa, 0x16, 0x3e, 0x66, 0x00, i]), Ipv4Addr::new(10, 20, 0, 60 + i), XID + u32::from(i));
+    let story = |i: u8| {
+        let (start, (mac, ip, xid)) = (20.0 + 0.5 * f64::from(i), client(i));
+        let ask = |t: f64| at(start + t, renew(xid, mac, ip).asked(VLAN));
+        vec![ask(0.0), ask(4.0), ask(11.0), ask(40.0), granted(start + 40.002, xid, mac, ip)]
+    };
+    in_order((0..3).map(story).chain([others(10.0), others(90.0)]).collect())
 }
 
 /// Five renewals, each half a lease after the one before, all answered; the transaction stays that of the beginning, as dhclient has it.
