@@ -92,7 +92,10 @@ impl LinkSilent {
             return;
         }
         *raised = Some(claim_key(&interface));
-        let confidence = if is_cut_off || is_asked { Confidence::Confirmed } else { Confidence::Likely };
+        // Where one station alone was ever heard, its silence may be its own.
+        let only = silence.only.filter(|_| !is_cut_off);
+        let confidence =
+            if is_cut_off || (is_asked && only.is_none()) { Confidence::Confirmed } else { Confidence::Likely };
         let proof = match (is_cut_off, is_asked) {
             (true, _) => "; the carrier went with it".to_owned(),
             (false, true) => {
@@ -106,8 +109,12 @@ impl LinkSilent {
             1 => " with its guest".to_owned(),
             guests => format!(" with its {guests} guests"),
         };
+        let follows = match only {
+            Some(mac) => format!("{mac}, the only one ever heard there, is silent, or the node{victims} is cut off"),
+            None => format!("the node{victims} is cut off"),
+        };
         let headline = format!(
-            "{interface} receives nothing since {}, after {} frames in the 10 s before{proof}: the node{victims} is cut off.",
+            "{interface} receives nothing since {}, after {} frames in the 10 s before{proof}: {follows}.",
             silence.last.time.clock(),
             silence.before
         );
@@ -120,7 +127,14 @@ impl LinkSilent {
             .number("questions_unanswered", questions.asked())
             .number("guests_behind_the_uplink", guests)
             .proved_by([silence.last.clone()])
-            .proved_by(questions.first().cloned())
+            .proved_by(questions.first().cloned());
+        let claim = only.into_iter().fold(claim, |claim, mac| {
+            claim
+                .number("only_sender", mac.to_string())
+                .cause(format!("{mac} has stopped: nobody else was ever heard at this link, so that it may be well"))
+                .step("See whether the other end lives", Command::with("ip neigh show | grep {}", &[&mac]))
+        });
+        let claim = claim
             .cause("the switch has shut the port (STP002 if a BPDU went before)")
             .cause("a cable, an optic or the switch itself has failed")
             .cause("link aggregation broke on all members (LACP001)")

@@ -1,7 +1,7 @@
 //! What arrives at one uplink: frames by the second, the head of the latest, and when the gap after it has become silence.
 
 use crate::event::{Cited, Direction, Frame, FrameRef, Offload, Record, VantageId};
-use crate::value::{Outside, Span, Timestamp};
+use crate::value::{Mac, Outside, Span, Timestamp};
 use crate::wire::LinkType;
 use crate::world::Derived;
 
@@ -37,6 +37,8 @@ pub struct Silence {
     pub seconds_of_life: usize,
     /// Whether this vantage's own capture went on; where it ended, only others show that time passed.
     pub is_captured: bool,
+    /// Who sent all that ever arrived, where that was one station.
+    pub only: Option<Mac>,
 }
 
 /// One uplink.
@@ -57,10 +59,20 @@ pub(super) struct Uplink {
     pub(super) seconds: Seconds,
     /// The beginning of the latest.
     pub(super) head: Head,
+    /// Who sends what arrives.
+    pub(super) senders: Senders,
     /// How it stands.
     pub(super) state: State,
     /// When to look at it next.
     pub(super) look: Timestamp,
+}
+
+/// Who sends what arrives at an uplink.
+#[derive(Clone, Copy)]
+pub(super) enum Senders {
+    Nobody,
+    One(Mac),
+    Several,
 }
 
 /// How an uplink stands.
@@ -112,6 +124,7 @@ impl Uplink {
                 bytes: [0; KEPT],
                 back: (Timestamp::MIN, Timestamp::MIN, 0),
             },
+            senders: Senders::Nobody,
             state: State::Heard,
             look: Timestamp::MAX,
         }
@@ -134,6 +147,9 @@ impl Uplink {
         if self.is_new() {
             (self.first, self.heard_since) = (frame.order, frame.order);
         }
+        if !matches!(self.senders, Senders::Several) {
+            self.meet(frame);
+        }
         if self.is_silent() {
             self.come_back(frame, back, out);
             return;
@@ -141,6 +157,16 @@ impl Uplink {
         self.state = State::Heard;
         self.latest = self.latest.max(frame.order);
         self.keep(frame);
+    }
+
+    /// Notes who sent the frame, as long as that was one station alone.
+    fn meet(&mut self, frame: &Frame<'_>) {
+        let Some(mac) = frame.layers.link_src() else { return };
+        self.senders = match self.senders {
+            Senders::Nobody => Senders::One(mac),
+            Senders::One(one) if one == mac => return,
+            Senders::One(_) | Senders::Several => Senders::Several,
+        };
     }
 
     #[inline]
@@ -213,6 +239,7 @@ impl Uplink {
             seconds: u32::try_from(looked).unwrap_or(0),
             seconds_of_life,
             is_captured,
+            only: if let Senders::One(mac) = self.senders { Some(mac) } else { None },
         })));
         let is_long = lasted >= gaps.max(long);
         self.state = if is_long { State::Silent } else { State::Quiet };

@@ -40,6 +40,7 @@ pub fn cases() -> Vec<Case> {
         case("dhcp/declined-since-its-last-holder-stays", "bond0.pcap", pcap(declined())),
         case("dhcp/nothing-listens-and-one-starts", "bond0.pcap", pcap(nothing_listens())),
         case("dhcp/nobody-served-and-one-renews", "bond0.pcap", pcap(nobody_served())),
+        case("dhcp/nobody-served-and-one-asks-everybody", "capture.pcap", pcap(everybody_asked())),
         case("dhcp/renewals-answered-with-checksums-unfilled", "tap3f2a91c0-5d.pcap", pcap(unfilled_renewals())),
         case("dhcp/renewals-answered-without-a-server", "bond0.pcap", pcap(nameless_renewals())),
         case("dhcp/rogue-server-refuses-what-others-grant", "bond0.pcap", pcap(rogue_refuses())),
@@ -192,6 +193,16 @@ fn life(until: f64) -> Vec<Shot> {
 fn nobody_served() -> Vec<Shot> {
     let renewal = |t: f64| at(t, renew(XID, GUEST, GUEST_IP).secs((t - 6.0) as u16).asked_of(VLAN, SERVER, SERVER_IP));
     in_order(vec![five_clients(), [6.0, 10.0, 19.0].map(renewal).to_vec(), found(2.0, &[GUEST])])
+}
+
+/// Where no frame for one alone is seen: five guests boot and want to be answered by broadcast, a sixth asks everybody to keep its address; all in vain.
+fn everybody_asked() -> Vec<Shot> {
+    let boots = |i: u8| {
+        let ((client, _), start) = (guest(i), 3.0 + 0.5 * f64::from(i));
+        [0.0, 4.0, 12.0].map(|t| at(start + t, discover(0x5500 + u32::from(i), client).by_broadcast().asked(VLAN)))
+    };
+    let asked = [6.0, 10.0, 16.8].map(|t| at(t, renew(XID, GUEST, GUEST_IP).secs((t - 6.0) as u16).asked(VLAN)));
+    in_order(vec![(0..5).flat_map(boots).collect(), asked.to_vec()])
 }
 
 /// On its tap: the guest is given an address; what grants its renewals comes without a checksum, and it asks again and again.

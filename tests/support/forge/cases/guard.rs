@@ -8,7 +8,8 @@ use super::super::dhcp::discover;
 use super::super::frame::Segment;
 use super::super::stp::Bridge;
 use super::super::{
-    GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, NODE, Pcapng, SERVER, SERVER_IP, SWITCH, Shot, at, frame, pcap,
+    GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, NODE, Pcapng, SECOND, SECOND_IP, SERVER, SERVER_IP, SWITCH, Shot, at,
+    frame, pcap,
 };
 use super::{Case, case};
 
@@ -36,6 +37,7 @@ pub fn cases() -> Vec<Case> {
         case("healthy/filter-stops-bpdus", "bond0.pcapng", busy(0.0, 10.0)),
         case("healthy/tc-stops-bpdus", "bond0.pcapng", busy(0.0, 10.0)),
         case("stp/filters-that-do-not-tell", "bond0.pcapng", busy(0.0, 10.0)),
+        case("host/link-silent-of-one-peer", "bond0.pcapng", one_peer_silent()),
         case("host/link-silent-then-back", "node.pcapng", silent_then_back(Vec::new())),
         case("host/link-silent-and-a-server-gone-before", "node.pcapng", silent_then_back(gone_before())),
         case("host/both-members-silent-and-one-is-back-first", "node.pcapng", back_one_by_one(Some(61))),
@@ -47,12 +49,18 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// The server streams to a group, five datagrams a second: what arrives as long as the link lives.
+/// Two servers stream to a group, five datagrams a second: what arrives as long as the link lives.
 pub fn stream(from: f64, to: f64) -> Vec<Shot> {
+    stream_of(&[(SERVER, SERVER_IP), (SECOND, SECOND_IP)], from, to)
+}
+
+/// The same of these, in turn.
+fn stream_of(senders: &[(Mac, Ipv4Addr)], from: f64, to: f64) -> Vec<Shot> {
     let group = Ipv4Addr::new(239, 1, 1, 1);
     let send = |i: u32| {
-        let link = frame().from(SERVER).to(Mac([0x01, 0x00, 0x5e, 1, 1, 1]));
-        at(f64::from(i) / 5.0, link.ipv4(SERVER_IP, group).udp(5_000, 5_000).bytes(&i.to_be_bytes())).inward()
+        let (mac, ip) = senders[i as usize % senders.len()];
+        let link = frame().from(mac).to(Mac([0x01, 0x00, 0x5e, 1, 1, 1]));
+        at(f64::from(i) / 5.0, link.ipv4(ip, group).udp(5_000, 5_000).bytes(&i.to_be_bytes())).inward()
     };
     ((from * 5.0) as u32..(to * 5.0) as u32).map(send).collect()
 }
@@ -136,6 +144,12 @@ fn valentine() -> Vec<u8> {
         shots.extend([asked.clone().inward().on(BRIDGE), asked.later(7).outward().on(OTHER_TAP)]);
     }
     Pcapng::with_interfaces(INTERFACES).frames(by_time(shots)).bytes()
+}
+
+/// Only one server was ever heard on the bond; then nothing arrives, and the node goes on reporting.
+fn one_peer_silent() -> Vec<u8> {
+    let shots = [stream_of(&[(SERVER, SERVER_IP)], 0.0, 20.4), reports(0, 40)].concat();
+    Pcapng::with_interfaces(&["bond0"]).frames(by_time(shots)).bytes()
 }
 
 /// The same with the bond alone: what arrives stops, what leaves goes on.
