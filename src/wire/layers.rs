@@ -1,7 +1,5 @@
 //! All layers of a frame, and the questions that are asked of them.
 
-use std::fmt;
-
 use super::arp::Arp;
 use super::cdp::Cdp;
 use super::dhcp::Dhcp;
@@ -15,7 +13,7 @@ use super::stp::Stp;
 use super::tcp::Tcp;
 use super::tunnel::{Geneve, Gre};
 use super::udp::Udp;
-use super::{Kind, Kinds, LinkType};
+use super::{Kind, Kinds};
 use crate::value::{Mac, Tag, TagStack};
 
 /// Layers that are held; what lies deeper ends as `Why::Deep`.
@@ -97,11 +95,10 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Reads those of a frame that began as `link` says and had `wire_len` bytes on the wire, of which `bytes` were captured.
+    /// Takes all layers away. Their places are large, and stay as they are.
     #[inline]
-    pub fn read(&mut self, link: LinkType, bytes: &'a [u8], wire_len: u32) {
+    pub(super) fn clear(&mut self) {
         (self.len, self.kinds, self.tags, self.rest, self.stop) = (0, Kinds::EMPTY, TagStack::EMPTY, &[], None);
-        super::walk::walk(link, bytes, wire_len, self);
     }
 
     /// Adds a layer; `false` if there is no place.
@@ -248,11 +245,6 @@ impl<'a> Layers<'a> {
             Layer::Sll2(sll) => Some(sll.packet_type()),
             _ => None,
         }
-    }
-
-    /// One line for a person about the most telling layer; safe for a terminal.
-    pub fn summary(&self) -> impl fmt::Display {
-        super::summary::Summary::of(self)
     }
 }
 

@@ -7,14 +7,21 @@ use super::ip::Ip;
 use super::layer::Layer;
 use super::layers::Layers;
 
+impl Layers<'_> {
+    /// One line for a person about the most telling layer; safe for a terminal.
+    pub fn summary(&self) -> impl fmt::Display {
+        Summary::of(self)
+    }
+}
+
 /// What is told of a frame: its innermost layer, and the addresses that belong to it.
-pub(super) struct Summary<'a> {
+struct Summary<'a> {
     last: Option<Layer<'a>>,
     ip: Option<Ip<'a>>,
 }
 
 impl<'a> Summary<'a> {
-    pub(super) fn of(layers: &Layers<'a>) -> Self {
+    fn of(layers: &Layers<'a>) -> Self {
         // The header of a tunnel says less than the addresses it was sent between; an extension header less than its packet.
         let dull = |layer: &&Layer<'_>| matches!(layer, Layer::Gre(_) | Layer::Ipv6Extension(_));
         Self { last: layers.iter().rev().find(|layer| !dull(layer)).copied(), ip: layers.inner_ip() }

@@ -49,23 +49,26 @@ struct Walk<'a, 'l> {
     dst: Option<Mac>,
 }
 
-/// Fills `layers` from a frame of `wire_len` bytes on the wire.
-pub(super) fn walk<'a>(link: LinkType, bytes: &'a [u8], wire_len: u32, layers: &mut Layers<'a>) {
-    let window = Window::new(bytes, wire_len);
-    let first = match link {
-        LinkType::Ethernet => Next::Ethernet,
-        LinkType::LinuxSll => Next::Sll,
-        LinkType::LinuxSll2 => Next::Sll2,
-        LinkType::RawIp => Next::AnyIp,
-        LinkType::Null => Next::Null { is_network_order: false },
-        LinkType::Loop => Next::Null { is_network_order: true },
-        LinkType::Other(_) => Next::End,
-    };
-    if window.bytes.len() < window.wire {
-        layers.mark(Kind::Cut);
+impl<'a> Layers<'a> {
+    /// Reads those of a frame that began as `link` says and had `wire_len` bytes on the wire, of which `bytes` were captured.
+    pub fn read(&mut self, link: LinkType, bytes: &'a [u8], wire_len: u32) {
+        self.clear();
+        let window = Window::new(bytes, wire_len);
+        let first = match link {
+            LinkType::Ethernet => Next::Ethernet,
+            LinkType::LinuxSll => Next::Sll,
+            LinkType::LinuxSll2 => Next::Sll2,
+            LinkType::RawIp => Next::AnyIp,
+            LinkType::Null => Next::Null { is_network_order: false },
+            LinkType::Loop => Next::Null { is_network_order: true },
+            LinkType::Other(_) => Next::End,
+        };
+        if window.bytes.len() < window.wire {
+            self.mark(Kind::Cut);
+        }
+        let (tags, is_inside, is_fragment, tunnels, dst) = (0, false, false, 0, None);
+        Walk { layers: self, window, tags, is_inside, is_fragment, tunnels, dst }.run(first);
     }
-    let mut walk = Walk { layers, window, tags: 0, is_inside: false, is_fragment: false, tunnels: 0, dst: None };
-    walk.run(first);
 }
 
 impl<'a> Walk<'a, '_> {
