@@ -4,7 +4,7 @@ use crate::event::{Place, VantageId};
 use crate::value::Mac;
 
 /// Pairs of which one was not heard to answer that are remembered of a vantage, so that an answer is known: those who speak at one time.
-const MOST_UNRETURNED: usize = 16;
+const MOST_UNRETURNED: usize = 64;
 
 /// What all vantages show.
 #[derive(Debug, Default)]
@@ -21,8 +21,9 @@ pub(super) struct Sight {
     /// Whether the traffic of others passes here, by what kind of place it is, and whether that was told.
     is_on_the_way: bool,
     is_placed: bool,
-    /// Who spoke to whom and was not answered so far, the latest last; `None` once anybody was: both directions are there.
-    unreturned: Option<Vec<(Mac, Mac)>>,
+    /// Who spoke to whom and was not answered so far, each pair in the place of both its directions, where the next goes over it; `None` once
+    /// anybody was answered: both directions are there.
+    unreturned: Option<Box<[(Mac, Mac); MOST_UNRETURNED]>>,
     way: Way,
     sender: Sender,
 }
@@ -65,7 +66,7 @@ impl Sights {
     fn turn(&mut self, vantage: VantageId) {
         self.at = self.all.iter().position(|sight| sight.vantage == vantage).unwrap_or_else(|| {
             let (way, sender) = (Way::Unseen, Sender::Nobody);
-            let unreturned = Some(Vec::new());
+            let unreturned = Some(Box::new([(Mac::ZERO, Mac::ZERO); MOST_UNRETURNED]));
             self.all.push(Sight { vantage, is_on_the_way: false, is_placed: false, unreturned, way, sender });
             self.all.len().saturating_sub(1)
         });
@@ -107,13 +108,11 @@ impl Sight {
     #[inline(never)]
     fn look_for_answers(&mut self, src: Mac, dst: Mac) {
         let Some(pairs) = &mut self.unreturned else { return };
-        if pairs.contains(&(dst, src)) {
+        let Some(place) = pairs.get_mut(place_of(src, dst)) else { return };
+        if *place == (dst, src) {
             self.unreturned = None;
-        } else if !pairs.contains(&(src, dst)) {
-            if pairs.len() >= MOST_UNRETURNED {
-                pairs.remove(0);
-            }
-            pairs.push((src, dst));
+        } else {
+            *place = (src, dst);
         }
     }
 
@@ -147,6 +146,13 @@ impl Sight {
     pub fn is_only_sender(&self, mac: Mac) -> bool {
         self.sender == Sender::Only(mac)
     }
+}
+
+/// Where a pair stands, whichever of the two speaks: addresses of one maker differ in their last bytes.
+fn place_of(a: Mac, b: Mac) -> usize {
+    let [.., a1, a0] = a.0;
+    let [.., b1, b0] = b.0;
+    usize::from((a0 ^ b0).wrapping_add((a1 ^ b1).wrapping_mul(31))) % MOST_UNRETURNED
 }
 
 impl Way {
