@@ -260,6 +260,7 @@ impl Attempts {
             is_served: entry.open.contains(&number),
             thrown_away: port.thrown_away,
             others: entry.failing.len().saturating_sub(1),
+            elsewhere: known.answered_beyond([Prefix::of(client), Prefix::of(server)]),
             cited: port.cited(),
         })));
     }

@@ -15,7 +15,11 @@ pub static ENTRY: Entry = Entry {
     rule: Rule {
         code: "TCP002",
         name: "syn-unanswered",
-        levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
+        levels: &[
+            (Confidence::Likely, Severity::Info),
+            (Confidence::Likely, Severity::Warning),
+            (Confidence::Confirmed, Severity::Error),
+        ],
         page: include_str!("syn_unanswered.md"),
     },
     hears: &[],
@@ -118,20 +122,25 @@ impl SynUnanswered {
         cx: &mut Context<'_>,
     ) -> bool {
         let mut is_told = false;
-        for common in Common::of(place) {
+        for common in Common::of(place).filter(|common| common.takes(attempt, alive)) {
             let crowd = self.crowds.entry(&common, Crowd::default);
             crowd.join(place, attempt, alive);
-            let Some(claim) = crowd.claim(common, attempt, cx).filter(|_| !is_told) else { continue };
+            if is_told {
+                continue;
+            }
+            let Some((claim, too_grave)) = crowd.claim(common, attempt, cx) else { continue };
+            if let Some(key) = too_grave {
+                cx.absorb(key, "it tries so many that nobody has to mend it");
+            }
             let alone: Vec<Key> = crowd.places().filter_map(|place| self.claimed.remove(&place)).collect();
             for key in alone {
                 cx.absorb(key, "it is one of many that are told as one");
             }
-            let claim = if matches!(common, Common::Network(..)) {
-                told_of_network(claim, attempt)
-            } else {
-                told(claim, attempt, alive.is_some())
-            };
-            cx.raise(claim);
+            cx.raise(match common {
+                Common::Port(..) => told(claim, attempt, alive.is_some()),
+                Common::Network(..) => told_of_network(claim, attempt),
+                Common::Beyond(..) => told_of_beyond(claim, attempt),
+            });
             is_told = true;
         }
         is_told
@@ -206,6 +215,25 @@ fn told_of_network(claim: Claim, attempt: &Attempt) -> Claim {
         .step("See how far it comes", Command::with("traceroute -n -T {}", &[&server]))
         .step("There, see whether a way leads back", Command::with("ip route get {}", &[&client]))
         .step("See what filters stand on the way", "openstack security group rule list; nft list ruleset")
+}
+
+/// The claim with causes and remedies, where servers of many networks are silent.
+fn told_of_beyond(claim: Claim, attempt: &Attempt) -> Claim {
+    let Attempt { client, server, .. } = attempt;
+    let is_answered = attempt.elsewhere.is_some();
+    let claim = if is_answered {
+        claim
+            .cause("a program that tries whom it has heard of: peer-to-peer, a crawler, a monitor with an old list")
+            .cause("what these networks have in common is gone: a tunnel, a provider, a route")
+    } else {
+        claim
+            .cause("the way out is gone: the gateway has no route or no provider, or does not translate the address")
+            .cause("a security group or firewall lets nothing out, or no answer in")
+    };
+    claim
+        .step("See which way the client takes", Command::with("ip route get {}", &[&server]))
+        .step("See how far it comes", Command::with("traceroute -n -T {}", &[&server]))
+        .step("On the client, see which program asks", Command::with("ss -tnp state syn-sent src {}", &[&client]))
 }
 
 /// The member at which answers come in, and the bond that does not take them.

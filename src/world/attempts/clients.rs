@@ -84,6 +84,12 @@ impl Client {
         self.answering.iter().find(|(p, _)| *p == prefix).map(|(_, at)| *at)
     }
 
+    /// When a network that is none of these answered it last, and which.
+    pub fn answered_beyond(&self, these: [Prefix; 2]) -> Option<(Timestamp, Prefix)> {
+        let others = self.answering.iter().filter(|(prefix, _)| !these.contains(prefix));
+        others.map(|(prefix, at)| (*at, *prefix)).max()
+    }
+
     /// The other networks than `prefix` that answered it since `since`.
     pub fn answering(&self, since: Timestamp, prefix: Prefix) -> Vec<Prefix> {
         let answering = self.answering.iter().filter(|(_, last)| *last >= since);

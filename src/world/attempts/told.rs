@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::target::Prefix;
 use crate::event::{Cited, VantageId};
 use crate::value::{Mac, Timestamp};
 use crate::world::DomainId;
@@ -39,6 +40,8 @@ pub struct Attempt {
     pub thrown_away: Option<VantageId>,
     /// Other clients that the server does not answer.
     pub others: usize,
+    /// When another network that is not the client's own answered it last, and which.
+    pub elsewhere: Option<(Timestamp, Prefix)>,
     /// The SYNs.
     pub cited: Vec<Cited>,
 }

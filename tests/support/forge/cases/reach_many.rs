@@ -23,6 +23,9 @@ const STANDBY: u32 = 3;
 pub fn cases() -> Vec<Case> {
     vec![
         case("tcp/eight-addresses-of-a-dead-network", "bond0.pcap", pcap(eight_addresses())),
+        case("tcp/tries-whom-it-has-heard-of", "bond0.pcap", pcap(tries_many(24, 6))),
+        case("tcp/five-sites-are-silent", "bond0.pcap", pcap(tries_many(5, 6))),
+        case("tcp/nobody-beyond-the-gateway", "bond0.pcap", pcap(tries_many(6, 0))),
         case("tcp/six-clients-of-a-silent-broker", "bond0.pcap", pcap(six_clients())),
         case("tcp/refused-to-clients-behind-the-router", "bond0.pcap", pcap(refused_behind(2, 6))),
         case("healthy/reach-strangers-knock-and-go", "bond0.pcap", pcap(refused_behind(12, 2))),
@@ -55,6 +58,37 @@ fn eight_addresses() -> Vec<Shot> {
     let tried = (0..8_u8).map(|i| {
         let whom = Ipv4Addr::new(10, 200, 20, 10 + i);
         tries(20.0 + 0.2 * f64::from(i), (GUEST, GUEST_IP), whom, (50_000 + u16::from(i), 6_868))
+    });
+    in_order(std::iter::once(meets(GUEST, GUEST_IP, 0.0)).chain(tried).collect())
+}
+
+/// A connection through the gateway that opens, and ends at once.
+fn reaches(t: f64, from: (Mac, Ipv4Addr), whom: Ipv4Addr, ports: (u16, u16)) -> Vec<Shot> {
+    let ask = |t: f64, s| at(t, frame().from(from.0).to(SERVER).ipv4(from.1, whom).tcp(ports, s, &[]));
+    let back = (ports.1, ports.0);
+    let told = |t: f64, s| at(t, frame().from(SERVER).to(from.0).ipv4(whom, from.1).hops(52).tcp(back, s, &[]));
+    let says = |seq, ack| Segment { seq, ack, ..Segment::default() };
+    let ends = |seq, ack| Segment { seq, ack, fin: true, ..Segment::default() };
+    vec![
+        ask(t, opens(1_000, 0)),
+        told(t + 0.08, opens(7_000, 1_001)),
+        ask(t + 0.081, says(1_001, 7_001)),
+        ask(t + 0.2, ends(1_001, 7_001)),
+        told(t + 0.28, ends(7_001, 1_002)),
+        ask(t + 0.281, says(1_002, 7_002)),
+    ]
+}
+
+/// So many servers all over the world are silent to the guest, at ports of their own, and so many others answer, one every two seconds.
+fn tries_many(silent: u8, answering: u8) -> Vec<Shot> {
+    let whom = |i: u8| Ipv4Addr::new(31 + i, 7 * i, 3 * i, 20 + i);
+    let ports = |i: u8| (50_000 + u16::from(i), 20_000 + 333 * u16::from(i));
+    let all = silent + answering;
+    let answered_before = |i: u8| u16::from(i) * u16::from(answering) / u16::from(all);
+    let tried = (0..all).map(|i| {
+        let t = 20.0 + 2.0 * f64::from(i);
+        let shots = if answered_before(i + 1) > answered_before(i) { reaches } else { tries };
+        shots(t, (GUEST, GUEST_IP), whom(i), ports(i))
     });
     in_order(std::iter::once(meets(GUEST, GUEST_IP, 0.0)).chain(tried).collect())
 }
