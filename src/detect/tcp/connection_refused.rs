@@ -3,19 +3,24 @@
 
 use std::net::IpAddr;
 
+use super::refusers::{Place, Refuser, Refusers};
 use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
-use crate::world::{Derived, DomainId, Observation, Refusal, Topic};
+use crate::world::{Derived, DomainId, Observation, Prefix, Refusal, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
     rule: Rule {
         code: "TCP003",
         name: "connection-refused",
-        levels: &[(Confidence::Confirmed, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
+        levels: &[
+            (Confidence::Confirmed, Severity::Info),
+            (Confidence::Confirmed, Severity::Warning),
+            (Confidence::Confirmed, Severity::Error),
+        ],
         page: include_str!("connection_refused.md"),
     },
     hears: &[],
@@ -46,10 +51,9 @@ struct ConnectionRefused {
     ports: BoundedMap<Place, Port>,
     /// Clients from elsewhere that were refused: since when, and how often.
     strangers: BoundedMap<(Place, IpAddr), (Timestamp, u64)>,
+    /// Who refuses a client alone, beyond its own network.
+    refusers: BoundedMap<(DomainId, IpAddr), Refusers>,
 }
-
-/// A network, a server in it or behind it, and its port.
-type Place = (DomainId, IpAddr, u16);
 
 /// One port of one server, since it refused first.
 struct Port {
@@ -67,7 +71,7 @@ struct Port {
 impl ConnectionRefused {
     fn new(settings: &Settings) -> Self {
         let limit = settings.tables.attempts;
-        Self { ports: BoundedMap::new(limit), strangers: BoundedMap::new(limit) }
+        Self { ports: BoundedMap::new(limit), strangers: BoundedMap::new(limit), refusers: BoundedMap::new(limit) }
     }
 
     fn refused(&mut self, refusal: &Refusal, cx: &mut Context<'_>) {
@@ -84,14 +88,56 @@ impl ConnectionRefused {
             (entry.since, entry.attempts) = (entry.since.min(since), entry.attempts.saturating_add(before));
         }
         entry.note(refusal, cx.now);
-        if entry.tells(cx.now) {
-            let claim = entry.claim(key((domain, server, port), cx), server, port);
-            cx.raise(claim);
+        if !entry.tells(cx.now) {
+            return;
+        }
+        let refuser = entry.alone(server).filter(|_| !refusal.is_served);
+        if refuser.is_none_or(|refuser| !self.is_told_with_others(place, client, refuser, cx)) {
+            self.tell(place, cx);
         }
     }
-}
 
-impl ConnectionRefused {
+    /// Tells of one port by itself.
+    fn tell(&mut self, place: Place, cx: &mut Context<'_>) {
+        let (_, server, port) = place;
+        let Some(entry) = self.ports.peek(&place) else { return };
+        // What refuses several is told by itself, and is no part of what one of them tries.
+        for client in entry.clients.iter().filter(|_| entry.clients.len() > 1) {
+            self.refusers.peek_mut(&(place.0, *client)).into_iter().for_each(|refusers| refusers.leave(place));
+        }
+        cx.raise(entry.claim(key(place, cx), server, port));
+    }
+
+    /// Whether what `place` has in common with others that refuse `client` is told, as they are many; of it alone nothing is said then.
+    fn is_told_with_others(&mut self, place: Place, client: IpAddr, refuser: Refuser, cx: &mut Context<'_>) -> bool {
+        let of = (place.0, client);
+        let refusers = self.refusers.entry(&of, Refusers::default);
+        refusers.join(place, refuser);
+        let Some(vantage) = self.ports.peek(&place).map(|entry| entry.vantage) else { return false };
+        let Some((claim, too_grave)) = refusers.claim(of, vantage, cx) else { return false };
+        let alone = refusers.places().map(|place| (key(place, cx), "it is one of many that are told as one"));
+        let too_grave = too_grave.map(|key| (key, "it tries so many that nobody has to mend it"));
+        for (key, why) in alone.chain(too_grave).collect::<Vec<_>>() {
+            cx.absorb(key, why);
+        }
+        cx.raise(claim);
+        true
+    }
+
+    /// The port at `place` accepts; whether it was told with others.
+    fn leaves(&mut self, place: Place, entry: &Port, at: Timestamp, cx: &mut Context<'_>) -> bool {
+        let mut was_told = false;
+        for client in &entry.clients {
+            let Some(refusers) = self.refusers.peek_mut(&(place.0, *client)) else { continue };
+            was_told |= refusers.tells_of(place);
+            refusers.leave(place);
+            if let Some(key) = refusers.is_over() {
+                cx.resolve(key, format!("the last of them accepted a connection at {}", at.clock()));
+            }
+        }
+        was_told
+    }
+
     /// A client from elsewhere is refused at `now`: since when it has been, and how often before.
     fn returns(&mut self, place: Place, client: IpAddr, now: Timestamp) -> (Timestamp, u64) {
         let (since, count) = self.strangers.entry(&(place, client), || (now, 0));
@@ -106,7 +152,9 @@ impl Detector for ConnectionRefused {
             Observation::Derived(Derived::Refused(refusal)) => self.refused(refusal, cx),
             Observation::Derived(Derived::Accepted { domain, server, port, at }) => {
                 let place = (*domain, *server, *port);
-                if let Some(entry) = self.ports.remove(&place).filter(|entry| entry.told.is_some()) {
+                if let Some(entry) = self.ports.remove(&place).filter(|entry| entry.told.is_some())
+                    && !self.leaves(place, &entry, *at, cx)
+                {
                     cx.raise(entry.claim(key(place, cx), *server, *port));
                     cx.resolve(key(place, cx), format!("it accepted a connection at {}", at.clock()));
                 }
@@ -117,7 +165,17 @@ impl Detector for ConnectionRefused {
 
     fn finish(&mut self, cx: &mut Context<'_>) {
         let told = self.ports.by_age().filter(|(_, entry)| entry.told.is_some_and(|(at, _)| at < entry.last));
-        told.for_each(|(place, entry)| cx.raise(entry.claim(key(*place, cx), place.1, place.2)));
+        for place in told.map(|(place, _)| *place).collect::<Vec<_>>() {
+            let Some(entry) = self.ports.peek(&place) else { continue };
+            let with_others = entry.clients.first().and_then(|client| {
+                let refusers = self.refusers.peek(&(place.0, *client))?;
+                refusers.tells_of(place).then_some((*client, entry.alone(place.1)?))
+            });
+            match with_others {
+                Some((client, refuser)) => _ = self.is_told_with_others(place, client, refuser, cx),
+                None => self.tell(place, cx),
+            }
+        }
     }
 }
 
@@ -140,6 +198,14 @@ impl Port {
             self.cited.pop();
         }
         self.cited.push(refusal.cited.clone());
+    }
+
+    /// What it is to its client, where it refuses one alone, itself, and from beyond the client's own network.
+    fn alone(&self, server: IpAddr) -> Option<Refuser> {
+        let [client] = *self.clients.as_slice() else { return None };
+        let is_beyond = Prefix::of(client) != Prefix::of(server) && self.apart < ELSEWHERE;
+        let (first, latest) = (self.cited.first().cloned(), self.cited.last().cloned());
+        is_beyond.then_some(Refuser { since: self.since, last: self.last, attempts: self.attempts, first, latest })
     }
 
     /// Whether there is enough to tell at `now`, and more than last time; notes that it was told.

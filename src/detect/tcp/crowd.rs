@@ -11,17 +11,17 @@ use crate::value::Timestamp;
 use crate::world::{Attempt, DomainId, Prefix};
 
 /// So many are told each by itself.
-const EACH: usize = 3;
+pub(super) const EACH: usize = 3;
 /// Connections that are told apart.
-const MOST: usize = 256;
+pub(super) const MOST: usize = 256;
 /// Addresses and ports that a headline names.
 const NAMED: usize = 3;
 
 /// Networks of which some answer a client and so many do not, each by one server: it tries whom it has heard of, as peer-to-peer programs and
 /// crawlers do, and nobody has to mend that. Not measured: as many as the ports of one host that are a scan.
-const HEARSAY: usize = 20;
+pub(super) const HEARSAY: usize = 20;
 /// Frames that are cited: one of each of the first.
-const CITED: usize = 4;
+pub(super) const CITED: usize = 4;
 
 /// A connection: its network, its client, and the server's port.
 pub type Place = (DomainId, IpAddr, IpAddr, u16);
@@ -217,13 +217,13 @@ impl Crowd {
 }
 
 /// Each once, in order.
-fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
+pub(super) fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
     let all: BTreeSet<T> = all.collect();
     all.into_iter().collect()
 }
 
 /// The first of them by name, and how many more there are.
-fn listed(all: &[impl ToString]) -> String {
+pub(super) fn listed(all: &[impl ToString]) -> String {
     let named: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
     match all.len().saturating_sub(NAMED) {
         0 => named.join(", "),

@@ -3,6 +3,7 @@
 mod connection_refused;
 mod crowd;
 mod receiver_stalled;
+mod refusers;
 pub mod retransmission_storm;
 mod syn_unanswered;
 

@@ -27,6 +27,8 @@ pub fn cases() -> Vec<Case> {
         case("tcp/five-sites-are-silent", "bond0.pcap", pcap(tries_many(5, 6))),
         case("tcp/nobody-beyond-the-gateway", "bond0.pcap", pcap(tries_many(6, 0))),
         case("tcp/six-clients-of-a-silent-broker", "bond0.pcap", pcap(six_clients())),
+        case("tcp/refused-by-whom-it-has-heard-of", "bond0.pcap", pcap(refused_by(24))),
+        case("tcp/refused-at-five-sites", "bond0.pcap", pcap(refused_by(5))),
         case("tcp/refused-to-clients-behind-the-router", "bond0.pcap", pcap(refused_behind(2, 6))),
         case("healthy/reach-strangers-knock-and-go", "bond0.pcap", pcap(refused_behind(12, 2))),
         case("healthy/metadata-fetched-at-boot", "bond0.pcap", pcap(metadata())),
@@ -161,6 +163,23 @@ fn refused_behind(clients: u8, times: u8) -> Vec<Shot> {
             let no = frame().from(GUEST).to(SERVER).ipv4(GUEST_IP, whom);
             let refusal = Segment { seq: 0, ack: seq + 1, rst: true, ..Segment::default() };
             [at(t, ask.tcp((own, 3_306), opens(seq, 0), &[])), at(t + 0.0005, no.tcp((3_306, own), refusal, &[]))]
+        })
+    });
+    in_order(vec![meets(GUEST, GUEST_IP, 0.0), tried.collect()])
+}
+
+/// So many servers all over the world refuse the guest at ports of their own, three times each, ten seconds apart.
+fn refused_by(servers: u8) -> Vec<Shot> {
+    let tried = (0..servers).flat_map(|i| {
+        let whom = Ipv4Addr::new(31 + i, 7 * i, 3 * i, 20 + i);
+        (0..3_u8).flat_map(move |n| {
+            let t = 20.0 + 0.4 * f64::from(i) + 10.0 * f64::from(n);
+            let ports = (40_000 + 100 * u16::from(n) + u16::from(i), 20_000 + 333 * u16::from(i));
+            let seq = u32::from(ports.0) * 1_000;
+            let ask = frame().from(GUEST).to(SERVER).ipv4(GUEST_IP, whom).tcp(ports, opens(seq, 0), &[]);
+            let refusal = Segment { seq: 0, ack: seq + 1, rst: true, ..Segment::default() };
+            let no = frame().from(SERVER).to(GUEST).ipv4(whom, GUEST_IP).hops(52);
+            [at(t, ask), at(t + 0.06, no.tcp((ports.1, ports.0), refusal, &[]))]
         })
     });
     in_order(vec![meets(GUEST, GUEST_IP, 0.0), tried.collect()])
