@@ -43,6 +43,12 @@ pub fn cases() -> Vec<Case> {
         case("dhcp/relay-keeps-answers-back", "bond0.pcap", pcap(kept_back())),
         case("dhcp/relays-in-a-circle", "bond0.pcap", pcap(circle())),
         case("healthy/dhcp-two-relays", "bond0.pcap", pcap(two_relays())),
+        case("healthy/dhcp-relay-speaks-for-its-server", "bond0.pcap", pcap(speaks_for_its_server(true))),
+        case(
+            "healthy/dhcp-relay-speaks-for-its-server-seen-by-clients",
+            "bond0.pcap",
+            pcap(speaks_for_its_server(false)),
+        ),
         Case { folder: "dhcp/ports-closed-for-half-a-minute", files: closed_ports() },
         Case { folder: "dhcp/port-wired-late", files: wired_late() },
     ]
@@ -196,6 +202,29 @@ fn two_relays() -> Vec<Shot> {
         select(XID, GUEST, FAR_SERVER_IP, GUEST_IP),
         ack(XID, GUEST, FAR_SERVER_IP, GUEST_IP).router(ROUTER_IP),
     );
+    in_order(vec![shots])
+}
+
+/// A relay that has the server name the relay instead of itself (RFC 5107): the guest renews with the relay, which hands that on, too. With
+/// `is_far_seen` the server's side is seen as well.
+fn speaks_for_its_server(is_far_seen: bool) -> Vec<Shot> {
+    let mut shots = Vec::new();
+    let mut exchange = |t: f64, asked: Message, answer: Message, own: bool| {
+        let question = if own { asked.asked_of(VLAN, ROUTER, ROUTER_IP) } else { asked.asked(VLAN) };
+        shots.push(at(t, question));
+        if is_far_seen {
+            shots.push(handed_on(t + 0.001, asked, RELAY, 1));
+            shots.push(handed_back(t + 0.004, answer.clone(), RELAY));
+        }
+        shots.push(brought(t + 0.006, answer, RELAY));
+    };
+    let answer = |message: Message| message.router(ROUTER_IP).lasting(600);
+    let granted = || answer(ack(XID, GUEST, ROUTER_IP, GUEST_IP));
+    exchange(0.0, discover(XID, GUEST), answer(offer(XID, GUEST, ROUTER_IP, GUEST_IP)), false);
+    exchange(1.0, select(XID, GUEST, ROUTER_IP, GUEST_IP), granted(), false);
+    for t in [300.0, 599.0, 897.0] {
+        exchange(t, renew(XID, GUEST, GUEST_IP), granted(), true);
+    }
     in_order(vec![shots])
 }
 
