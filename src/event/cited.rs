@@ -39,7 +39,11 @@ impl Cited {
 
     /// Quotes at most `most` bytes of `frame`.
     pub fn first(frame: &Frame<'_>, most: usize) -> Self {
-        let bytes = frame.bytes.get(..most).unwrap_or(frame.bytes).into();
+        let bytes = match frame.bytes.get(..most) {
+            Some(first) if first.len() < frame.bytes.len() => first.into(),
+            // A question by ARP is remembered by half a dozen at once.
+            _ => frame.remembered(),
+        };
         Self { at: frame.at, time: frame.time, wire_len: frame.wire_len, bytes, link: frame.link }
     }
 

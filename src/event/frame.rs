@@ -1,6 +1,8 @@
 //! A frame as one vantage captured it, before (`Record`) and after (`Frame`) decoding.
 
+use std::cell::OnceCell;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -87,6 +89,8 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
     /// What they mean.
     pub layers: Layers<'a>,
+    /// The bytes once somebody remembers them: whoever else does shares them.
+    remembered: OnceCell<Arc<[u8]>>,
 }
 
 impl<'a> Frame<'a> {
@@ -103,6 +107,7 @@ impl<'a> Frame<'a> {
             offload: record.offload,
             bytes: record.bytes,
             layers: Layers::new(),
+            remembered: OnceCell::new(),
         }
     }
 
@@ -120,6 +125,11 @@ impl<'a> Frame<'a> {
         if self.direction == Direction::Unknown {
             self.direction = Direction::from_cooked(&self.layers);
         }
+    }
+
+    /// The captured bytes, to be remembered: the same for all who do.
+    pub(super) fn remembered(&self) -> Arc<[u8]> {
+        Arc::clone(self.remembered.get_or_init(|| self.bytes.into()))
     }
 
     /// Whether the capture holds less than the wire carried.
