@@ -1,5 +1,8 @@
 //! Damage of every kind: captures cut at every byte, bits flipped, frames doubled: no panic, nothing past the frame, nothing silent.
 
+#[path = "support/forge/mod.rs"]
+#[expect(unused_imports, reason = "of the forge only its tools are used here")]
+mod forge;
 mod support;
 
 use std::io::Cursor;
@@ -10,6 +13,8 @@ use netdiag::settings::Settings;
 use netdiag::source::{Case, Lane, Step, open_reader};
 use netdiag::value::Outside;
 use netdiag::wire::{LinkType, decode};
+
+use forge::{GUEST, GUEST_IP, Pcapng, SERVER_IP, at, frame};
 
 /// Bytes of a file that are cut and flipped one by one; longer files are tried at every 97th byte.
 const EVERY_BYTE: usize = 2_000;
@@ -112,4 +117,17 @@ fn a_case_opens_no_file_but_its_own() {
         let refused = Case::open(&folder).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(refused.ends_with(&format!("case.toml: {file} is no file of this folder")), "{file}: {refused}");
     }
+}
+
+#[test]
+fn a_file_of_fifty_thousand_interfaces_ends() {
+    // Taps, cards, bonds, and what nothing is known of: each is a vantage of its own.
+    let kinds = ["tap", "eth", "bond", "any"];
+    let names: Vec<String> = (0..50_000).map(|n| format!("{}{n}", kinds[n % kinds.len()])).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    // The same question at many of them, a microsecond apart.
+    let asked = frame().from(GUEST).arp_request(GUEST_IP, SERVER_IP);
+    let shots = (0..1_000_u32).map(|n| at(f64::from(n) / 1e6, asked.clone()).on(n * 50)).collect();
+    let report = judge_bytes(Pcapng::with_interfaces(&names).frames(shots).bytes());
+    assert_eq!((report.tally.frames, report.lost.internal_errors), (1_000, 0));
 }

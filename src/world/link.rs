@@ -30,10 +30,8 @@ struct Pair {
 impl Links {
     /// Another vantage is there.
     pub fn add_vantage(&mut self, id: VantageId, place: Place) {
-        if self.vantages.iter().all(|(v, ..)| *v != id) {
-            self.vantages.push((id, place, id));
-            self.pairs.resize(before(self.vantages.len().min(MOST)), Pair::default());
-        }
+        self.vantages.push((id, place, id));
+        self.pairs.resize(before(self.vantages.len().min(MOST)), Pair::default());
     }
 
     /// How many vantages there are.

@@ -56,9 +56,7 @@ impl Default for Neighbours {
 impl Neighbours {
     /// Frames at `vantage` come from the network.
     pub(super) fn add_uplink(&mut self, id: VantageId) {
-        if !self.uplinks.contains(&id) {
-            self.uplinks.push(id);
-        }
+        self.uplinks.push(id);
     }
 
     /// All of them, the one silent for longest first.

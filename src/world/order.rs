@@ -34,10 +34,8 @@ impl Order {
         let name = vantage.name.raw().to_owned();
         let way_out = way_out(&name, vantage.place, host);
         let known = Known { name, along: vantage.along, way_out, place: vantage.place, doubt: vantage.doubt };
-        match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
-            Ok(at) => self.vantages.get_mut(at).map_or((), |(_, old)| *old = known),
-            Err(at) => self.vantages.insert(at, (id, known)),
-        }
+        let at = self.vantages.partition_point(|(v, _)| *v < id);
+        self.vantages.insert(at, (id, known));
     }
 
     /// The host's devices are not what they were.

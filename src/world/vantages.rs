@@ -9,8 +9,9 @@ use crate::value::{Fingerprint, Mac};
 const MOST: usize = 512;
 
 impl World {
-    /// A vantage is there from now on.
+    /// A vantage is there from now on; one that is known stays as it is.
     pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
+        let Err(at) = self.vantages.binary_search_by_key(&id, |(v, _)| *v) else { return };
         self.sightings.add_vantage(id, &vantage, &self.host);
         self.arrivals.add_vantage(id, &vantage);
         self.stations.add_vantage(id, &vantage);
@@ -20,10 +21,7 @@ impl World {
         }
         let is_told = self.host.link(vantage.name.raw()).is_some();
         let may_be_member = matches!(vantage.place, Place::Bond | Place::Nic) && self.vantages.len() < MOST;
-        match self.vantages.binary_search_by_key(&id, |(v, _)| *v) {
-            Ok(_) => {}
-            Err(at) => self.vantages.insert(at, (id, vantage)),
-        }
+        self.vantages.insert(at, (id, vantage));
         if may_be_member {
             self.find_members();
         }

@@ -60,10 +60,10 @@ impl Arrivals {
 
     /// Another vantage is there; bonds and cards are uplinks.
     pub(super) fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
-        if matches!(vantage.place, Place::Bond | Place::Nic) && self.uplinks.iter().all(|u| u.vantage != id) {
-            self.uplinks.push(Uplink::new(id, vantage.name.clone()));
-        } else if matches!(vantage.place, Place::Tap | Place::Bridge | Place::Vlan) && !self.inside.contains(&id) {
-            self.inside.push(id);
+        match vantage.place {
+            Place::Bond | Place::Nic => self.uplinks.push(Uplink::new(id, vantage.name.clone())),
+            Place::Tap | Place::Bridge | Place::Vlan => self.inside.push(id),
+            _ => {}
         }
     }
 

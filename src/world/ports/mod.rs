@@ -59,7 +59,7 @@ impl Ports {
     pub(super) fn add_vantage(&mut self, id: VantageId, vantage: &Vantage) {
         let is_tap = vantage.place == Place::Tap;
         let is_uplink = matches!(vantage.place, Place::Bond | Place::Nic);
-        if (is_tap || is_uplink) && self.places.iter().all(|(v, _)| *v != id) {
+        if is_tap || is_uplink {
             self.places.push((id, is_tap));
             self.has_taps |= is_tap;
         }

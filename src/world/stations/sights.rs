@@ -9,6 +9,7 @@ const MOST_UNRETURNED: usize = 64;
 /// What all vantages show.
 #[derive(Debug, Default)]
 pub(super) struct Sights {
+    /// In order of their ids.
     all: Vec<Sight>,
     /// Where the vantage of the latest frame stands.
     at: usize,
@@ -50,7 +51,8 @@ enum Sender {
 impl Sights {
     /// What `vantage` shows.
     pub fn of(&self, vantage: VantageId) -> Option<&Sight> {
-        self.all.iter().find(|sight| sight.vantage == vantage)
+        let at = self.all.binary_search_by_key(&vantage, |sight| sight.vantage).ok()?;
+        self.all.get(at)
     }
 
     /// The same, to be changed; a vantage that is new shows nothing yet.
@@ -64,12 +66,13 @@ impl Sights {
 
     #[inline(never)]
     fn turn(&mut self, vantage: VantageId) {
-        self.at = self.all.iter().position(|sight| sight.vantage == vantage).unwrap_or_else(|| {
+        self.at = self.all.partition_point(|sight| sight.vantage < vantage);
+        if self.all.get(self.at).is_none_or(|sight| sight.vantage != vantage) {
             let (way, sender) = (Way::Unseen, Sender::Nobody);
             let unreturned = Some(Box::new([(Mac::ZERO, Mac::ZERO); MOST_UNRETURNED]));
-            self.all.push(Sight { vantage, is_on_the_way: false, is_placed: false, unreturned, way, sender });
-            self.all.len().saturating_sub(1)
-        });
+            self.all
+                .insert(self.at, Sight { vantage, is_on_the_way: false, is_placed: false, unreturned, way, sender });
+        }
     }
 }
 
