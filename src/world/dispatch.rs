@@ -4,63 +4,51 @@ use super::{Derived, Domains, Observation, Tracker, World};
 use crate::value::Timestamp;
 use crate::wire::Kinds;
 
+/// Does the same with one tracker after the other: with all, or with those only that hear few frames. This is the one list of them: a world that
+/// has a further part does not compile before it is told here whether that is a tracker.
+macro_rules! each {
+    ($world:expr, $who:ident, ($tracker:ident, $domains:pat, $due:pat) => $do:expr) => {{
+        let World {
+            vantages: _, clocks: _, sightings: _, host: _, oversizes: _, tally: _, stp: _, members: _, forgotten_before: _, domains: $domains, due: $due,
+            stations, flows, floods, arrivals, echoes, fragments, path_mtus, dhcp, addresses, rivals, stalls, attempts, trees, aggregation,
+            neighbours, ports,
+        } = $world;
+        each!(@ $tracker, $do, arrivals flows);
+        each!(@$who $tracker, $do, stations floods);
+        each!(@ $tracker, $do, echoes fragments path_mtus dhcp addresses rivals stalls attempts trees aggregation neighbours ports);
+    }};
+    (@all $tracker:ident, $do:expr, $($bulk:ident)*) => { each!(@ $tracker, $do, $($bulk)*) };
+    (@few $tracker:ident, $do:expr, $($bulk:ident)*) => { $(let _ = $bulk;)* };
+    (@ $tracker:ident, $do:expr, $($name:ident)*) => { $({ let $tracker = $name; $do; })* };
+}
+
 impl World {
     /// Lets the trackers take in a frame of these kinds. Nearly every frame is bulk, of which few hear: to ask each of the others costs
     /// more than to ask once for all.
     pub(super) fn track_frame(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
-        if !self.heard_by_few().intersects(kinds) {
-            let (domains, due) = (&self.domains, &mut self.due);
-            tell(&mut self.stations, observation, Some(kinds), domains, due, out);
-            tell(&mut self.floods, observation, Some(kinds), domains, due, out);
-            return;
+        tell(&mut self.stations, observation, Some(kinds), &self.domains, &mut self.due, out);
+        if self.heard_by_few().intersects(kinds) {
+            self.track_seldom(observation, kinds, out);
         }
-        self.track_seldom(observation, Some(kinds), out);
+        tell(&mut self.floods, observation, Some(kinds), &self.domains, &mut self.due, out);
     }
 
     /// Lets every tracker take in what is no frame.
     pub(super) fn track(&mut self, observation: &Observation<'_>, out: &mut Vec<Derived>) {
-        self.track_seldom(observation, None, out);
+        each!(self, all, (tracker, domains, due) => tell(tracker, observation, None, domains, due, out));
     }
 
     #[inline(never)]
-    fn track_seldom(&mut self, observation: &Observation<'_>, kinds: Option<Kinds>, out: &mut Vec<Derived>) {
-        let (domains, due) = (&self.domains, &mut self.due);
-        tell(&mut self.arrivals, observation, kinds, domains, due, out);
-        tell(&mut self.stations, observation, kinds, domains, due, out);
-        tell(&mut self.echoes, observation, kinds, domains, due, out);
-        tell(&mut self.fragments, observation, kinds, domains, due, out);
-        tell(&mut self.path_mtus, observation, kinds, domains, due, out);
-        tell(&mut self.dhcp, observation, kinds, domains, due, out);
-        tell(&mut self.addresses, observation, kinds, domains, due, out);
-        tell(&mut self.rivals, observation, kinds, domains, due, out);
-        tell(&mut self.stalls, observation, kinds, domains, due, out);
-        tell(&mut self.attempts, observation, kinds, domains, due, out);
-        tell(&mut self.trees, observation, kinds, domains, due, out);
-        tell(&mut self.aggregation, observation, kinds, domains, due, out);
-        tell(&mut self.neighbours, observation, kinds, domains, due, out);
-        tell(&mut self.floods, observation, kinds, domains, due, out);
-        tell(&mut self.ports, observation, kinds, domains, due, out);
+    fn track_seldom(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
+        each!(self, few, (tracker, domains, due) => tell(tracker, observation, Some(kinds), domains, due, out));
     }
 
-    /// What any tracker hears now, but for the two that hear every frame.
+    /// What any tracker hears now, but for those that hear every frame.
     #[inline]
     fn heard_by_few(&self) -> Kinds {
-        let heard = [
-            self.arrivals.hears(),
-            self.echoes.hears(),
-            self.fragments.hears(),
-            self.path_mtus.hears(),
-            self.dhcp.hears(),
-            self.addresses.hears(),
-            self.rivals.hears(),
-            self.stalls.hears(),
-            self.attempts.hears(),
-            self.trees.hears(),
-            self.aggregation.hears(),
-            self.neighbours.hears(),
-            self.ports.hears(),
-        ];
-        heard.into_iter().fold(Kinds::EMPTY, Kinds::union)
+        let mut heard = Kinds::EMPTY;
+        each!(self, few, (tracker, _, _) => heard = heard.union(tracker.hears()));
+        heard
     }
 
     /// Nothing follows from silence before this moment; `MAX` if nothing does at all.
@@ -71,58 +59,22 @@ impl World {
 
     /// The next moment at which something follows from silence: `due` may be earlier, where what was awaited came.
     pub fn next_deadline(&mut self) -> Timestamp {
-        self.due = self.trackers().into_iter().filter_map(Tracker::next_deadline).min().unwrap_or(Timestamp::MAX);
-        self.due
+        let mut next = Timestamp::MAX;
+        each!(self, all, (tracker, _, _) => next = next.min(tracker.next_deadline().unwrap_or(Timestamp::MAX)));
+        self.due = next;
+        next
     }
 
     /// The moment `now` has come.
     pub fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        for tracker in self.trackers_mut() {
-            while tracker.next_deadline().is_some_and(|due| due <= now) {
-                tracker.expire(now, out);
-            }
-        }
+        each!(self, all, (tracker, _, _) => while tracker.next_deadline().is_some_and(|due| due <= now) {
+            tracker.expire(now, out);
+        });
     }
 
     /// The capture ended: what is known by then of what was told goes to `out`.
     pub fn conclude(&mut self, out: &mut Vec<Derived>) {
-        for tracker in self.trackers_mut() {
-            tracker.conclude(out);
-        }
-    }
-
-    fn trackers(&self) -> [&dyn Tracker; 12] {
-        [
-            &self.arrivals,
-            &self.stations,
-            &self.flows,
-            &self.echoes,
-            &self.fragments,
-            &self.path_mtus,
-            &self.dhcp,
-            &self.trees,
-            &self.aggregation,
-            &self.neighbours,
-            &self.addresses,
-            &self.attempts,
-        ]
-    }
-
-    fn trackers_mut(&mut self) -> [&mut dyn Tracker; 12] {
-        [
-            &mut self.arrivals,
-            &mut self.stations,
-            &mut self.flows,
-            &mut self.echoes,
-            &mut self.fragments,
-            &mut self.path_mtus,
-            &mut self.dhcp,
-            &mut self.trees,
-            &mut self.aggregation,
-            &mut self.neighbours,
-            &mut self.addresses,
-            &mut self.attempts,
-        ]
+        each!(self, all, (tracker, _, _) => tracker.conclude(out));
     }
 }
 
