@@ -104,9 +104,9 @@ fn finding_text(out: &mut String, finding: &Finding, report: &Report, width: usi
 /// A part of a key for a person: what stands for itself needs no name.
 fn key_part(name: &str, value: &str) -> String {
     match name {
-        "domain" if value == "untagged" => "untagged".to_owned(),
-        "domain" if value.starts_with("VNI") => value.to_owned(),
-        "domain" => format!("VLAN {value}"),
+        // Other networks than VLANs are called by a word.
+        "domain" if value.starts_with(|first: char| first.is_ascii_digit()) => format!("VLAN {value}"),
+        "domain" => value.to_owned(),
         "mac" | "client" | "interface" => value.to_owned(),
         _ => format!("{name} {value}"),
     }

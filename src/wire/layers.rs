@@ -11,7 +11,7 @@ use super::lldp::Lldp;
 use super::stop::Stop;
 use super::stp::Stp;
 use super::tcp::Tcp;
-use super::tunnel::{Geneve, Gre};
+use super::tunnel::{Geneve, Gre, Overlay};
 use super::udp::Udp;
 use super::{Kind, Kinds};
 use crate::value::{Mac, Tag, TagStack};
@@ -190,16 +190,18 @@ impl<'a> Layers<'a> {
         inside.get(at.saturating_add(1)..).map(tags_of)
     }
 
-    /// The network of the innermost VXLAN or GENEVE header.
-    pub fn vni(&self) -> Option<u32> {
+    /// The network of the innermost Ethernet header, where a tunnel carries that.
+    pub fn overlay(&self) -> Option<Overlay> {
         if !self.has_tunnel() {
             return None;
         }
-        self.iter().rev().find_map(|layer| match layer {
-            Layer::Vxlan(vxlan) => Some(vxlan.vni()),
-            Layer::Geneve(geneve) => Some(geneve.vni()),
+        let at = self.as_slice().iter().rposition(|layer| matches!(layer, Layer::Ethernet(_)))?;
+        match self.as_slice().get(at.checked_sub(1)?)? {
+            Layer::Vxlan(vxlan) => Some(Overlay::Vni(vxlan.vni())),
+            Layer::Geneve(geneve) => Some(Overlay::Vni(geneve.vni())),
+            Layer::Gre(gre) => Some(Overlay::Gre(gre.key())),
             _ => None,
-        })
+        }
     }
 
     /// The source of the outermost link header.

@@ -60,7 +60,7 @@ pub use sll::{Null, Sll, Sll2};
 pub use stop::{Stop, Why};
 pub use stp::{BpduKind, BridgeId, Msti, Stp, StpFamily};
 pub use tcp::Tcp;
-pub use tunnel::{Geneve, Gre, Vxlan};
+pub use tunnel::{Geneve, Gre, Overlay, Vxlan};
 pub use udp::Udp;
 pub use vlan::Vlan;
 

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{BpduKind, Kind, Kinds, Layer, Layers, LinkType, Stop, StpFamily, Why, decode};
+use super::{BpduKind, Kind, Kinds, Layer, Layers, LinkType, Overlay, Stop, StpFamily, Why, decode};
 use crate::value::Mac;
 
 const GUEST: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 5];
@@ -99,7 +99,7 @@ fn a_tunnel_keeps_outer_and_inner_apart() {
     assert_eq!(names(&layers), expected);
     assert_eq!(layers.tags().to_string(), "0x88a8:20.100");
     assert_eq!(layers.inner_tags().unwrap().to_string(), "7");
-    assert_eq!((layers.vni(), layers.has(Kind::VlanStack), layers.stop), (Some(42), true, None));
+    assert_eq!((layers.overlay(), layers.has(Kind::VlanStack), layers.stop), (Some(Overlay::Vni(42)), true, None));
     assert_eq!((layers.link_src(), layers.inner_src()), (Some(Mac(SWITCH)), Some(Mac(GUEST))));
     assert_eq!((layers.link_dst(), layers.inner_dst()), (Some(Mac(SWITCH)), Some(Mac::BROADCAST)));
     assert!(layers.ip().unwrap().packet_len() > layers.inner_ip().unwrap().packet_len());
@@ -115,7 +115,7 @@ fn padding_is_not_payload() {
     assert_eq!((layers.rest, layers.tcp().unwrap().payload_len()), (&b"ab"[..], 2));
     assert_eq!(layers.summary().to_string(), "TCP 10.0.0.5:22 > 10.0.0.9:4000 [ACK] seq 1 len 2");
     assert!(layers.inner_tags().is_none() && layers.tags().is_empty());
-    assert_eq!((layers.inner_src(), layers.vni()), (Some(Mac(GUEST)), None));
+    assert_eq!((layers.inner_src(), layers.overlay()), (Some(Mac(GUEST)), None));
 }
 
 #[test]

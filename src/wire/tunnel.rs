@@ -25,6 +25,25 @@ pub struct Gre<'a> {
     protocol: u16,
 }
 
+/// The network that a tunnel carries Ethernet of, by its header.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Overlay {
+    /// Of VXLAN or GENEVE, 24 bits.
+    Vni(u32),
+    /// Of GRE: its key, where it has one (RFC 2890 section 2.1).
+    Gre(Option<u32>),
+}
+
+impl fmt::Display for Overlay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vni(vni) => write!(f, "VNI {vni}"),
+            Self::Gre(Some(key)) => write!(f, "GRE key {key}"),
+            Self::Gre(None) => f.write_str("GRE"),
+        }
+    }
+}
+
 impl<'a> Vxlan<'a> {
     pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
         Ok(Self { header: window.take()? })

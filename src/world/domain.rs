@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use crate::event::{Direction, Frame, VantageId};
 use crate::settings::Settings;
 use crate::value::{Index, TagStack, Timestamp};
+use crate::wire::Overlay;
 
 /// A stack of tags at a vantage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -42,23 +43,32 @@ const RECENT: usize = 512;
 #[repr(C)]
 struct Place {
     vantage: VantageId,
-    vni: Option<u32>,
+    overlay: Option<Overlay>,
     stack: TagStack,
 }
 
 /// A number below `RECENT` that most places of one capture have for themselves.
 #[inline]
-fn trace(VantageId { lane, interface }: VantageId, vni: Option<u32>, stack: &TagStack) -> usize {
+fn trace(VantageId { lane, interface }: VantageId, overlay: Option<Overlay>, stack: &TagStack) -> usize {
     let tags = stack.as_slice().iter().fold(0_u32, |all, (_, vid)| all << 5 ^ u32::from(vid.number()));
-    let all = tags ^ u32::from(lane) << 5 ^ interface << 7 ^ vni.unwrap_or(0);
+    let all = tags ^ u32::from(lane) << 5 ^ interface << 7 ^ numbered(overlay) as u32;
     all as usize % RECENT
+}
+
+/// A number that most overlays of one capture have for themselves; 0 where there is none.
+#[inline]
+fn numbered(overlay: Option<Overlay>) -> u64 {
+    match overlay {
+        None => 0,
+        Some(Overlay::Vni(vni)) => u64::from(vni).wrapping_add(1),
+        Some(Overlay::Gre(key)) => u64::from(key.unwrap_or(0)).wrapping_add(1) ^ 1 << 31,
+    }
 }
 
 impl Hash for Place {
     fn hash<H: Hasher>(&self, to: &mut H) {
         let VantageId { lane, interface } = self.vantage;
-        let vni = self.vni.map_or(0, |vni| vni.wrapping_add(1));
-        to.write_u64(u64::from(lane) << 48 ^ u64::from(interface) << 32 ^ u64::from(vni));
+        to.write_u64(u64::from(lane) << 48 ^ u64::from(interface) << 32 ^ numbered(self.overlay));
         self.stack.hash(to);
     }
 }
@@ -100,7 +110,7 @@ impl Domains {
         let (layers, vantage) = (&frame.layers, frame.at.vantage);
         let id = if layers.has_tunnel() {
             let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
-            self.at(vantage, layers.vni(), &stack)
+            self.at(vantage, layers.overlay(), &stack)
         } else {
             self.at(vantage, None, layers.tags_ref())
         };
@@ -114,14 +124,15 @@ impl Domains {
 
     /// The node of a place.
     #[inline]
-    fn at(&mut self, vantage: VantageId, vni: Option<u32>, stack: &TagStack) -> u32 {
-        let trace = trace(vantage, vni, stack);
+    fn at(&mut self, vantage: VantageId, overlay: Option<Overlay>, stack: &TagStack) -> u32 {
+        let trace = trace(vantage, overlay, stack);
         let recent = self.recent.get(trace).copied().unwrap_or(u32::MAX);
-        let is_it = |Node { place, .. }: &Node| place.vantage == vantage && place.vni == vni && place.stack == *stack;
+        let is_it =
+            |Node { place, .. }: &Node| place.vantage == vantage && place.overlay == overlay && place.stack == *stack;
         if self.nodes.get(recent as usize).is_some_and(is_it) {
             return recent;
         }
-        let id = self.intern(Place { vantage, vni, stack: *stack });
+        let id = self.intern(Place { vantage, overlay, stack: *stack });
         if let Some(recent) = self.recent.get_mut(trace) {
             *recent = id;
         }
@@ -171,10 +182,10 @@ impl Domains {
     /// The network as it looks where it wears the most tags: `20.100`, `untagged`, `VNI 42`.
     pub fn name(&self, of: DomainId) -> String {
         let stack = self.stack(of);
-        let vni = self.nodes.get(of.0 as usize).and_then(|node| node.place.vni);
-        match vni {
-            Some(vni) if stack.is_empty() => format!("VNI {vni}"),
-            Some(vni) => format!("VNI {vni}, {stack}"),
+        let overlay = self.nodes.get(of.0 as usize).and_then(|node| node.place.overlay);
+        match overlay {
+            Some(overlay) if stack.is_empty() => overlay.to_string(),
+            Some(overlay) => format!("{overlay}, {stack}"),
             None => stack.to_string(),
         }
     }
@@ -196,7 +207,7 @@ impl Domains {
     pub fn stacks(&self) -> impl Iterator<Item = (VantageId, TagStack, u64, Timestamp)> {
         self.nodes
             .iter()
-            .filter(|node| node.place.vni.is_none())
+            .filter(|node| node.place.overlay.is_none())
             .map(|n| (n.place.vantage, n.place.stack, n.frames, n.latest))
     }
 
@@ -213,9 +224,9 @@ impl Domains {
     /// The other networks at the same vantage, and which way their frames went.
     pub fn beside(&self, of: DomainId) -> impl Iterator<Item = (TagStack, Traffic)> {
         let vantage = self.place(of).map(|(vantage, _)| vantage);
-        let others = (0..)
-            .zip(&self.nodes)
-            .filter(move |(id, node)| *id != of.0 && Some(node.place.vantage) == vantage && node.place.vni.is_none());
+        let others = (0..).zip(&self.nodes).filter(move |(id, node)| {
+            *id != of.0 && Some(node.place.vantage) == vantage && node.place.overlay.is_none()
+        });
         others.map(|(_, node)| (node.place.stack, node.traffic))
     }
 

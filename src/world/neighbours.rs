@@ -123,7 +123,9 @@ impl Tracker for Neighbours {
         let frame = seen.frame;
         let vantage = frame.at.vantage;
         let is_from_outside = self.uplinks.contains(&vantage) && frame.direction != Direction::Out;
-        let (Some(mac), true, None) = (frame.layers.link_src(), is_from_outside, frame.layers.vni()) else { return };
+        let (Some(mac), true, None) = (frame.layers.link_src(), is_from_outside, frame.layers.overlay()) else {
+            return;
+        };
         let Some(fresh) = Neighbour::of(&frame.layers, vantage, mac, frame.order) else { return };
         let key = (vantage, mac, fresh.protocol);
         let known = self.table.entry(&key, || fresh.clone());

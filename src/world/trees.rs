@@ -168,7 +168,7 @@ impl Trees {
     }
 
     fn bpdu(&mut self, seen: &Seen<'_>, stp: &Stp<'_>, domains: &Domains, out: &mut Vec<Derived>) {
-        let (Some(mac), false) = (seen.frame.layers.link_src(), seen.frame.layers.vni().is_some()) else { return };
+        let (Some(mac), false) = (seen.frame.layers.link_src(), seen.frame.layers.overlay().is_some()) else { return };
         let instance = match (stp.family(), stp.pvst_vlan()) {
             (StpFamily::Ieee, _) => Instance::Cist,
             (StpFamily::Pvst, Some(vlan)) => Instance::Pvst(vlan),

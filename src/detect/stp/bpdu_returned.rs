@@ -91,7 +91,7 @@ impl BpduReturned {
         let (Some(bridge), Some(port)) = (stp.sender(), stp.port_id()) else { return };
         let vantage = frame.at.vantage;
         let place = cx.world.vantage(vantage).map_or(Place::Unknown, |v| v.place);
-        if !matches!(place, Place::Bond | Place::Nic) || frame.layers.vni().is_some() {
+        if !matches!(place, Place::Bond | Place::Nic) || frame.layers.overlay().is_some() {
             return;
         }
         let body = frame.bytes.get(..64).unwrap_or(frame.bytes);

@@ -132,7 +132,7 @@ impl BpduThenLinkSilent {
         let place = cx.world.vantage(vantage).map_or(Place::Unknown, |v| v.place);
         let is_uplink = matches!(place, Place::Bond | Place::Nic);
         let Some(mac) = frame.layers.link_src().filter(|_| frame.layers.stp().is_some() && is_uplink) else { return };
-        if frame.direction == Direction::In || frame.layers.vni().is_some() {
+        if frame.direction == Direction::In || frame.layers.overlay().is_some() {
             return;
         }
         if self.departures.len() >= MOST {

@@ -155,7 +155,7 @@ impl GuestOriginatedBpdu {
     fn packet(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
         let frame = seen.frame;
         let (Some(stp), Some(mac)) = (frame.layers.stp(), frame.layers.link_src()) else { return };
-        if frame.layers.vni().is_some() {
+        if frame.layers.overlay().is_some() {
             self.tunnelled(seen, cx);
             return;
         }

@@ -125,7 +125,7 @@ impl HostOriginatedBpdu {
         let vantage = frame.at.vantage;
         let place = cx.world.vantage(vantage).map_or(Place::Unknown, |v| v.place);
         let leaves = matches!(place, Place::Bond | Place::Nic) && frame.direction != Direction::In;
-        if !leaves || !cx.world.host.is_own(mac) || frame.layers.vni().is_some() || cx.world.is_member(vantage) {
+        if !leaves || !cx.world.host.is_own(mac) || frame.layers.overlay().is_some() || cx.world.is_member(vantage) {
             return;
         }
         let uplink = cx.world.interface(vantage);

@@ -71,7 +71,7 @@ impl PvstVlanMismatch {
         let place = cx.world.vantage(vantage).map_or(Place::Unknown, |v| v.place);
         // Behind a VLAN device or on a tap tags are gone; a mirror or a file of unknown origin shows what was on the wire.
         let is_wire = matches!(place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown);
-        if !is_wire || frame.layers.vni().is_some() || cx.world.sightings.link_of(vantage) != vantage {
+        if !is_wire || frame.layers.overlay().is_some() || cx.world.sightings.link_of(vantage) != vantage {
             return;
         }
         let told = cx.world.neighbours.at(vantage).and_then(|n| n.port_vlan);

@@ -82,7 +82,7 @@ impl SwitchBpduOnHostPort {
         let (Some(bridge), Some(root)) = (stp.bridge(), stp.root()) else { return };
         let place = cx.world.vantage(frame.at.vantage).map_or(Place::Unknown, |v| v.place);
         let is_uplink = matches!(place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown);
-        if !is_uplink || frame.layers.vni().is_some() {
+        if !is_uplink || frame.layers.overlay().is_some() {
             return;
         }
         let instance = if stp.family() == StpFamily::Pvst { stp.pvst_vlan() } else { None };

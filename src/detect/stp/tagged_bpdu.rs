@@ -68,7 +68,7 @@ impl TaggedBpdu {
         let vantage = frame.at.vantage;
         let is_cooked = cx.world.vantage(vantage).is_none_or(|v| v.place == Place::Cooked);
         // PVST+ is tagged by design; a tunnel's inner frame is another link's matter.
-        if stp.family() == StpFamily::Pvst || stack.is_empty() || frame.layers.vni().is_some() || is_cooked {
+        if stp.family() == StpFamily::Pvst || stack.is_empty() || frame.layers.overlay().is_some() || is_cooked {
             return;
         }
         self.senders.see(&(vantage, stack, mac), frame, cx, || ());

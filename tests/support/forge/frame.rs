@@ -252,6 +252,12 @@ impl Ip {
         self.finish(&ip, &[&tcp.to_bytes()[..], payload].concat())
     }
 
+    /// A frame of the network `key` in a GRE tunnel.
+    pub fn gre(&self, key: u32, inner: &[u8]) -> Vec<u8> {
+        let ip = self.header(IpNumber::GRE, 8 + inner.len());
+        self.finish(&ip, &[&[0x20, 0, 0x65, 0x58], &key.to_be_bytes()[..], inner].concat())
+    }
+
     /// An echo request whose IPv4 packet is `length` bytes long.
     pub fn ping(&self, seq: u16, length: usize) -> Vec<u8> {
         self.echo(Icmpv4Type::EchoRequest(IcmpEchoHeader { id: 0x4e44, seq }), length)

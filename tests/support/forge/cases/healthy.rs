@@ -2,11 +2,14 @@
 
 use std::net::Ipv4Addr;
 
+use netdiag::value::Mac;
+
 use super::super::frame::frame;
 use super::super::stp::{BRIDGES, Bridge};
 use super::super::tcp::{End, Talk, Who};
 use super::super::{BRIDGE, GUEST, GUEST_IP, Link, NODE, SERVER, SERVER_IP, SWITCH, Shot, at, pcap, pcap_cut};
 use super::cap::download_in;
+use super::dhcp::in_order;
 use super::{Case, c_tags, case, echo};
 
 const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
@@ -27,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         case("healthy/lacp-lldp-garp", "eth0.pcap", pcap(neighbours())),
         case("healthy/switch-pvst", "bond0.pcap", pcap(switch_pvst())),
         case("healthy/switch-bpdu-inside-vxlan", "eth0.pcap", pcap(bpdu_in_vxlan())),
+        case("healthy/tenants-behind-gre-keys", "eth0.pcap", pcap(tenants_in_gre())),
         case("healthy/tag-inside-vxlan", "eth0.pcap", pcap(tag_in_vxlan())),
         case("healthy/vlan-devices-on-the-bond", "bond0.pcap", pcap(both_ways(&c_tags(&[100]), 1_460))),
         case("healthy/snap-length-cuts-payload-only", "bond0.pcap", pcap_cut(96, both_ways(&c_tags(&[100]), 1_460))),
@@ -136,6 +140,30 @@ fn tunnelled(t: f64, inner: &[u8]) -> Shot {
 fn bpdu_in_vxlan() -> Vec<Shot> {
     let inner = frame().from(SWITCH).bpdu(&Bridge { priority: 0x8000, mac: BRIDGE }.config());
     (0..3).map(|i| tunnelled(2.0 * f64::from(i), &inner)).collect()
+}
+
+/// Two tenants have the same addresses, each its own guest and gateway; a virtual switch of one of them speaks STP. A GRE key tells them apart.
+fn tenants_in_gre() -> Vec<Shot> {
+    let (here, there) = (Ipv4Addr::new(172, 16, 0, 11), Ipv4Addr::new(172, 16, 0, 12));
+    let send = |t: f64, key, inner: Vec<u8>| at(t, frame().from(NODE).to(SERVER).ipv4(here, there).gre(key, &inner));
+    let back = |t: f64, key, inner: Vec<u8>| at(t, frame().from(SERVER).to(NODE).ipv4(there, here).gre(key, &inner));
+    let tenant = |i: u8| {
+        let (guest, gateway) = (Mac([0xfa, 0x16, 0x3e, 0x44, i, 5]), Mac([0xfa, 0x16, 0x3e, 0x44, i, 1]));
+        let (t, key) = (3.0 * f64::from(i), 10 + u32::from(i));
+        let meet = move |n: u8| {
+            let t = t + 8.0 * f64::from(n);
+            [
+                send(t, key, frame().from(guest).arp_request(GUEST_IP, SERVER_IP)),
+                back(t + 0.0005, key, frame().from(gateway).to(guest).arp_reply(SERVER_IP, GUEST_IP)),
+                back(t + 1.0, key, frame().from(gateway).arp_request(SERVER_IP, GUEST_IP)),
+                send(t + 1.0005, key, frame().from(guest).to(gateway).arp_reply(GUEST_IP, SERVER_IP)),
+            ]
+        };
+        (0..8).flat_map(meet).collect::<Vec<Shot>>()
+    };
+    let switch = frame().from(SWITCH).bpdu(&Bridge { priority: 0x8000, mac: BRIDGE }.config());
+    let hellos = (0..30).map(|i| back(2.0 * f64::from(i), 11, switch.clone())).collect();
+    in_order(vec![tenant(0), tenant(1), hellos])
 }
 
 /// One tag outside the tunnel, one inside: two links, one tag each.
