@@ -100,7 +100,10 @@ impl ConflictingAnswers {
         }
         let count = self.counts.entry(key.clone()).or_default();
         *count = count.saturating_add(1);
-        let place = network(request.domain, cx);
+        let place = match network(request.domain, cx).as_str() {
+            "untagged" => "the untagged network".to_owned(),
+            named => named.to_owned(),
+        };
         let said = |by: &DhcpStep| match by.kind {
             DhcpKind::Nak => "refused it".to_owned(),
             _ => format!("granted {}", by.yiaddr),

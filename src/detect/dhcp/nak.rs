@@ -33,6 +33,8 @@ const TOGETHER: Span = Span::secs(300);
 const NEW_NETWORK: Span = Span::secs(10);
 /// A relay may carry several copies of one request, of which some are granted and some refused, all within this span.
 const BESIDE: Span = Span::millis(500);
+/// Answers of several servers to one request come within this span: one that looks for an address meanwhile does nothing else (findings.md DHCP009).
+const ONE_REQUEST: Span = Span::secs(5);
 /// Clients that must be refused by one server to call it an error.
 const CLIENTS: usize = 3;
 /// Clients of one server that are counted.
@@ -44,8 +46,8 @@ struct Nak {
     many: usize,
     limit: usize,
     refused: BTreeMap<Pair, Refused>,
-    /// When a client was granted something last, and in which transaction.
-    granted: BTreeMap<TalkId, (u32, Timestamp)>,
+    /// When a client was granted something last, in which transaction, and by whom.
+    granted: BTreeMap<TalkId, (u32, Timestamp, Option<Ipv4Addr>)>,
     /// When each server refused each of its clients last.
     by_server: BTreeMap<Option<Ipv4Addr>, BTreeMap<TalkId, Timestamp>>,
     due: Deadlines<Pair>,
@@ -75,7 +77,11 @@ impl Nak {
     }
 
     fn refused(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
-        let beside = |(xid, at): &(u32, Timestamp)| *xid == step.xid && step.time.since(*at) <= BESIDE;
+        // What another server has granted already is none of this one's to refuse (DHCP009).
+        let beside = |(xid, at, by): &(u32, Timestamp, Option<Ipv4Addr>)| {
+            let within = if *by == step.server { BESIDE } else { ONE_REQUEST };
+            *xid == step.xid && step.time.since(*at) <= within
+        };
         if step.is_copy || self.granted.get(&step.talk).is_some_and(beside) {
             return;
         }
@@ -137,7 +143,7 @@ impl Nak {
         if self.granted.len() >= self.limit && !self.granted.contains_key(&step.talk) {
             self.granted.pop_first();
         }
-        self.granted.insert(step.talk, (step.xid, step.time));
+        self.granted.insert(step.talk, (step.xid, step.time, step.server));
         let pairs: Vec<Pair> =
             self.refused.range((step.talk, None)..).map(|(pair, _)| *pair).take_while(|p| p.0 == step.talk).collect();
         for pair in pairs {

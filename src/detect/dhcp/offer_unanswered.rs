@@ -9,7 +9,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::{Deadlines, Mac, Span, Timestamp};
+use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
 use crate::world::{Asking, Defect, Derived, DhcpStep, Observation, TalkId, Topic};
 
@@ -50,6 +50,8 @@ struct OfferUnanswered {
     pxe_wait: Span,
     limit: usize,
     talks: BTreeMap<TalkId, Talk>,
+    /// The transaction in which each client took an offer, until it asks anew: what is offered in it after that comes too late.
+    taken: BoundedMap<TalkId, u32>,
     due: Deadlines<TalkId>,
 }
 
@@ -92,12 +94,16 @@ impl OfferUnanswered {
             pxe_wait: Span::secs(settings.dhcp.offer_wait_pxe_s),
             limit: settings.tables.clients.max(1),
             talks: BTreeMap::new(),
+            taken: BoundedMap::new(settings.tables.clients),
             due: Deadlines::new(),
         }
     }
 
     fn offered(&mut self, step: &Arc<DhcpStep>) {
         let Some(server) = step.server.filter(|_| !step.is_copy && !step.yiaddr.is_unspecified()) else { return };
+        if self.taken.peek(&step.talk) == Some(&step.xid) {
+            return;
+        }
         if !self.talks.contains_key(&step.talk)
             && self.talks.len() >= self.limit
             && let Some((oldest, _)) = self.talks.pop_first()
@@ -184,11 +190,19 @@ impl Detector for OfferUnanswered {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         let Observation::Derived(Derived::Dhcp(step)) = seen else { return };
         match (step.kind, step.asking) {
-            (DhcpKind::Discover, _) => self.asked(step, cx),
+            (DhcpKind::Discover, _) => {
+                self.taken.remove(&step.talk);
+                self.asked(step, cx);
+            }
             (DhcpKind::Offer, _) => self.offered(step),
             // A client that starts over with its old address may have heard nothing: what is claimed stays, what waits is dropped.
             (DhcpKind::Request, Some(Asking::InitReboot)) => self.due.clear(&step.talk),
-            (DhcpKind::Request | DhcpKind::Ack, _) => self.closed(step, cx),
+            (DhcpKind::Request | DhcpKind::Ack, asking) => {
+                if asking == Some(Asking::Selecting) {
+                    self.taken.insert(step.talk, step.xid);
+                }
+                self.closed(step, cx);
+            }
             _ => {}
         }
     }

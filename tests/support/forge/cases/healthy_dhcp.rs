@@ -16,6 +16,7 @@ const VLAN: &[u16] = &[100];
 pub fn cases() -> Vec<Case> {
     vec![
         case("healthy/dhcp-offer-of-another-server-taken", "bond0.pcap", pcap(two_offers())),
+        case("healthy/dhcp-offer-after-another-was-taken", "bond0.pcap", pcap(offered_too_late())),
         case("healthy/dhcp-rapid-commit", "bond0.pcap", pcap(rapid_commit())),
         case("healthy/dhcp-pxe-with-proxy", "bond0.pcap", pcap(pxe())),
         case(
@@ -49,6 +50,13 @@ fn exchange() -> Vec<Shot> {
         at(0.02, select(XID, GUEST, SERVER_IP, GUEST_IP).asked(VLAN)),
         granted(0.03),
     ]
+}
+
+/// The second of two servers looks for three seconds whether what it would offer is free; by then the guest has taken what the first offered.
+fn offered_too_late() -> Vec<Shot> {
+    let theirs = Ipv4Addr::new(10, 20, 0, 17);
+    let second = offer(XID, GUEST, SECOND_IP, theirs).router(SERVER_IP).told(VLAN, SECOND, SECOND_IP);
+    in_order(vec![exchange(), vec![at(3.01, second)], others(20.0)])
 }
 
 /// Two servers of one network offer; the guest names the second, the first hears it and steps back. Then 15 s of calm.
