@@ -47,6 +47,7 @@ const fn behind(root: &'static str, symptoms: &'static [&'static str], before: i
 const CLIENT: Shared = &[("client", "client")];
 const MAC: Shared = &[("mac", "mac")];
 const GUEST: Shared = &[("mac", "client")];
+const HOP: Shared = &[("mac", "mac"), ("next_hop", "next_hop")];
 const NEXT_HOP: Shared = &[("mac", "next_hop")];
 /// The same server, and the same client of it.
 const SERVER: Shared = &[("server", "server")];
@@ -70,7 +71,10 @@ pub(super) static RELATIONS: &[Relation] = &[
     ever("MTU005", &["MTU003"], ENDS),
     // Seen on both sides of a router it is one loss: of the two links the later one, behind which it happens, tells it.
     ever("MTU003", &["MTU003"], ENDS),
-    ever("MTU003", &["MTU009", "TCP001"], &[("mac", "mac"), ("next_hop", "next_hop")]),
+    ever("MTU003", &["MTU009", "TCP001"], HOP),
+    // What did not fit is sent again, all that was on its way with it.
+    during("MTU004", &["TCP001"], &[("host", "host"), ("other_host", "other_host")]),
+    during("MTU009", &["TCP001"], HOP),
     // R7: a guest that does not hear does not hear DHCP either; an answered renewal may be the first thing that it leaves unheard.
     later("HOST001", &["DHCP002"], GUEST),
     during("HOST001", &["DHCP005"], GUEST),

@@ -147,12 +147,12 @@ impl Host {
     }
 
     /// The MTU of the link called `name`, and its address if it takes only what is sent to that; `None` of a tunnel, which may be wider at its
-    /// other end.
+    /// other end, and of a bridge, whose MTU is that of its narrowest port and no limit between the others.
     pub fn room(&self, name: &str) -> Option<(u32, Option<Mac>)> {
         let link = self.link(name)?;
         // A card that hands on to nobody may be where a mirror of other links arrives.
         let is_alone = link.kind == LinkKind::Nic && link.master.is_none();
-        let is_wire = !matches!(link.kind, LinkKind::Tunnel | LinkKind::Other);
+        let is_wire = !matches!(link.kind, LinkKind::Tunnel | LinkKind::Bridge | LinkKind::Other);
         link.mtu.filter(|_| is_wire).map(|mtu| (mtu, link.mac.filter(|_| is_alone)))
     }
 

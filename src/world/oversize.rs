@@ -225,5 +225,6 @@ mod tests {
         assert_eq!(told("nic", (Direction::In, Offload::None), 1_600, GUEST, &[]), None);
         assert_eq!(told("nic", (Direction::In, Offload::None), 1_600, CARD, &[]), Some((5, 1_600)));
         assert_eq!(told("tunnel", (Direction::In, Offload::None), 1_600, CARD, &[]), None);
+        assert_eq!(told("bridge", (Direction::In, Offload::None), 1_600, CARD, &[]), None);
     }
 }

@@ -131,6 +131,8 @@ impl Said {
             .number("path_mtu", mtu)
             .number("sent", sent)
             .number("pairs", self.pairs.len())
+            .number("host", src.min(dst).to_string())
+            .number("other_host", src.max(dst).to_string())
             .filter("(icmp.type == 3 && icmp.code == 4) || icmpv6.type == 2")
             .cause(match self.odd {
                 None => {
