@@ -26,6 +26,8 @@ pub struct Hole {
     pub answered: Option<u32>,
     /// The pieces in which a segment arrived that had not arrived whole.
     pub pieces: Option<u32>,
+    /// The last of several places where the packet was seen, if it leaves the host there.
+    pub left: Option<String>,
     /// Where the packet was seen, and where along the same network it was not; and its way.
     pub missing: Option<(String, String, Way)>,
     /// Whether it was claimed.
@@ -86,6 +88,7 @@ impl Hole {
             answered: None,
             pieces: None,
             missing: None,
+            left: None,
             is_raised: false,
             latest: None,
             fresh: Vec::new(),
@@ -161,6 +164,8 @@ impl Hole {
         });
         if let Some((seen, missing, _)) = &self.missing {
             headline.push_str(&format!(" It is seen on {seen} and never on {missing}: it is dropped between them."));
+        } else if let Some(left) = &self.left {
+            headline.push_str(&format!(" It is seen at {left}, and lost behind that."));
         } else if setting.is_blind {
             headline.push_str(
                 " Where, cannot be told from here: a second VLAN tag or a tunnel on the way is the usual cause, and a capture on the host's bond decides.",

@@ -184,6 +184,7 @@ impl MtuBlackHole {
         let Some(hole) = self.paths.get_mut(key) else { return };
         if let Some(latest) = hole.latest.take() {
             hole.missing = missing(&latest, hole, cx).or(hole.missing.take());
+            hole.left = left(&latest, cx).or(hole.left.take());
         }
         let place = cx.world.vantage(hole.path.vantage).map_or(Place::Unknown, |vantage| vantage.place);
         let tight = tight_tag(hole, cx);
@@ -262,6 +263,13 @@ fn key_of(path: &Path, cx: &Context<'_>) -> PathKey {
 
 fn claim_key(path: &Path, cx: &Context<'_>) -> Key {
     Key::new().with("mac", path.from).with("next_hop", path.to).with("domain", cx.world.domains.name(path.domain))
+}
+
+/// The last of several places where a repeat was seen, if that is one where packets leave the host.
+fn left(latest: &Latest, cx: &Context<'_>) -> Option<String> {
+    let way = cx.world.sightings.in_order(latest.packet).filter(|way| way.len() > 1)?;
+    let last = cx.world.vantage(way.last()?.at.vantage)?;
+    matches!(last.place, Place::Bond | Place::Nic | Place::Switch).then(|| last.name.to_string())
 }
 
 /// Where a repeat was seen, and where it was not although others of its connection were.
