@@ -20,6 +20,7 @@ pub mod ip;
 pub mod l2;
 pub mod lacp;
 pub mod lldp;
+mod many;
 pub mod mtu;
 mod recalled;
 mod stacking;

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::tellers::{Said, Tellers};
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -15,7 +16,11 @@ pub static ENTRY: Entry = Entry {
     rule: Rule {
         code: "IP001",
         name: "destination-unreachable",
-        levels: &[(Confidence::Confirmed, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
+        levels: &[
+            (Confidence::Confirmed, Severity::Info),
+            (Confidence::Confirmed, Severity::Warning),
+            (Confidence::Confirmed, Severity::Error),
+        ],
         page: include_str!("destination_unreachable.md"),
     },
     hears: &[Kind::Icmp, Kind::Icmpv6],
@@ -29,6 +34,7 @@ const TIMES: u64 = 3;
 const LASTING: Span = Span::secs(5);
 /// How long without another word until it is over.
 const PATIENCE: Span = Span::secs(300);
+const QUIET: &str = "it was not said again for five minutes";
 /// Destinations of one network that make it the network's matter (findings.md, IP001).
 const MANY: usize = 3;
 /// Destinations and senders that are told apart.
@@ -45,6 +51,8 @@ struct DestinationUnreachable {
     /// Packets that were refused, by their destination.
     refused: BoundedMap<(DomainId, Refused), Times>,
     said: Followed<Place, Word>,
+    /// What each sender alone is told.
+    tellers: BoundedMap<(DomainId, IpAddr), Tellers<Place>>,
 }
 
 /// Who says what of one destination: a host, or a port of it.
@@ -89,7 +97,7 @@ enum Reason {
 impl DestinationUnreachable {
     fn new(settings: &Settings) -> Self {
         let limit = settings.tables.attempts;
-        Self { refused: BoundedMap::new(limit), said: Followed::new(limit, 1, CITED) }
+        Self { refused: BoundedMap::new(limit), said: Followed::new(limit, 1, CITED), tellers: BoundedMap::new(limit) }
     }
 
     fn note(&mut self, seen: &Seen<'_>, cx: &Context<'_>) {
@@ -129,6 +137,9 @@ impl DestinationUnreachable {
     }
 
     fn claim(&mut self, place: &Place, cx: &mut Context<'_>) {
+        if self.is_told_with_others(place, cx) {
+            return;
+        }
         let Some(matter) = self.said.get_mut(place) else { return };
         let word = &matter.what;
         let (Refused { reporter, reason, dst, service }, src) = word.latest;
@@ -162,6 +173,43 @@ impl DestinationUnreachable {
         let claim = matter.prove(claim);
         cx.raise(claim);
     }
+
+    /// Whether what is said at `place` is told with what others say, as one sender alone hears it from many; of it alone nothing is said then.
+    fn is_told_with_others(&mut self, place: &Place, cx: &mut Context<'_>) -> bool {
+        let Some(matter) = self.said.get_mut(place) else { return false };
+        let [sender] = *matter.what.senders.as_slice() else {
+            for sender in &matter.what.senders {
+                self.tellers.peek_mut(&(place.0, *sender)).into_iter().for_each(|tellers| _ = tellers.leave(place));
+            }
+            return false;
+        };
+        let of = (place.0, sender);
+        let tellers = self.tellers.entry(&of, Tellers::default);
+        tellers.join(*place, Said { by: place.1, since: matter.first, count: matter.count });
+        let Some((claim, too_grave)) = tellers.claim(of, cx) else { return false };
+        let alone = tellers.places().map(|place| (key(&place, cx), "it is one of many that are told as one"));
+        let too_grave = too_grave.map(|key| (key, "it tries so many that nobody has to mend it"));
+        for (key, why) in alone.chain(too_grave).collect::<Vec<_>>() {
+            cx.absorb(key, why);
+        }
+        let (since, messages) = tellers.seen(cx.now);
+        cx.raise(matter.prove(claim).seen(since, messages));
+        true
+    }
+
+    /// What was said at `place` is not said any more.
+    fn is_over(&mut self, place: &Place, senders: &[IpAddr], cx: &mut Context<'_>) {
+        let mut was_told = false;
+        for sender in senders {
+            let Some(tellers) = self.tellers.peek_mut(&(place.0, *sender)) else { continue };
+            let (with_others, over) = tellers.leave(place);
+            was_told |= with_others;
+            over.into_iter().for_each(|key| cx.resolve(key, QUIET));
+        }
+        if !was_told {
+            cx.resolve(key(place, cx), QUIET);
+        }
+    }
 }
 
 impl Detector for DestinationUnreachable {
@@ -179,7 +227,7 @@ impl Detector for DestinationUnreachable {
         while let Some(due) = self.said.due(cx.now, PATIENCE) {
             match due {
                 Due::Ripe(place) => self.claim(&place, cx),
-                Due::Over(place, _) => cx.resolve(key(&place, cx), "it was not said again for five minutes"),
+                Due::Over(place, matter) => self.is_over(&place, &matter.what.senders, cx),
             }
         }
     }

@@ -3,6 +3,7 @@
 mod destination_unreachable;
 mod routing_loop;
 mod subnet_unreachable;
+mod tellers;
 
 use super::Family;
 

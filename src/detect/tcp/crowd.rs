@@ -1,27 +1,13 @@
 //! Connections that do not open and have an end in common, for TCP002: many dead addresses of one network, many clients of one silent port,
 //! or one client's servers all over the world, are one line (findings.md 1.2). At most 256 connections are told apart in each.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::detect::{Context, filter};
+use crate::detect::{Context, filter, many};
 use crate::event::Cited;
 use crate::finding::{Claim, Confidence, Key, Severity};
 use crate::value::Timestamp;
 use crate::world::{Attempt, DomainId, Prefix};
-
-/// So many are told each by itself.
-pub(super) const EACH: usize = 3;
-/// Connections that are told apart.
-pub(super) const MOST: usize = 256;
-/// Addresses and ports that a headline names.
-const NAMED: usize = 3;
-
-/// Networks of which some answer a client and so many do not, each by one server: it tries whom it has heard of, as peer-to-peer programs and
-/// crawlers do, and nobody has to mend that. Not measured: as many as the ports of one host that are a scan.
-pub(super) const HEARSAY: usize = 20;
-/// Frames that are cited: one of each of the first.
-pub(super) const CITED: usize = 4;
 
 /// A connection: its network, its client, and the server's port.
 pub type Place = (DomainId, IpAddr, IpAddr, u16);
@@ -109,7 +95,7 @@ impl Crowd {
         let member = Member { place, since, sends, alive, has_others, first: attempt.cited.first().cloned() };
         if let Some(known) = self.members.iter_mut().find(|member| member.place == place) {
             *known = member;
-        } else if self.members.len() < MOST {
+        } else if self.members.len() < many::MOST {
             self.members.push(member);
         }
     }
@@ -131,18 +117,18 @@ impl Crowd {
 
     /// What is to be said of all of them, if they are many or were; and the key of what was said before, if that was too grave.
     pub fn claim(&mut self, common: Common, attempt: &Attempt, cx: &Context<'_>) -> Option<(Claim, Option<Key>)> {
-        let (many, what) = match common {
+        let (count, what) = match common {
             Common::Port(..) => (self.clients().len(), "clients"),
             Common::Network(..) => (self.servers().len(), "addresses"),
             Common::Beyond(..) => (self.networks().len(), "networks"),
         };
-        if self.told.is_none() && many <= EACH {
+        if self.told.is_none() && count <= many::EACH {
             return None;
         }
         let since = self.members.iter().map(|m| m.since).min().unwrap_or(attempt.since);
         let alive = self.members.iter().filter_map(|m| Some((m.alive?, m.place.2))).max();
         let elsewhere = attempt.elsewhere.filter(|(at, _)| *at >= since);
-        let is_hearsay = matches!(common, Common::Beyond(..)) && many > HEARSAY && elsewhere.is_some();
+        let is_hearsay = matches!(common, Common::Beyond(..)) && count > many::HEARSAY && elsewhere.is_some();
         let (confidence, severity) = if alive.is_some() || self.members.iter().any(|m| m.has_others) {
             (Confidence::Confirmed, Severity::Error)
         } else {
@@ -153,7 +139,7 @@ impl Crowd {
         let cited: Vec<Cited> = if before.is_some() && !is_too_grave {
             attempt.cited.last().into_iter().cloned().collect()
         } else {
-            self.members.iter().filter_map(|member| member.first.clone()).take(CITED).collect()
+            self.members.iter().filter_map(|member| member.first.clone()).take(many::CITED).collect()
         };
         let fresh = || common.key(Key::new().with("domain", cx.world.domains.name(attempt.domain)));
         let key = before.map_or_else(fresh, |(key, _)| key);
@@ -167,7 +153,7 @@ impl Crowd {
             .at(attempt.vantage)
             .number("syns", sends)
             .number("connections", self.members.len())
-            .number(what, many)
+            .number(what, count)
             .number("next_hop", attempt.gateway.to_string())
             .proved_by(cited)
             .filter(format!("{} && tcp.flags.syn == 1", common.filter()));
@@ -181,52 +167,37 @@ impl Crowd {
 
     fn who_tries(&self, common: Common) -> String {
         let (clients, servers) = (self.clients(), self.servers());
-        let at_least = if self.members.len() < MOST { "" } else { "at least " };
-        let ports = || listed(&distinct(self.places().map(|(.., port)| port)));
+        let at_least = if self.members.len() < many::MOST { "" } else { "at least " };
+        let ports = || many::listed(&many::distinct(self.places().map(|(.., port)| port)));
         match common {
             Common::Port(_, server, port) => {
-                format!("{at_least}{} clients ({}) try {server}:{port}", clients.len(), listed(&clients))
+                format!("{at_least}{} clients ({}) try {server}:{port}", clients.len(), many::listed(&clients))
             }
             Common::Network(_, client, prefix) => format!(
                 "{client} tries {at_least}{} addresses in {prefix} ({}) by TCP {}",
                 servers.len(),
-                listed(&servers),
+                many::listed(&servers),
                 ports()
             ),
             Common::Beyond(_, client) => format!(
                 "{client} tries {at_least}{} servers in {} networks ({}) by TCP {}",
                 servers.len(),
                 self.networks().len(),
-                listed(&servers),
+                many::listed(&servers),
                 ports()
             ),
         }
     }
 
     fn clients(&self) -> Vec<IpAddr> {
-        distinct(self.places().map(|(_, client, ..)| client))
+        many::distinct(self.places().map(|(_, client, ..)| client))
     }
 
     fn servers(&self) -> Vec<IpAddr> {
-        distinct(self.places().map(|(_, _, server, _)| server))
+        many::distinct(self.places().map(|(_, _, server, _)| server))
     }
 
     fn networks(&self) -> Vec<Prefix> {
-        distinct(self.places().map(|(_, _, server, _)| Prefix::of(server)))
-    }
-}
-
-/// Each once, in order.
-pub(super) fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let all: BTreeSet<T> = all.collect();
-    all.into_iter().collect()
-}
-
-/// The first of them by name, and how many more there are.
-pub(super) fn listed(all: &[impl ToString]) -> String {
-    let named: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
-    match all.len().saturating_sub(NAMED) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
+        many::distinct(self.places().map(|(_, _, server, _)| Prefix::of(server)))
     }
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::crowd::{CITED, EACH, HEARSAY, MOST, distinct, listed};
-use crate::detect::{Context, filter};
+use crate::detect::{Context, filter, many};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Severity};
 use crate::value::Timestamp;
@@ -33,7 +32,7 @@ pub struct Refuser {
 impl Refusers {
     /// The port at `place` refuses.
     pub fn join(&mut self, place: Place, refuser: Refuser) {
-        if self.ports.len() < MOST || self.ports.contains_key(&place) {
+        if self.ports.len() < many::MOST || self.ports.contains_key(&place) {
             self.ports.insert(place, refuser);
         }
     }
@@ -45,7 +44,7 @@ impl Refusers {
 
     /// Whether all are told as one, and the port at `place` with them.
     pub fn tells_of(&self, place: Place) -> bool {
-        self.told.is_some() && (self.ports.contains_key(&place) || self.ports.len() >= MOST)
+        self.told.is_some() && (self.ports.contains_key(&place) || self.ports.len() >= many::MOST)
     }
 
     /// Those that are in it.
@@ -65,12 +64,12 @@ impl Refusers {
         vantage: VantageId,
         cx: &Context<'_>,
     ) -> Option<(Claim, Option<Key>)> {
-        let servers = distinct(self.ports.keys().map(|(_, server, _)| *server));
-        let networks = distinct(servers.iter().map(|server| Prefix::of(*server))).len();
-        if self.told.is_none() && networks <= EACH {
+        let servers = many::distinct(self.ports.keys().map(|(_, server, _)| *server));
+        let networks = many::distinct(servers.iter().map(|server| Prefix::of(*server))).len();
+        if self.told.is_none() && networks <= many::EACH {
             return None;
         }
-        let severity = if networks > HEARSAY { Severity::Info } else { Severity::Warning };
+        let severity = if networks > many::HEARSAY { Severity::Info } else { Severity::Warning };
         let before = self.told.take();
         let is_too_grave = before.as_ref().is_some_and(|(_, told)| severity < *told);
         let mut by_time: Vec<&Refuser> = self.ports.values().collect();
@@ -78,7 +77,7 @@ impl Refusers {
         let cited: Vec<Cited> = if before.is_some() && !is_too_grave {
             by_time.iter().max_by_key(|refuser| refuser.last).and_then(|r| r.latest.clone()).into_iter().collect()
         } else {
-            by_time.iter().filter_map(|refuser| refuser.first.clone()).take(CITED).collect()
+            by_time.iter().filter_map(|refuser| refuser.first.clone()).take(many::CITED).collect()
         };
         let since = by_time.first().map_or(cx.now, |refuser| refuser.since);
         let last = by_time.iter().map(|refuser| refuser.last).max().unwrap_or(since);
@@ -86,12 +85,12 @@ impl Refusers {
         let fresh = || Key::new().with("domain", cx.world.domains.name(domain)).with("client", client);
         let key = before.map_or_else(fresh, |(key, _)| key);
         self.told = Some((key.clone(), severity));
-        let at_least = if self.ports.len() < MOST { "" } else { "at least " };
+        let at_least = if self.ports.len() < many::MOST { "" } else { "at least " };
         let headline = format!(
             "{client} is refused by {at_least}{} servers in {networks} networks ({}) at TCP {} since {}: {attempts} attempts; those hosts are up and nothing accepts there.",
             servers.len(),
-            listed(&servers),
-            listed(&distinct(self.ports.keys().map(|(.., port)| *port))),
+            many::listed(&servers),
+            many::listed(&many::distinct(self.ports.keys().map(|(.., port)| *port))),
             since.clock(),
         );
         let claim = Claim::new(key.clone(), Confidence::Confirmed, severity, headline)

@@ -35,6 +35,8 @@ pub fn cases() -> Vec<Case> {
         case("healthy/reach-refused-now-and-then", "bond0.pcap", pcap(refused_now_and_then())),
         case("ip/one-dead-host", "bond0.pcap", pcap(one_dead_host())),
         case("ip/three-dead-hosts", "bond0.pcap", pcap(three_dead_hosts())),
+        case("ip/told-from-all-over-the-world", "bond0.pcap", pcap(told_from_afar(24))),
+        case("ip/told-from-five-sites", "bond0.pcap", pcap(told_from_afar(5))),
         case("ip/routing-loop", "bond0.pcap", pcap(routing_loop())),
         case("healthy/reach-told-now-and-then", "bond0.pcap", pcap(told_now_and_then())),
         case("healthy/reach-traced-through-a-trunk", "bond0.pcap", pcap(traced())),
@@ -140,6 +142,21 @@ fn answered_late() -> Vec<Shot> {
 /// The router says this of a packet to the guest.
 fn told(t: f64, code: u8, about: &Shot) -> Shot {
     at(t, frame().from(SERVER).to(GUEST).tags(VLAN).ipv4(SERVER_IP, GUEST_IP).unreachable(code, about.bytes()))
+}
+
+/// The guest asks one machine in each of so many networks four times, and the router before it says each time that it is not there.
+fn told_from_afar(networks: u8) -> Vec<Shot> {
+    let asked = (0..networks).flat_map(|i| {
+        let (whom, router) = (Ipv4Addr::new(31 + i, 7 * i, 3 * i, 20 + i), Ipv4Addr::new(31 + i, 7 * i, 0, 1));
+        (0..4_u16).flat_map(move |n| {
+            let (t, own) = (20.0 + 0.3 * f64::from(i) + 8.0 * f64::from(n), 50_000 + 100 * n + u16::from(i));
+            let asked = tries(t, (GUEST, GUEST_IP), whom, (own, 20_000 + 333 * u16::from(i)), 1);
+            let told = frame().from(SERVER).to(GUEST).tags(VLAN).ipv4(router, GUEST_IP).hops(50);
+            let told = at(t + 0.2, told.unreachable(1, asked[0].bytes()));
+            asked.into_iter().chain([told])
+        })
+    });
+    in_order(vec![life(), asked.collect()])
 }
 
 /// One machine is polled ten times, and the router says each time that it is not there.
