@@ -215,8 +215,7 @@ impl Lane {
 
     /// The vantages that came up while filling; and a loss, which is kept for its place in the order.
     pub(super) fn news(&mut self, lane: u16, news: &mut VecDeque<Item<'static>>) {
-        let interfaces = self.source.interfaces();
-        let dropped = interfaces.iter().fold(0_u64, |sum, i| sum.saturating_add(i.dropped));
+        let (interfaces, dropped) = (self.source.interfaces(), self.source.dropped());
         if interfaces.len() == self.told && dropped <= self.dropped {
             return;
         }

@@ -73,6 +73,11 @@ pub trait Source: Send {
     /// The interfaces met so far; a record's `interface` is an index into them.
     fn interfaces(&self) -> &[Interface];
 
+    /// Frames that were lost before they could be read, over all interfaces. Asked at each record.
+    fn dropped(&self) -> u64 {
+        self.interfaces().iter().fold(0, |sum, interface| sum.saturating_add(interface.dropped))
+    }
+
     /// What kind of source it is, for the report: `pcap`, `pcapng`, `pcap (gzip)`.
     fn format(&self) -> String;
 

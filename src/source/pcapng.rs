@@ -177,6 +177,10 @@ impl Source for Pcapng {
         &self.sections.interfaces
     }
 
+    fn dropped(&self) -> u64 {
+        self.sections.dropped
+    }
+
     fn format(&self) -> String {
         format_name("pcapng", self.packing)
     }

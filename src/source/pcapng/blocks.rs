@@ -51,6 +51,8 @@ pub(super) struct Sections {
     last: Timestamp,
     /// A fault in the latest block that spoils no frame.
     pub(super) flaw: Option<Trouble>,
+    /// Frames lost, over all interfaces: a file may have tens of thousands of those.
+    pub(super) dropped: u64,
 }
 
 /// What is remembered of an interface beside its description.
@@ -84,7 +86,15 @@ impl Sections {
     /// Before the first section.
     pub(super) const fn new() -> Self {
         let last = Timestamp::from_nanos(0);
-        Self { order: Order::Little, interfaces: Vec::new(), ledgers: Vec::new(), first: 0, last, flaw: None }
+        Self {
+            order: Order::Little,
+            interfaces: Vec::new(),
+            ledgers: Vec::new(),
+            first: 0,
+            last,
+            flaw: None,
+            dropped: 0,
+        }
     }
 
     /// Takes a block's body; gives the frame that it holds.
@@ -262,7 +272,7 @@ impl Sections {
             (interface, system) => (0, interface.or(system).unwrap_or(0)),
         };
         if let (Some(described), Some(ledger)) = (self.interfaces.get_mut(index), self.ledgers.get(index)) {
-            described.dropped = dropped.max(ledger.dropped);
+            count_dropped(&mut self.dropped, described, dropped.max(ledger.dropped));
             described.missed = missed;
         }
         Ok(())
@@ -273,7 +283,8 @@ impl Sections {
         let index = interface as usize;
         if let (Some(described), Some(ledger)) = (self.interfaces.get_mut(index), self.ledgers.get_mut(index)) {
             ledger.dropped = ledger.dropped.saturating_add(count);
-            described.dropped = described.dropped.max(ledger.dropped);
+            let dropped = described.dropped.max(ledger.dropped);
+            count_dropped(&mut self.dropped, described, dropped);
         }
     }
 
@@ -304,6 +315,12 @@ impl Sections {
     fn number(&self, value: &[u8]) -> Option<u64> {
         value.first_chunk().map(|bytes| self.order.u64(*bytes))
     }
+}
+
+/// An interface has lost so many frames by now; `total` is what all have lost.
+const fn count_dropped(total: &mut u64, described: &mut Interface, dropped: u64) {
+    *total = total.saturating_sub(described.dropped).saturating_add(dropped);
+    described.dropped = dropped;
 }
 
 /// Walks over name records (4.5), so that a lie about their length is told.
