@@ -10,6 +10,8 @@ use crate::value::Outside;
 
 /// Bytes of one line at most: the longest fact has some 500.
 const LONGEST: u64 = 65_536;
+/// Refused lines that are told one by one.
+const MOST_REFUSED: usize = 20;
 /// Lines at most: a host with 100,000 forwarding entries has fewer.
 const MOST: usize = 1_000_000;
 
@@ -18,10 +20,12 @@ const MOST: usize = 1_000_000;
 pub struct HostLog {
     /// What could be read, in the order of the file.
     pub facts: Vec<Stamped<Fact>>,
-    /// What could not: path, line number and reason.
+    /// What could not: path, line number and reason of the first, and how many more there were.
     pub refused: Vec<String>,
     /// The same of a last line that has no end, as where whoever wrote it was killed.
     pub torn: Option<String>,
+    /// Refused lines past those that are told one by one.
+    more: u64,
 }
 
 impl HostLog {
@@ -46,6 +50,7 @@ impl HostLog {
             line.clear();
             let taken = std::io::Read::take(&mut from, LONGEST).read_until(b'\n', &mut line)?;
             if taken == 0 {
+                log.close(name);
                 return Ok(log);
             }
             let is_cut = taken as u64 == LONGEST && line.last() != Some(&b'\n');
@@ -61,12 +66,30 @@ impl HostLog {
                 Ok(fact) => log.facts.push(fact),
                 Err(why) => {
                     let said = format!("{name}: line {number}: {why}; the other lines are used");
-                    if is_whole { log.refused.push(said) } else { log.torn = Some(said) }
+                    if is_whole { log.refuse(said) } else { log.torn = Some(said) }
                 }
             }
         }
+        log.close(name);
         log.refused.push(format!("{name}: line {MOST}: more lines than a host has facts; the lines before are used"));
         Ok(log)
+    }
+
+    /// A line is refused, for the reason that `said` gives.
+    pub(super) fn refuse(&mut self, said: String) {
+        if self.refused.len() < MOST_REFUSED {
+            self.refused.push(said);
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+
+    /// Nothing more comes from the file called `name`.
+    pub(super) fn close(&mut self, name: &Outside) {
+        match std::mem::take(&mut self.more) {
+            0 => {}
+            more => self.refused.push(format!("{name}: {more} more lines make no sense; the others are used")),
+        }
     }
 }
 
@@ -85,6 +108,13 @@ mod tests {
         assert_eq!(log.facts.len(), 2);
         assert_eq!(log.refused.len(), 1);
         assert!(log.refused[0].starts_with("host.jsonl: line 3: "), "{}", log.refused[0]);
+    }
+
+    #[test]
+    fn a_file_of_nonsense_is_refused_in_few_words() {
+        let log = HostLog::read(&Outside::from("h"), "\u{1b}[2J\n".repeat(10_000).as_bytes()).unwrap();
+        assert_eq!(log.refused.len(), MOST_REFUSED + 1);
+        assert!(log.refused[MOST_REFUSED].contains("9980 more"), "{}", log.refused[MOST_REFUSED]);
     }
 
     #[test]

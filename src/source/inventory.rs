@@ -41,12 +41,17 @@ pub fn inventory(path: &Path) -> Result<HostLog, SourceError> {
 }
 
 fn read(file: &Outside, source: &Outside, text: &str) -> Result<HostLog, SourceError> {
-    if text.trim_start().starts_with('[') {
-        return ports(file, source, text);
-    }
     let is_domiflist =
-        text.lines().any(|line| line.split_whitespace().eq(["Interface", "Type", "Source", "Model", "MAC"]));
-    Ok(if is_domiflist { domiflist(file, text) } else { pairs(file, source, text) })
+        || text.lines().any(|line| line.split_whitespace().eq(["Interface", "Type", "Source", "Model", "MAC"]));
+    let mut log = if text.trim_start().starts_with('[') {
+        ports(file, source, text)?
+    } else if is_domiflist() {
+        domiflist(file, text)
+    } else {
+        pairs(file, source, text)
+    };
+    log.close(file);
+    Ok(log)
 }
 
 /// `openstack port list -f json --long`; a port without a name is called by its ID.
@@ -59,8 +64,8 @@ fn ports(file: &Outside, source: &Outside, text: &str) -> Result<HostLog, Source
         let name = port.name.filter(|name| !name.is_empty()).or(port.id);
         match (mac, name) {
             (Some(mac), Some(name)) => log.facts.push(named(mac, &name, source)),
-            (None, _) => log.refused.push(refused(file, "port", number, "it has no MAC address")),
-            (_, None) => log.refused.push(refused(file, "port", number, "it has neither a name nor an ID")),
+            (None, _) => log.refuse(refused(file, "port", number, "it has no MAC address")),
+            (_, None) => log.refuse(refused(file, "port", number, "it has neither a name nor an ID")),
         }
     }
     Ok(log)
@@ -82,7 +87,7 @@ fn domiflist(file: &Outside, text: &str) -> HostLog {
                     let guest = Guest { tap, mac, name: domain.clone() };
                     log.facts.push(Stamped { time: None, what: Fact::Guest(guest) });
                 }
-                Err(()) => log.refused.push(refused(file, "line", number, "it does not end with a MAC address")),
+                Err(()) => log.refuse(refused(file, "line", number, "it does not end with a MAC address")),
             },
         }
     }
@@ -101,10 +106,10 @@ fn pairs(file: &Outside, source: &Outside, text: &str) -> HostLog {
         let name = name.trim().trim_matches('"');
         match mac.trim().trim_matches('"').parse() {
             Ok(mac) if !name.is_empty() => log.facts.push(named(mac, name, source)),
-            Ok(_) => log.refused.push(refused(file, "line", number, "there is no name behind the address")),
+            Ok(_) => log.refuse(refused(file, "line", number, "there is no name behind the address")),
             Err(()) => {
                 let why = "it does not begin with a MAC address such as fa:16:3e:12:34:56";
-                log.refused.push(refused(file, "line", number, why));
+                log.refuse(refused(file, "line", number, why));
             }
         }
     }

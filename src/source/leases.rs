@@ -14,8 +14,6 @@ use crate::value::{Mac, Outside, Timestamp};
 
 /// The largest file that is read, in bytes: a million leases have less.
 const LARGEST: u64 = 256 << 20;
-/// Refused lines that are told one by one.
-const MOST_REFUSED: usize = 100;
 /// Seconds since 1970 that no clock shows any more; below, the server counts the length of its leases (dnsmasq's HAVE_BROKEN_RTC).
 const LEAST_TIME: i64 = 1_000_000_000;
 
@@ -36,11 +34,7 @@ pub fn leases(path: &Path, is_followed: bool) -> Result<HostLog, SourceError> {
 
 fn read(file: &Outside, text: &str, is_followed: bool) -> HostLog {
     let mut log = if dhcpd::is_one(text) { dhcpd::read(file, text) } else { dnsmasq(file, text) };
-    let more = log.refused.len().saturating_sub(MOST_REFUSED);
-    if more > 0 {
-        log.refused.truncate(MOST_REFUSED);
-        log.refused.push(format!("{file}: {more} more lines make no sense; the others are used"));
-    }
+    log.close(file);
     for fact in &mut log.facts {
         if let Fact::Lease(lease) = &mut fact.what {
             lease.followed |= is_followed;
@@ -59,9 +53,9 @@ fn dnsmasq(file: &Outside, text: &str) -> HostLog {
             [] | ["duid", _] => {}
             [end, mac, address, ..] => match line_of(end, mac, address) {
                 Ok(lease) => log.facts.extend(lease.map(told)),
-                Err(why) => log.refused.push(refused(file, number, why)),
+                Err(why) => log.refuse(refused(file, number, why)),
             },
-            _ => log.refused.push(refused(file, number, "it is no `END MAC ADDRESS` as dnsmasq writes")),
+            _ => log.refuse(refused(file, number, "it is no `END MAC ADDRESS` as dnsmasq writes")),
         }
     }
     log
@@ -130,13 +124,6 @@ mod tests {
         assert_eq!((leases.len(), refused.len()), (1, 5));
         assert!(refused[0].starts_with("list: line 2: its end lies before 2001"), "{refused:?}");
         assert!(refused[4].starts_with("list: line 6: its third word"), "{refused:?}");
-    }
-
-    #[test]
-    fn a_list_of_nonsense_is_refused_in_few_words() {
-        let (leases, refused) = shown(&"\u{1b}[2J\n".repeat(10_000));
-        assert_eq!((leases.len(), refused.len()), (0, MOST_REFUSED + 1));
-        assert!(refused[MOST_REFUSED].contains("9900 more"));
     }
 
     #[test]

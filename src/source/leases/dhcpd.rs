@@ -39,7 +39,7 @@ pub(super) fn read(file: &Outside, text: &str) -> HostLog {
                 match entry.lease() {
                     Ok(Some((key, kept))) if last.len() < MOST => drop(last.insert(key, kept)),
                     Ok(_) => {}
-                    Err(why) => log.refused.push(refused(file, statement.line, why)),
+                    Err(why) => log.refuse(refused(file, statement.line, why)),
                 }
             }
             (_, End::Open) if !words.skip() => {
@@ -47,7 +47,7 @@ pub(super) fn read(file: &Outside, text: &str) -> HostLog {
                 break;
             }
             (_, End::Open | End::Statement) => {}
-            (_, End::Close) => log.refused.push(refused(file, words.line, "a brace closes that was not opened")),
+            (_, End::Close) => log.refuse(refused(file, words.line, "a brace closes that was not opened")),
             (None, End::Text) => break,
             (_, End::Text) => {
                 log.torn = Some(refused(file, statement.line, "what begins here breaks off"));
