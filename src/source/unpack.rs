@@ -19,8 +19,8 @@ const FREE: u64 = 64 << 20;
 const MOST: u64 = 4 << 30;
 /// Refuse what became so many times larger. Deflate does not reach 1,032 to 1; captures of real traffic stay below 100.
 const TIMES: u64 = 1_000;
-/// From here on, 1 GiB, less is believed: reading on would take longer than anybody waits for a file that is a bomb after all.
-const LATE: u64 = 1 << 30;
+/// From here on, 512 MiB, less is believed: reading on would take longer than anybody waits for a file that is a bomb after all.
+const LATE: u64 = 512 << 20;
 /// Refuse what became so many times larger once it is past `LATE`.
 const LATE_TIMES: u64 = 200;
 /// Largest window of a zstd frame, as a power of two: 128 MiB, which is what the zstd tool takes unasked.
@@ -234,7 +234,9 @@ mod tests {
         assert!(is_over_limit(1, FREE + 1));
         assert!(!is_over_limit(FREE, MOST));
         assert!(is_over_limit(FREE, MOST + 1));
-        assert!(is_over_limit(1 << 20, (1_000 << 20) + 1));
+        assert!(!is_over_limit(4 << 20, LATE));
+        assert!(!is_over_limit(4 << 20, LATE_TIMES * (4 << 20)));
+        assert!(is_over_limit(2 << 20, LATE + 1));
     }
 
     #[test]
