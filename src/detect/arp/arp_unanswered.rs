@@ -42,6 +42,10 @@ impl ArpUnanswered {
         if requests(&askers) < REQUESTS || !is_sure || (askers.len() >= 2 && is_gateway(wanted, cx)) {
             return;
         }
+        let has_left = |(mac, spoke)| cx.world.dhcp.has_left(mac, wanted.ip, spoke, wanted.domain, &cx.world.domains);
+        if wanted.owner.is_some_and(has_left) {
+            return;
+        }
         let was_there = wanted.is_router || wanted.owner.is_some_and(|(_, spoke)| spoke < wanted.since);
         let severity = if was_there || askers.len() >= MANY { Severity::Warning } else { Severity::Info };
         let place = (wanted.domain, wanted.ip);

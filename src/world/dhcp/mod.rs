@@ -139,6 +139,20 @@ impl DhcpTalks {
         talks.iter().filter_map(|talk| talk.lease).any(|lease| lease.address == address && !lease.is_listed)
     }
 
+    /// Whether `client` was granted another address than `address` in the network `domain`, and asked for it after `since`: it has left that one.
+    pub fn has_left(
+        &self,
+        client: Mac,
+        address: Ipv4Addr,
+        since: Timestamp,
+        domain: DomainId,
+        domains: &Domains,
+    ) -> bool {
+        let talks = self.table.peek(&client).into_iter().flat_map(|talks| talks.iter());
+        let leases = talks.filter(|talk| domains.is_same(talk.domain, domain)).filter_map(|talk| talk.lease);
+        leases.filter(|lease| !lease.is_listed).any(|lease| lease.address != address && lease.from > since)
+    }
+
     /// Whether an answer to one client alone was seen at `vantage`.
     pub fn has_unicast_answer(&self, vantage: VantageId) -> bool {
         self.unicast.iter().any(|alone| alone.at == vantage)

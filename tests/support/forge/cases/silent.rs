@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::dhcp::{ack, release, renew};
+use super::super::dhcp::{ack, discover, offer, release, renew, select};
 use super::super::frame::frame;
 use super::super::tcp::{End, Talk, Who};
 use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, NODE, SERVER, SERVER_IP, Shot, at, pcap};
@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         case("host/guest-paused-and-resumed", "bond0.pcap", pcap(paused())),
         case("host/storage-server-hears-nothing", "bond0.pcap", pcap(storage_deaf())),
         case("healthy/life-gave-its-address-back", "bond0.pcap", pcap(gave_back())),
+        case("healthy/life-was-given-another-address", "bond0.pcap", pcap(given_another())),
     ]
 }
 
@@ -98,4 +99,35 @@ fn gave_back() -> Vec<Shot> {
         .into_iter()
         .flat_map(|(from, t)| (0..3).map(move |i| asks(t + f64::from(i), from, SERVICE, VLAN)));
     in_order(vec![found(5.0, SERVICE, VLAN), lease, talk.shots(), left, asked.collect(), others(45.0)])
+}
+
+/// A guest boots anew and is given another address; two who have not heard of it look for it at the old one.
+fn given_another() -> Vec<Shot> {
+    let told = |message: super::super::dhcp::Message| message.told(VLAN, SERVER, SERVER_IP);
+    let (xid, other) = (XID + 1, Ipv4Addr::new(10, 20, 0, 77));
+    let lease = vec![
+        at(1.0, renew(XID, GUEST, GUEST_IP).asked_of(VLAN, SERVER, SERVER_IP)),
+        at(1.002, told(ack(XID, GUEST, SERVER_IP, GUEST_IP))),
+    ];
+    let mut talk = Talk::midway(CLIENT, SERVICE, &c_tags(VLAN));
+    talk.exchange(8.0, Who::Caller, 100);
+    let anew = vec![
+        at(20.0, discover(xid, GUEST).asked(VLAN)),
+        at(20.01, told(offer(xid, GUEST, SERVER_IP, other))),
+        at(20.02, select(xid, GUEST, SERVER_IP, other).asked(VLAN)),
+        at(20.03, told(ack(xid, GUEST, SERVER_IP, other))),
+    ];
+    let now = End { ip: other, ..SERVICE };
+    let asked = [(CLIENT, 30.0), (OTHER, 35.0)]
+        .into_iter()
+        .flat_map(|(from, t)| (0..3).map(move |i| asks(t + f64::from(i), from, SERVICE, VLAN)));
+    in_order(vec![
+        found(5.0, SERVICE, VLAN),
+        lease,
+        talk.shots(),
+        anew,
+        found(22.0, now, VLAN),
+        asked.collect(),
+        others(45.0),
+    ])
 }
