@@ -1,11 +1,14 @@
-//! Many of a kind are one line (findings.md 1.2): how many, and how they are named.
+//! Many of a kind are one line (findings.md 1.2): how many, how they are named, and when the line takes the place of those of each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Context;
+use crate::finding::{Key, Severity};
 
 /// So many are told each by itself.
 pub const EACH: usize = 3;
-/// Those that are told apart.
-pub const MOST: usize = 256;
+/// Members of one crowd that are told apart.
+const MOST: usize = 256;
 /// Networks beyond its own that have nothing for one client: it tries whom it has heard of, as peer-to-peer programs and crawlers do, and
 /// nobody has to mend that. Not measured: as many as the ports of one host that are a scan.
 pub const HEARSAY: usize = 20;
@@ -13,6 +16,99 @@ pub const HEARSAY: usize = 20;
 pub const CITED: usize = 4;
 /// How many a headline names.
 const NAMED: usize = 3;
+
+/// Many of a kind, by what tells them apart, and what is remembered of each.
+pub struct Crowd<P, M> {
+    members: BTreeMap<P, M>,
+    /// What was told of all as one, and how grave it was.
+    told: Option<(Key, Severity)>,
+}
+
+/// All are told as one.
+pub struct Telling {
+    pub key: Key,
+    /// Whether this line is a new one, which has cited nothing so far.
+    pub is_first: bool,
+    /// Whether they were told as graver before than they are.
+    was_too_grave: bool,
+}
+
+impl<P, M> Default for Crowd<P, M> {
+    fn default() -> Self {
+        Self { members: BTreeMap::new(), told: None }
+    }
+}
+
+impl<P: Ord + Copy, M> Crowd<P, M> {
+    /// The one at `place` is a member; what is remembered of it is `member` from now on.
+    pub fn join(&mut self, place: P, member: M) {
+        if self.members.len() < MOST || self.members.contains_key(&place) {
+            self.members.insert(place, member);
+        }
+    }
+
+    /// It is no member any more; whether it was told with the others, and the key of what was told of all, if nobody is left of whom it could be told.
+    pub fn leave(&mut self, place: P) -> (bool, Option<Key>) {
+        let was_told = self.tells_of(place);
+        self.members.remove(&place);
+        (was_told, self.told.take_if(|_| self.members.is_empty()).map(|(key, _)| key))
+    }
+
+    /// Whether so many, and what they are counted by, are told as one: they are many, or were.
+    pub fn is_one(&self, count: usize) -> bool {
+        self.told.is_some() || count > EACH
+    }
+
+    /// Whether all are told as one, and the one at `place` with them.
+    pub fn tells_of(&self, place: P) -> bool {
+        self.told.is_some() && (self.members.contains_key(&place) || self.members.len() >= MOST)
+    }
+
+    /// Those that are in it.
+    pub fn places(&self) -> impl Iterator<Item = P> {
+        self.members.keys().copied()
+    }
+
+    /// What is remembered of them.
+    pub fn members(&self) -> impl Iterator<Item = &M> {
+        self.members.values()
+    }
+
+    /// What to say before a count of them.
+    pub fn at_least(&self) -> &'static str {
+        if self.members.len() < MOST { "" } else { "at least " }
+    }
+
+    /// The one at `place` is told by itself from now on, and no part of the others; if that was the last of them, their line leaves the report.
+    pub fn part(&mut self, place: P, cx: &mut Context<'_>) {
+        if let (_, Some(key)) = self.leave(place) {
+            cx.absorb(key, "the last of them is told by itself");
+        }
+    }
+
+    /// All are told as one, this grave; `fresh` makes the key, where they were not before.
+    pub fn tell(&mut self, severity: Severity, fresh: impl FnOnce() -> Key) -> Telling {
+        let before = self.told.take();
+        // What turns out to be information leaves no warning behind; what is not as certain as it was stays as grave.
+        let was_too_grave = severity == Severity::Info && before.as_ref().is_some_and(|(_, told)| *told > severity);
+        let is_first = before.is_none() || was_too_grave;
+        let key = before.map_or_else(fresh, |(key, _)| key);
+        self.told = Some((key.clone(), severity));
+        Telling { key, is_first, was_too_grave }
+    }
+}
+
+impl Telling {
+    /// What was told of some of them `alone`, or of all too gravely, leaves the report.
+    pub fn absorb(&self, alone: impl IntoIterator<Item = Key>, cx: &mut Context<'_>) {
+        for key in alone {
+            cx.absorb(key, "it is one of many that are told as one");
+        }
+        if self.was_too_grave {
+            cx.absorb(self.key.clone(), "it tries so many that nobody has to mend it");
+        }
+    }
+}
 
 /// Each once, in order.
 pub fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {

@@ -179,19 +179,16 @@ impl DestinationUnreachable {
         let Some(matter) = self.said.get_mut(place) else { return false };
         let [sender] = *matter.what.senders.as_slice() else {
             for sender in &matter.what.senders {
-                self.tellers.peek_mut(&(place.0, *sender)).into_iter().for_each(|tellers| _ = tellers.leave(place));
+                self.tellers.peek_mut(&(place.0, *sender)).into_iter().for_each(|tellers| tellers.part(*place, cx));
             }
             return false;
         };
         let of = (place.0, sender);
         let tellers = self.tellers.entry(&of, Tellers::default);
         tellers.join(*place, Said { by: place.1, since: matter.first, count: matter.count });
-        let Some((claim, too_grave)) = tellers.claim(of, cx) else { return false };
-        let alone = tellers.places().map(|place| (key(&place, cx), "it is one of many that are told as one"));
-        let too_grave = too_grave.map(|key| (key, "it tries so many that nobody has to mend it"));
-        for (key, why) in alone.chain(too_grave).collect::<Vec<_>>() {
-            cx.absorb(key, why);
-        }
+        let Some((claim, telling)) = tellers.claim(of, cx) else { return false };
+        let alone: Vec<Key> = tellers.places().map(|place| key(&place, cx)).collect();
+        telling.absorb(alone, cx);
         let (since, messages) = tellers.seen(cx.now);
         cx.raise(matter.prove(claim).seen(since, messages));
         true
@@ -202,7 +199,7 @@ impl DestinationUnreachable {
         let mut was_told = false;
         for sender in senders {
             let Some(tellers) = self.tellers.peek_mut(&(place.0, *sender)) else { continue };
-            let (with_others, over) = tellers.leave(place);
+            let (with_others, over) = tellers.leave(*place);
             was_told |= with_others;
             over.into_iter().for_each(|key| cx.resolve(key, QUIET));
         }

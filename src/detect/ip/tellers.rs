@@ -1,7 +1,6 @@
 //! Routers and hosts of many networks that tell one sender of packets that they cannot deliver, for IP001: one line (findings.md 1.2).
 //! At most 256 are told apart.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::detect::{Context, filter, many};
@@ -10,11 +9,7 @@ use crate::value::Timestamp;
 use crate::world::{DomainId, Prefix};
 
 /// What those say of whom nobody but one sender is told; `P` is what tells them apart.
-pub struct Tellers<P> {
-    said: BTreeMap<P, Said>,
-    /// What was told of all as one, and how grave it was.
-    told: Option<(Key, Severity)>,
-}
+pub type Tellers<P> = many::Crowd<P, Said>;
 
 /// What one of them says.
 #[derive(Clone, Copy)]
@@ -24,59 +19,32 @@ pub struct Said {
     pub count: u64,
 }
 
-impl<P> Default for Tellers<P> {
-    fn default() -> Self {
-        Self { said: BTreeMap::new(), told: None }
-    }
-}
-
 impl<P: Ord + Copy> Tellers<P> {
-    /// This is said.
-    pub fn join(&mut self, place: P, said: Said) {
-        if self.said.len() < many::MOST || self.said.contains_key(&place) {
-            self.said.insert(place, said);
-        }
-    }
-
-    /// It is not said any more; whether it was told with others, and the key of what was told of all, if nobody is left who says it.
-    pub fn leave(&mut self, place: &P) -> (bool, Option<Key>) {
-        let was_told = self.said.remove(place).is_some() && self.told.is_some();
-        (was_told, self.told.take_if(|_| self.said.is_empty()).map(|(key, _)| key))
-    }
-
-    /// Those that are in it.
-    pub fn places(&self) -> impl Iterator<Item = P> {
-        self.said.keys().copied()
-    }
-
     /// Since when they say so, `now` at the latest, and how often.
     pub fn seen(&self, now: Timestamp) -> (Timestamp, u64) {
-        let since = self.said.values().map(|said| said.since).min().unwrap_or(now);
-        (since, self.said.values().fold(0, |sum: u64, said| sum.saturating_add(said.count)))
+        let since = self.members().map(|said| said.since).min().unwrap_or(now);
+        (since, self.members().fold(0, |sum: u64, said| sum.saturating_add(said.count)))
     }
 
-    /// What is to be said of all that `sender` is told, if they are many or were; and the key of what was said before, if that was too grave.
-    pub fn claim(&mut self, (domain, sender): (DomainId, IpAddr), cx: &Context<'_>) -> Option<(Claim, Option<Key>)> {
-        let tellers = many::distinct(self.said.values().map(|said| said.by));
+    /// What is to be said of all that `sender` is told, if they are many or were.
+    pub fn claim(&mut self, (domain, sender): (DomainId, IpAddr), cx: &Context<'_>) -> Option<(Claim, many::Telling)> {
+        let tellers = many::distinct(self.members().map(|said| said.by));
         let networks = many::distinct(tellers.iter().map(|by| Prefix::of(*by))).len();
-        if self.told.is_none() && networks <= many::EACH {
+        if !self.is_one(networks) {
             return None;
         }
         let severity = if networks > many::HEARSAY { Severity::Info } else { Severity::Warning };
-        let before = self.told.take();
-        let is_too_grave = before.as_ref().is_some_and(|(_, told)| severity < *told);
         let fresh = || Key::new().with("domain", cx.world.domains.name(domain)).with("sender", sender);
-        let key = before.map_or_else(fresh, |(key, _)| key);
-        self.told = Some((key.clone(), severity));
+        let telling = self.tell(severity, fresh);
         let (since, messages) = self.seen(cx.now);
-        let at_least = if self.said.len() < many::MOST { "" } else { "at least " };
+        let at_least = self.at_least();
         let headline = format!(
             "{at_least}{} routers and hosts in {networks} networks ({}) answer {sender} that they cannot deliver its packets: {messages} answers since {}.",
             tellers.len(),
             many::listed(&tellers),
             since.clock(),
         );
-        let claim = Claim::new(key.clone(), Confidence::Confirmed, severity, headline)
+        let claim = Claim::new(telling.key.clone(), Confidence::Confirmed, severity, headline)
             .number("messages", messages)
             .number("reporters", tellers.len())
             .number("networks", networks)
@@ -85,6 +53,6 @@ impl<P: Ord + Copy> Tellers<P> {
             .cause("a program that tries whom it has heard of: peer-to-peer, a crawler, a monitor with an old list")
             .cause("what these networks have in common is gone: a tunnel, a provider, a route")
             .step("On the sender, see which program asks", Command::with("ss -tunp src {}", &[&sender]));
-        Some((claim, is_too_grave.then_some(key)))
+        Some((claim, telling))
     }
 }

@@ -103,7 +103,7 @@ impl ConnectionRefused {
         let Some(entry) = self.ports.peek(&place) else { return };
         // What refuses several is told by itself, and is no part of what one of them tries.
         for client in entry.clients.iter().filter(|_| entry.clients.len() > 1) {
-            self.refusers.peek_mut(&(place.0, *client)).into_iter().for_each(|refusers| refusers.leave(place));
+            self.refusers.peek_mut(&(place.0, *client)).into_iter().for_each(|refusers| refusers.part(place, cx));
         }
         cx.raise(entry.claim(key(place, cx), server, port));
     }
@@ -114,12 +114,9 @@ impl ConnectionRefused {
         let refusers = self.refusers.entry(&of, Refusers::default);
         refusers.join(place, refuser);
         let Some(vantage) = self.ports.peek(&place).map(|entry| entry.vantage) else { return false };
-        let Some((claim, too_grave)) = refusers.claim(of, vantage, cx) else { return false };
-        let alone = refusers.places().map(|place| (key(place, cx), "it is one of many that are told as one"));
-        let too_grave = too_grave.map(|key| (key, "it tries so many that nobody has to mend it"));
-        for (key, why) in alone.chain(too_grave).collect::<Vec<_>>() {
-            cx.absorb(key, why);
-        }
+        let Some((claim, telling)) = refusers.claim(of, vantage, cx) else { return false };
+        let alone: Vec<Key> = refusers.places().map(|place| key(place, cx)).collect();
+        telling.absorb(alone, cx);
         cx.raise(claim);
         true
     }
@@ -129,9 +126,9 @@ impl ConnectionRefused {
         let mut was_told = false;
         for client in &entry.clients {
             let Some(refusers) = self.refusers.peek_mut(&(place.0, *client)) else { continue };
-            was_told |= refusers.tells_of(place);
-            refusers.leave(place);
-            if let Some(key) = refusers.is_over() {
+            let (with_others, over) = refusers.leave(place);
+            was_told |= with_others;
+            if let Some(key) = over {
                 cx.resolve(key, format!("the last of them accepted a connection at {}", at.clock()));
             }
         }

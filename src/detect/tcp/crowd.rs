@@ -24,22 +24,26 @@ pub enum Common {
 }
 
 /// Connections that have it.
-#[derive(Default)]
-pub struct Crowd {
-    members: Vec<Member>,
-    /// What was told of all as one, and how grave it was.
-    told: Option<(Key, Severity)>,
-}
+pub type Crowd = many::Crowd<Place, Member>;
 
-struct Member {
-    place: Place,
+/// What is remembered of one.
+pub struct Member {
     since: Timestamp,
     sends: u64,
     /// When the server was heard last, of those since the first question.
-    alive: Option<Timestamp>,
+    alive: Option<(Timestamp, IpAddr)>,
     has_others: bool,
     /// Its first question.
     first: Option<Cited>,
+}
+
+impl Member {
+    /// The connection of `attempt`, whose server was heard at `alive`.
+    pub fn of(attempt: &Attempt, alive: Option<Timestamp>) -> Self {
+        let (since, sends, has_others) = (attempt.since, attempt.sends, attempt.others > 0);
+        let alive = alive.map(|at| (at, attempt.server));
+        Self { since, sends, alive, has_others, first: attempt.cited.first().cloned() }
+    }
 }
 
 impl Common {
@@ -89,70 +93,43 @@ impl Common {
 }
 
 impl Crowd {
-    /// The connection of `attempt` does not open; its server was heard at `alive`.
-    pub fn join(&mut self, place: Place, attempt: &Attempt, alive: Option<Timestamp>) {
-        let (since, sends, has_others) = (attempt.since, attempt.sends, attempt.others > 0);
-        let member = Member { place, since, sends, alive, has_others, first: attempt.cited.first().cloned() };
-        if let Some(known) = self.members.iter_mut().find(|member| member.place == place) {
-            *known = member;
-        } else if self.members.len() < many::MOST {
-            self.members.push(member);
-        }
-    }
-
-    /// The connection at `place` opens.
-    pub fn leave(&mut self, place: Place) {
-        self.members.retain(|member| member.place != place);
-    }
-
-    /// Those that are in it.
-    pub fn places(&self) -> impl Iterator<Item = Place> {
-        self.members.iter().map(|member| member.place)
-    }
-
-    /// The key of what was told of all of them, if nobody is left of whom it could be told.
-    pub fn is_over(&mut self) -> Option<Key> {
-        self.told.take_if(|_| self.members.is_empty()).map(|(key, _)| key)
-    }
-
-    /// What is to be said of all of them, if they are many or were; and the key of what was said before, if that was too grave.
-    pub fn claim(&mut self, common: Common, attempt: &Attempt, cx: &Context<'_>) -> Option<(Claim, Option<Key>)> {
+    /// What is to be said of all of them, if they are many or were.
+    pub fn claim(&mut self, common: Common, attempt: &Attempt, cx: &Context<'_>) -> Option<(Claim, many::Telling)> {
         let (count, what) = match common {
             Common::Port(..) => (self.clients().len(), "clients"),
             Common::Network(..) => (self.servers().len(), "addresses"),
             Common::Beyond(..) => (self.networks().len(), "networks"),
         };
-        if self.told.is_none() && count <= many::EACH {
+        if !self.is_one(count) {
             return None;
         }
-        let since = self.members.iter().map(|m| m.since).min().unwrap_or(attempt.since);
-        let alive = self.members.iter().filter_map(|m| Some((m.alive?, m.place.2))).max();
+        let since = self.members().map(|m| m.since).min().unwrap_or(attempt.since);
+        let alive = self.members().filter_map(|m| m.alive).max();
         let elsewhere = attempt.elsewhere.filter(|(at, _)| *at >= since);
         let is_hearsay = matches!(common, Common::Beyond(..)) && count > many::HEARSAY && elsewhere.is_some();
-        let (confidence, severity) = if alive.is_some() || self.members.iter().any(|m| m.has_others) {
+        let (confidence, severity) = if alive.is_some() || self.members().any(|m| m.has_others) {
             (Confidence::Confirmed, Severity::Error)
         } else {
             (Confidence::Likely, if is_hearsay { Severity::Info } else { Severity::Warning })
         };
-        let before = self.told.take();
-        let is_too_grave = is_hearsay && before.as_ref().is_some_and(|(_, told)| severity < *told);
-        let cited: Vec<Cited> = if before.is_some() && !is_too_grave {
-            attempt.cited.last().into_iter().cloned().collect()
+        let telling =
+            self.tell(severity, || common.key(Key::new().with("domain", cx.world.domains.name(attempt.domain))));
+        let cited: Vec<Cited> = if telling.is_first {
+            let mut by_time: Vec<&Member> = self.members().collect();
+            by_time.sort_by_key(|member| member.since);
+            by_time.into_iter().filter_map(|member| member.first.clone()).take(many::CITED).collect()
         } else {
-            self.members.iter().filter_map(|member| member.first.clone()).take(many::CITED).collect()
+            attempt.cited.last().into_iter().cloned().collect()
         };
-        let fresh = || common.key(Key::new().with("domain", cx.world.domains.name(attempt.domain)));
-        let key = before.map_or_else(fresh, |(key, _)| key);
-        self.told = Some((key.clone(), severity));
-        let sends = self.members.iter().fold(0, |sum: u64, m| sum.saturating_add(m.sends));
+        let sends = self.members().fold(0, |sum: u64, m| sum.saturating_add(m.sends));
         let heard = common.heard(alive, elsewhere);
         let headline = format!("{} since {}: {sends} SYNs, no answer; {heard}.", self.who_tries(common), since.clock());
-        let claim = Claim::new(key.clone(), confidence, severity, headline)
+        let claim = Claim::new(telling.key.clone(), confidence, severity, headline)
             .seen(since, sends)
             .until(attempt.until)
             .at(attempt.vantage)
             .number("syns", sends)
-            .number("connections", self.members.len())
+            .number("connections", self.members().count())
             .number(what, count)
             .number("next_hop", attempt.gateway.to_string())
             .proved_by(cited)
@@ -162,12 +139,12 @@ impl Crowd {
             Common::Beyond(..) => claim,
             Common::Port(..) | Common::Network(..) => claim.number("prefix", Prefix::of(attempt.server).to_string()),
         };
-        Some((claim, is_too_grave.then_some(key)))
+        Some((claim, telling))
     }
 
     fn who_tries(&self, common: Common) -> String {
         let (clients, servers) = (self.clients(), self.servers());
-        let at_least = if self.members.len() < many::MOST { "" } else { "at least " };
+        let at_least = self.at_least();
         let ports = || many::listed(&many::distinct(self.places().map(|(.., port)| port)));
         match common {
             Common::Port(_, server, port) => {

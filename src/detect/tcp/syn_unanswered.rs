@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::crowd::{Common, Crowd, Place};
+use super::crowd::{Common, Crowd, Member, Place};
 use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -122,20 +122,18 @@ impl SynUnanswered {
         cx: &mut Context<'_>,
     ) -> bool {
         let mut is_told = false;
-        for common in Common::of(place).filter(|common| common.takes(attempt, alive)) {
+        for common in Common::of(place) {
             let crowd = self.crowds.entry(&common, Crowd::default);
-            crowd.join(place, attempt, alive);
+            if !common.takes(attempt, alive) {
+                crowd.part(place, cx);
+                continue;
+            }
+            crowd.join(place, Member::of(attempt, alive));
             if is_told {
                 continue;
             }
-            let Some((claim, too_grave)) = crowd.claim(common, attempt, cx) else { continue };
-            if let Some(key) = too_grave {
-                cx.absorb(key, "it tries so many that nobody has to mend it");
-            }
-            let alone: Vec<Key> = crowd.places().filter_map(|place| self.claimed.remove(&place)).collect();
-            for key in alone {
-                cx.absorb(key, "it is one of many that are told as one");
-            }
+            let Some((claim, telling)) = crowd.claim(common, attempt, cx) else { continue };
+            telling.absorb(crowd.places().filter_map(|place| self.claimed.remove(&place)), cx);
             cx.raise(match common {
                 Common::Port(..) => told(claim, attempt, alive.is_some()),
                 Common::Network(..) => told_of_network(claim, attempt),
@@ -153,8 +151,7 @@ impl SynUnanswered {
         }
         for common in Common::of(place) {
             let Some(crowd) = self.crowds.get_mut(&common) else { continue };
-            crowd.leave(place);
-            if let Some(key) = crowd.is_over() {
+            if let (_, Some(key)) = crowd.leave(place) {
                 cx.resolve(key, format!("the last of them was answered at {}", at.clock()));
             }
         }

@@ -24,7 +24,7 @@ pub(super) struct Sight {
     is_placed: bool,
     /// Who spoke to whom and was not answered so far, each pair in the place of both its directions, where the next goes over it; `None` once
     /// anybody was answered: both directions are there.
-    unreturned: Option<Box<[(Mac, Mac); MOST_UNRETURNED]>>,
+    unreturned: Option<Vec<(Mac, Mac)>>,
     way: Way,
     sender: Sender,
 }
@@ -76,7 +76,7 @@ impl Sights {
         self.at = self.all.partition_point(|sight| sight.vantage < vantage);
         if self.all.get(self.at).is_none_or(|sight| sight.vantage != vantage) {
             let (way, sender) = (Way::Unseen, Sender::Nobody);
-            let unreturned = Some(Box::new([(Mac::ZERO, Mac::ZERO); MOST_UNRETURNED]));
+            let unreturned = Some(Vec::new());
             self.all
                 .insert(self.at, Sight { vantage, is_on_the_way: false, is_placed: false, unreturned, way, sender });
         }
@@ -118,6 +118,8 @@ impl Sight {
     #[inline(never)]
     fn look_for_answers(&mut self, src: Mac, dst: Mac) {
         let Some(pairs) = &mut self.unreturned else { return };
+        // Of many vantages nothing is ever seen: places are made for the first pair.
+        pairs.resize(MOST_UNRETURNED, (Mac::ZERO, Mac::ZERO));
         let Some(place) = pairs.get_mut(place_of(src, dst)) else { return };
         if *place == (dst, src) {
             self.unreturned = None;

@@ -25,6 +25,7 @@ pub fn cases() -> Vec<Case> {
         case("tcp/eight-addresses-of-a-dead-network", "bond0.pcap", pcap(eight_addresses())),
         case("tcp/tries-whom-it-has-heard-of", "bond0.pcap", pcap(tries_many(24, 6))),
         case("tcp/five-sites-are-silent", "bond0.pcap", pcap(tries_many(5, 6))),
+        case("tcp/one-of-five-silent-sites-lives", "bond0.pcap", pcap(one_lives())),
         case("tcp/nobody-beyond-the-gateway", "bond0.pcap", pcap(tries_many(6, 0))),
         case("tcp/six-clients-of-a-silent-broker", "bond0.pcap", pcap(six_clients())),
         case("tcp/refused-by-whom-it-has-heard-of", "bond0.pcap", pcap(refused_by(24))),
@@ -93,6 +94,18 @@ fn tries_many(silent: u8, answering: u8) -> Vec<Shot> {
         shots(t, (GUEST, GUEST_IP), whom(i), ports(i))
     });
     in_order(std::iter::once(meets(GUEST, GUEST_IP, 0.0)).chain(tried).collect())
+}
+
+/// The first of five silent sites answers an echo, and no connection after that either; another one is tried again.
+fn one_lives() -> Vec<Shot> {
+    let (first, third) = (Ipv4Addr::new(31, 0, 0, 20), Ipv4Addr::new(33, 14, 6, 22));
+    let alive = vec![
+        at(50.0, frame().from(GUEST).to(SERVER).ipv4(GUEST_IP, first).ping(1, 84)),
+        at(50.08, frame().from(SERVER).to(GUEST).ipv4(first, GUEST_IP).hops(52).pong(1, 84)),
+    ];
+    let again = tries(52.0, (GUEST, GUEST_IP), first, (50_100, 20_000));
+    let other = tries(65.0, (GUEST, GUEST_IP), third, (50_101, 20_666));
+    in_order(vec![tries_many(5, 6), alive, again, other])
 }
 
 fn six_clients() -> Vec<Shot> {
