@@ -235,7 +235,8 @@ pub(super) fn input_line(input: &Input) -> String {
         format!(", clock put right by {offset:+.6} s (± {}, from {} packets)", clock.within, clock.packets)
     });
     let links: String = input.link_types.iter().map(|link| format!(", {link}")).collect();
-    format!("{path}: {frames} frames{lost}, {format}{links}{}", clock.unwrap_or_default())
+    let frames = if *frames == 1 { "1 frame".to_owned() } else { format!("{frames} frames") };
+    format!("{path}: {frames}{lost}, {format}{links}{}", clock.unwrap_or_default())
 }
 
 /// What could not be checked: each reason once, in the order of the catalogue.
