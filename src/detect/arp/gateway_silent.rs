@@ -57,13 +57,13 @@ impl GatewaySilent {
             format!("it was last heard at {}", s.last.clock())
         });
         let headline = format!(
-            "Gateway {}{named} answers nobody in {} since {}: {} stations asked {} times in {}; {heard}.",
+            "Gateway {}{named} answers nobody in {}: {} stations asked {} times in {} since {}; {heard}.",
             wanted.ip,
             network(wanted.domain, cx),
-            wanted.since.clock(),
             askers.len(),
             requests(&askers),
             wanted.until.since(wanted.since),
+            wanted.since.clock(),
         );
         // Its neighbours asked only when they had forgotten it: it may be gone since it was last heard, and so is what it sent on.
         let gone = station.map_or(wanted.since, |s| s.last.min(wanted.since));
