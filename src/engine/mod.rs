@@ -2,12 +2,14 @@
 //! before the detectors', those in the order of the catalogue; an answer at the very deadline is in time.
 
 mod audience;
+mod dues;
 mod pause;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use audience::{Audience, Rules};
+use dues::Dues;
 
 use crate::detect::{self, Context, Detector, Entry, Needs, Recalled, Said};
 use crate::event::{Drops, Event, Fact, Frame, Place, Record, Stamped, Vantage, VantageId};
@@ -28,8 +30,8 @@ pub struct Engine {
     settings: Settings,
     world: World,
     slots: Vec<Slot>,
-    /// When silence means something to each detector next; `MAX` if never.
-    dues: Vec<Timestamp>,
+    /// When silence means something to each detector next.
+    dues: Dues,
     audience: Audience,
     ledger: Ledger,
     now: Timestamp,
@@ -69,7 +71,7 @@ impl Engine {
         let slots: Vec<Slot> =
             detect::entries().map(|entry| Slot { entry, detector: (entry.make)(&settings) }).collect();
         Self {
-            dues: vec![Timestamp::MAX; slots.len()],
+            dues: Dues::new(slots.len()),
             slots,
             audience: Audience::new(detect::entries()),
             world: World::new(&settings),
@@ -300,9 +302,9 @@ impl Engine {
         let mut moments = 0_u32;
         loop {
             let world = self.world.next_deadline();
-            let detectors = self.dues.iter().min().copied().unwrap_or(Timestamp::MAX);
+            let rules = self.dues.next();
             let books = self.ledger.next_deadline().unwrap_or(Timestamp::MAX);
-            let due = world.min(detectors).min(books);
+            let due = world.min(rules).min(books);
             self.due = due;
             if due >= time {
                 return;
@@ -318,15 +320,22 @@ impl Engine {
                 self.world.expire(due, &mut self.derived);
                 self.deliver_derived();
             }
-            for at in 0..self.slots.len() {
-                if self.dues[at] <= due {
-                    self.call(at, |detector, cx| detector.expire(cx));
-                    let code = self.slots[at].entry.rule.code;
-                    debug_assert!(self.dues[at] > due, "{code} would wait for {due:?} for ever");
-                }
+            if self.dues.next() <= due {
+                self.expire_rules(due);
             }
             for change in self.ledger.expire(due) {
                 self.note(Some(change));
+            }
+        }
+    }
+
+    /// The moment `due` has come for rules, each of which is asked in the order of the catalogue.
+    fn expire_rules(&mut self, due: Timestamp) {
+        for at in 0..self.slots.len() {
+            if self.dues.of(at) <= due {
+                self.call(at, |detector, cx| detector.expire(cx));
+                let code = self.slots[at].entry.rule.code;
+                debug_assert!(self.dues.of(at) > due, "{code} would wait for {due:?} for ever");
             }
         }
     }
@@ -336,8 +345,9 @@ impl Engine {
         let slot = &mut self.slots[at];
         let mut cx = Context::new(self.now, &self.world, &self.settings, &mut self.said);
         judge(slot.detector.as_mut(), &mut cx);
-        self.dues[at] = slot.detector.next_deadline().unwrap_or(Timestamp::MAX);
-        self.due = self.due.min(self.dues[at]);
+        let due = slot.detector.next_deadline().unwrap_or(Timestamp::MAX);
+        self.dues.set(at, due);
+        self.due = self.due.min(due);
         if self.said.is_empty() {
             return;
         }

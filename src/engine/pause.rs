@@ -40,8 +40,7 @@ impl Engine {
         }
         self.world.begin_anew(&self.settings, until, false);
         (0..self.slots.len()).for_each(|at| self.make_anew(at, until));
-        let dues = self.dues.iter().min().copied().unwrap_or(Timestamp::MAX);
-        self.due = self.world.due().min(dues).min(self.ledger.next_deadline().unwrap_or(Timestamp::MAX));
+        self.due = self.world.due().min(self.dues.next()).min(self.ledger.next_deadline().unwrap_or(Timestamp::MAX));
     }
 
     /// Makes a detector that remembers nothing; what its rule found so far is taken to last as after a restart.
@@ -51,7 +50,7 @@ impl Engine {
         for key in self.ledger.await_again(&entry.rule, now) {
             self.recalled.add(&entry.rule, key, now);
         }
-        self.dues[at] = self.slots[at].detector.next_deadline().unwrap_or(Timestamp::MAX);
+        self.dues.set(at, self.slots[at].detector.next_deadline().unwrap_or(Timestamp::MAX));
     }
 
     /// The capture goes on after a pause: who waits for something begins anew, and so do rules that would have claimed something of it. Where a link shows

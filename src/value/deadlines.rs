@@ -1,30 +1,20 @@
 //! At most one deadline a key, ordered by time and then by key; the memory of everything that waits.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::BTreeMap;
 
-use super::Timestamp;
-
-/// Deadlines that were moved or taken away and may stand in the order still, beside as many as there are keys.
-const MOST_STALE: usize = 64;
+use super::{Timestamp, order::Order};
 
 /// Deadlines by key: setting one again moves it.
 #[derive(Debug, Clone)]
 pub struct Deadlines<K> {
     by_key: BTreeMap<K, Timestamp>,
-    /// Every deadline, and stale ones of keys whose deadline has moved or is gone: to look for the place of one that moves would cost more
-    /// than to leave it. But the earliest is no stale one. Nearly all are set later than all others, and stand in their order.
-    in_order: VecDeque<(Timestamp, K)>,
-    /// Those that were set earlier than others.
-    beside: BinaryHeap<Reverse<(Timestamp, K)>>,
-    /// The earliest of them: it is asked for at every frame, and changes seldom.
-    next: Option<Timestamp>,
+    order: Order<K>,
 }
 
 impl<K: Ord + Clone> Deadlines<K> {
     /// No deadline yet.
     pub const fn new() -> Self {
-        Self { by_key: BTreeMap::new(), in_order: VecDeque::new(), beside: BinaryHeap::new(), next: None }
+        Self { by_key: BTreeMap::new(), order: Order::new() }
     }
 
     /// Sets the deadline of `key`, in place of the one it had; at the end of time it is never due, and none is kept.
@@ -37,13 +27,7 @@ impl<K: Ord + Clone> Deadlines<K> {
         if before == Some(at) {
             return;
         }
-        let entry = (at, key);
-        if self.in_order.back().is_none_or(|last| *last <= entry) {
-            self.in_order.push_back(entry);
-        } else {
-            self.beside.push(Reverse(entry));
-        }
-        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+        self.order.push(at, key);
         self.left(before);
     }
 
@@ -61,17 +45,14 @@ impl<K: Ord + Clone> Deadlines<K> {
     /// The earliest deadline.
     #[inline]
     pub const fn next(&self) -> Option<Timestamp> {
-        self.next
+        self.order.next()
     }
 
     /// Takes out the earliest key whose deadline is not later than `now`.
     pub fn pop(&mut self, now: Timestamp) -> Option<K> {
-        if self.next? > now {
-            return None;
-        }
-        let (_, key) = self.pop_first()?;
+        let key = self.order.pop(now)?;
         self.by_key.remove(&key);
-        self.find_next();
+        self.settle();
         Some(key)
     }
 
@@ -97,38 +78,18 @@ impl<K: Ord + Clone> Deadlines<K> {
         if before.is_none() {
             return;
         }
-        let all = self.in_order.len().saturating_add(self.beside.len());
-        if all > self.by_key.len().saturating_mul(2).saturating_add(MOST_STALE) {
-            self.in_order = self.waiting().map(|(at, key)| (at, key.clone())).collect();
-            self.beside.clear();
+        if self.order.is_stale(self.by_key.len()) {
+            let mut all: Vec<_> = self.by_key.iter().map(|(key, at)| (*at, key.clone())).collect();
+            all.sort_unstable();
+            self.order.renew(all);
         }
-        if before <= self.next {
-            self.find_next();
+        if before <= self.order.next() {
+            self.settle();
         }
     }
 
-    /// Takes out what is stale before the earliest.
-    fn find_next(&mut self) {
-        while let Some((at, key)) = self.first()
-            && self.by_key.get(key) != Some(at)
-        {
-            self.pop_first();
-        }
-        self.next = self.first().map(|(at, _)| *at);
-    }
-
-    /// The first in time, though it may be stale.
-    fn first(&self) -> Option<&(Timestamp, K)> {
-        let beside = self.beside.peek().map(|Reverse(entry)| entry);
-        self.in_order.front().into_iter().chain(beside).min()
-    }
-
-    fn pop_first(&mut self) -> Option<(Timestamp, K)> {
-        match (self.in_order.front(), self.beside.peek()) {
-            (Some(first), Some(Reverse(other))) if other < first => self.beside.pop().map(|Reverse(entry)| entry),
-            (None, _) => self.beside.pop().map(|Reverse(entry)| entry),
-            _ => self.in_order.pop_front(),
-        }
+    fn settle(&mut self) {
+        self.order.settle(|key| self.by_key.get(key).copied());
     }
 }
 
@@ -182,7 +143,7 @@ mod tests {
                 }
             }
             assert_eq!((d.len(), d.next()), (held.len(), held.values().min().copied()), "step {step}");
-            assert!(d.in_order.len() + d.beside.len() <= 2 * held.len() + MOST_STALE + 1);
+            assert!(!d.order.is_stale(held.len() + 1));
         }
         let all: Vec<_> = d.waiting().map(|(time, key)| (time, *key)).collect();
         assert!(all.is_sorted() && all.len() == held.len());

@@ -16,6 +16,7 @@ mod few;
 mod fingerprint;
 mod index;
 mod mac;
+mod order;
 mod text;
 mod time;
 mod timed;

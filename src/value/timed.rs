@@ -2,86 +2,120 @@
 
 use std::hash::Hash;
 
-use super::{BoundedMap, Deadlines, Timestamp};
+use super::{BoundedMap, Timestamp, order::Order};
 
 /// A bounded map with at most one deadline an entry.
 pub struct TimedMap<K, V> {
     limit: usize,
-    map: BoundedMap<K, V>,
-    deadlines: Deadlines<K>,
+    map: BoundedMap<K, Timed<V>>,
+    order: Order<K>,
+}
+
+/// A value, and when it is due; `MAX` if never.
+struct Timed<V> {
+    due: Timestamp,
+    value: V,
 }
 
 impl<K: Hash + Ord + Clone, V> TimedMap<K, V> {
     /// An empty map that holds at most `limit` entries (at least one).
     pub fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), map: BoundedMap::new(limit), deadlines: Deadlines::new() }
+        Self { limit: limit.max(1), map: BoundedMap::new(limit), order: Order::new() }
     }
 
     /// The value of `key`, untouched in the order of use.
     pub fn peek(&self, key: &K) -> Option<&V> {
-        self.map.peek(key)
+        self.map.peek(key).map(|held| &held.value)
     }
 
     /// The value of `key`, which counts as used now.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.map.get_mut(key)
+        self.map.get_mut(key).map(|held| &mut held.value)
     }
 
     /// The value of `key`, made by `make` if it is new; the entry used least recently goes, with its deadline, when there is no room.
     pub fn entry(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
-        self.make_room(key);
-        self.map.entry(key, make)
+        self.entry_after(key, |_| make())
     }
 
     /// The same, where what is new is made from what had to go for it, if anything had to.
     pub fn entry_after(&mut self, key: &K, make: impl FnOnce(Option<V>) -> V) -> &mut V {
         self.make_room(key);
-        self.map.entry_after(key, make)
+        &mut self.map.entry_after(key, |old| Timed::new(make(old.map(|old| old.value)))).value
+    }
+
+    /// Lets `change` change the value of `key`, made by `make` if it is new, and say its deadline, in place of the one it had.
+    pub fn tend(&mut self, key: &K, make: impl FnOnce() -> V, change: impl FnOnce(&mut V) -> Timestamp) {
+        self.make_room(key);
+        let held = self.map.entry(key, || Timed::new(make()));
+        let at = change(&mut held.value);
+        let before = std::mem::replace(&mut held.due, at);
+        self.moved(key, before, at);
     }
 
     /// Puts `value` under `key`, and gives back what stood there; its deadline stays.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        if let Some(held) = self.map.get_mut(&key) {
+            return Some(std::mem::replace(&mut held.value, value));
+        }
         self.make_room(&key);
-        self.map.insert(key, value)
+        self.map.insert(key, Timed::new(value));
+        None
+    }
+
+    /// Puts `value` under `key`, in place of what stood there, due at `at`.
+    pub fn insert_until(&mut self, key: K, value: V, at: Timestamp) {
+        self.make_room(&key);
+        let before = self.map.insert(key.clone(), Timed { due: at, value });
+        self.moved(&key, before.map_or(Timestamp::MAX, |before| before.due), at);
     }
 
     /// Takes `key` out, and its deadline.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let value = self.map.remove(key)?;
-        self.deadlines.clear(key);
+        let Timed { due, value } = self.map.remove(key)?;
+        self.left(due);
         Some(value)
     }
 
-    /// Sets the deadline of `key`, in place of the one it had; what is not held has none.
+    /// Sets the deadline of `key`, in place of the one it had; what is not held has none, and at the end of time nothing is due.
     pub fn wake(&mut self, key: &K, at: Timestamp) {
-        if self.map.peek(key).is_some() {
-            self.deadlines.set(key.clone(), at);
-        }
+        let Some(held) = self.map.peek_mut(key) else { return };
+        let before = std::mem::replace(&mut held.due, at);
+        self.moved(key, before, at);
     }
 
     /// The deadline of `key`.
     pub fn deadline(&self, key: &K) -> Option<Timestamp> {
-        self.deadlines.of(key)
+        self.map.peek(key).and_then(Timed::deadline)
     }
 
     /// The earliest deadline.
+    #[inline]
     pub const fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        self.order.next()
     }
 
     /// The earliest key whose deadline is not later than `now`; it stays, without a deadline.
     pub fn due(&mut self, now: Timestamp) -> Option<K> {
-        self.deadlines.pop(now)
+        let key = self.order.pop(now)?;
+        if let Some(held) = self.map.peek_mut(&key) {
+            held.due = Timestamp::MAX;
+        }
+        self.settle();
+        Some(key)
     }
 
     /// The keys that have a deadline, earliest first.
     pub fn waiting(&self) -> impl Iterator<Item = &K> {
-        self.deadlines.waiting().map(|(_, key)| key)
+        let held = self.map.by_age().filter_map(|(key, held)| Some((held.deadline()?, key)));
+        let mut waiting: Vec<(Timestamp, &K)> = held.collect();
+        waiting.sort_unstable();
+        waiting.into_iter().map(|(_, key)| key)
     }
 
     /// The entries from the least to the most recently used.
     pub fn by_age(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.map.by_age()
+        self.map.by_age().map(|(key, held)| (key, &held.value))
     }
 
     /// Entries that went out because there was no room.
@@ -99,13 +133,58 @@ impl<K: Hash + Ord + Clone, V> TimedMap<K, V> {
         self.map.is_empty()
     }
 
+    /// What has to go for `key`, if it is new and there is no room, has no deadline from now on.
+    #[inline]
     fn make_room(&mut self, key: &K) {
         if self.map.len() >= self.limit
             && self.map.peek(key).is_none()
-            && let Some((oldest, _)) = self.map.oldest()
+            && let Some(oldest) = self.map.oldest().map(|(oldest, _)| oldest.clone())
         {
-            self.deadlines.clear(oldest);
+            self.wake(&oldest, Timestamp::MAX);
         }
+    }
+
+    /// `key` is due at `at` and no longer at `before`.
+    #[inline]
+    fn moved(&mut self, key: &K, before: Timestamp, at: Timestamp) {
+        if at == before {
+            return;
+        }
+        if at != Timestamp::MAX {
+            self.order.push(at, key.clone());
+        }
+        self.left(before);
+    }
+
+    /// A key has left the deadline that it had `before`, which may be the first, or one stale one too many.
+    #[inline]
+    fn left(&mut self, before: Timestamp) {
+        if before == Timestamp::MAX {
+            return;
+        }
+        if self.order.is_stale(self.map.len()) {
+            let held = self.map.by_age().filter_map(|(key, held)| Some((held.deadline()?, key.clone())));
+            let mut all: Vec<_> = held.collect();
+            all.sort_unstable();
+            self.order.renew(all);
+        }
+        if Some(before) <= self.order.next() {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        self.order.settle(|key| self.map.peek(key)?.deadline());
+    }
+}
+
+impl<V> Timed<V> {
+    const fn new(value: V) -> Self {
+        Self { due: Timestamp::MAX, value }
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        Some(self.due).filter(|due| *due != Timestamp::MAX)
     }
 }
 

@@ -140,14 +140,14 @@ impl Addresses {
         let owner = self.table.peek(&(domain, asked)).copied().unwrap_or_default();
         let is_sweeping = owner.spoke.is_none() && self.sweeps((domain, sender), asked);
         // After a pause it is another attempt: what was asked before it may have been answered out of sight.
-        let is_over = |run: &Run| run.told.is_none() && frame.order.since(run.last) > PAUSE;
-        if self.wanted.peek(&(domain, asked)).is_some_and(is_over) {
-            self.wanted.remove(&(domain, asked));
-        }
         let fresh = || Run::new(asked, domain, owner, frame.order);
-        let run = self.wanted.entry(&(domain, asked), fresh);
-        run.ask(frame, sender, own, is_sweeping);
-        self.wanted.wake(&(domain, asked), frame.order.after(PATIENCE));
+        self.wanted.tend(&(domain, asked), fresh, |run| {
+            if run.told.is_none() && frame.order.since(run.last) > PAUSE {
+                *run = fresh();
+            }
+            run.ask(frame, sender, own, is_sweeping);
+            frame.order.after(PATIENCE)
+        });
     }
 
     /// Notes that `asker` asks for an address that nobody was seen to have; whether it asks for many such.

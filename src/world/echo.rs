@@ -74,8 +74,8 @@ impl Echoes {
             let packet_len = ip.packet_len();
             let passed = Passed { at: frame.at, direction: frame.direction, tags: path.tags, packet_len };
             let echo = Echo { path, packet_len, is_answered: false, sent: frame.order, cited: Cited::beginning(frame) };
-            self.waiting.insert(key.clone(), Asked { passed, echo });
-            self.waiting.wake(&key, frame.order.after(PATIENCE));
+            let asked = Asked { passed, echo };
+            self.waiting.insert_until(key, asked, frame.order.after(PATIENCE));
         } else if is_reply {
             let key = EchoKey { vantage, from: ip.dst(), to: ip.src(), id, seq };
             if let Some(Asked { passed, echo }) = self.waiting.remove(&key) {

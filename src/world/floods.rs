@@ -77,6 +77,8 @@ struct Rate {
     vantage: VantageId,
     second: i64,
     broadcasts: u32,
+    /// Who sent the first of them, one after the other: only of a loud second it is counted who sent how many.
+    first: Vec<Mac>,
     senders: BoundedMap<Mac, u32>,
     before: Vec<u32>,
     cited: Option<Cited>,
@@ -165,6 +167,7 @@ impl Rate {
             vantage,
             second: i64::MIN,
             broadcasts: 0,
+            first: Vec::new(),
             senders: BoundedMap::new(MOST_SENDERS),
             before: Vec::new(),
             cited: None,
@@ -177,8 +180,14 @@ impl Rate {
             self.turn(second, out);
         }
         self.broadcasts = self.broadcasts.saturating_add(1);
-        let sent = self.senders.entry(&source, || 0);
-        *sent = sent.saturating_add(1);
+        if self.broadcasts <= MANY {
+            self.first.push(source);
+        } else {
+            for source in std::mem::take(&mut self.first).into_iter().chain([source]) {
+                let sent = self.senders.entry(&source, || 0);
+                *sent = sent.saturating_add(1);
+            }
+        }
         if self.broadcasts == MANY {
             self.cited = Some(Cited::of(seen.frame));
         }
@@ -201,6 +210,7 @@ impl Rate {
                 loudest,
                 cited: self.cited.take(),
             })));
+            self.senders = BoundedMap::new(MOST_SENDERS);
         } else if self.second != i64::MIN {
             self.before.push(self.broadcasts);
         }
@@ -209,9 +219,7 @@ impl Rate {
         self.before.extend(std::iter::repeat_n(0, usize::try_from(silent).unwrap_or(0).min(REMEMBERED)));
         let surplus = self.before.len().saturating_sub(REMEMBERED);
         self.before.drain(..surplus);
-        if self.broadcasts > 0 {
-            self.senders = BoundedMap::new(MOST_SENDERS);
-        }
+        self.first.clear();
         (self.second, self.broadcasts) = (second, 0);
     }
 

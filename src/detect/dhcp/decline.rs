@@ -1,6 +1,6 @@
 //! A client finds the address that it was given in use, and declines it (RFC 2131 section 3.1, step 5; RFC 5227).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Cited;
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Mac, Span, Timestamp};
+use crate::value::{Mac, Span, Timestamp};
 use crate::wire::{DhcpKind, Kind};
 use crate::world::{Derived, DhcpStep, DomainId, Observation, Seen, Topic};
 
@@ -34,17 +34,19 @@ const BEFORE: Span = Span::secs(10);
 const PAUSE: Span = Span::secs(10);
 /// Declines within this span are counted together.
 const TOGETHER: Span = Span::secs(600);
-/// Claims of addresses that are remembered: those of the last seconds of a busy network.
-const MOST_HOLDERS: usize = 4_096;
+/// Who says that an address is its own is remembered for that long, and so many times at most: those of the last seconds of a busy network.
+const MOST_HOLDERS: usize = 8_192;
 
 struct Decline {
     limit: usize,
-    holders: BoundedMap<(DomainId, Ipv4Addr), Holder>,
+    /// Who said lately that an address is its own, the latest last.
+    holders: VecDeque<Holder>,
     declined: BTreeMap<(DomainId, Ipv4Addr), Declined>,
 }
 
-/// Who said last that an address is its own.
+/// Somebody who said that an address is its own.
 struct Holder {
+    place: (DomainId, Ipv4Addr),
     mac: Mac,
     time: Timestamp,
     cited: Cited,
@@ -64,11 +66,7 @@ struct Declined {
 
 impl Decline {
     fn new(settings: &Settings) -> Self {
-        Self {
-            limit: settings.tables.clients.max(1),
-            holders: BoundedMap::new(MOST_HOLDERS),
-            declined: BTreeMap::new(),
-        }
+        Self { limit: settings.tables.clients.max(1), holders: VecDeque::new(), declined: BTreeMap::new() }
     }
 
     fn said(&mut self, seen: &Seen<'_>, cx: &Context<'_>) {
@@ -77,8 +75,11 @@ impl Decline {
             return;
         }
         let (mac, time) = (arp.sender_mac(), seen.frame.order);
-        let key = (cx.world.domains.root(seen.domain), arp.sender_ip());
-        self.holders.insert(key, Holder { mac, time, cited: Cited::beginning(seen.frame) });
+        while self.holders.len() >= MOST_HOLDERS || self.holders.front().is_some_and(|h| time.since(h.time) > BEFORE) {
+            self.holders.pop_front();
+        }
+        let place = (cx.world.domains.root(seen.domain), arp.sender_ip());
+        self.holders.push_back(Holder { place, mac, time, cited: Cited::beginning(seen.frame) });
     }
 
     fn declined(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
@@ -87,8 +88,8 @@ impl Decline {
         if self.declined.len() >= self.limit && !self.declined.contains_key(&key) {
             self.declined.pop_first();
         }
-        let recent = |h: &&Holder| h.mac != step.client && step.time.since(h.time) <= BEFORE;
-        let holder = self.holders.peek(&key).filter(recent);
+        let holder = self.holders.iter().rfind(|holder| holder.place == key);
+        let holder = holder.filter(|h| h.mac != step.client && step.time.since(h.time) <= BEFORE);
         let fresh = || Declined {
             last: Arc::clone(step),
             first: step.cited.time,

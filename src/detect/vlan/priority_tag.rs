@@ -74,6 +74,10 @@ impl Detector for PriorityTag {
 impl PriorityTag {
     fn frame(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
         let frame = seen.frame;
+        // Nearly everywhere nobody sets a priority tag, and what is asked without one means nothing.
+        if self.senders.is_empty() && !frame.layers.has(Kind::PriorityTag) {
+            return;
+        }
         let Some(mac) = frame.layers.link_src() else { return };
         let arp = frame.layers.arp().filter(Arp::is_ethernet_ipv4);
         let pcp = frame.layers.iter().find_map(|layer| match layer {

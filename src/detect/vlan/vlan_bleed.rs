@@ -56,10 +56,10 @@ impl VlanBleed {
     fn frame(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
         let frame = seen.frame;
         let vantage = frame.at.vantage;
+        let Some((station, said)) = said(frame) else { return };
         if cx.world.vantage(vantage).is_none_or(|v| v.place == Place::Cooked) || frame.layers.has_tunnel() {
             return;
         }
-        let Some((station, said)) = said(frame) else { return };
         let tags = frame.layers.tags().networks();
         let now = (cx.now, tags, Cited::of(frame));
         let Some((at, other, cited)) = self.latest.insert((vantage, frame.direction, said), now) else { return };

@@ -82,8 +82,10 @@ impl VlanOneWay {
 
     fn frame(&mut self, seen: &Seen<'_>, cx: &Context<'_>) {
         let frame = seen.frame;
-        let is_uplink = cx.world.vantage(frame.at.vantage).is_some_and(|v| matches!(v.place, Place::Bond | Place::Nic));
-        if frame.direction != Direction::Out || !is_uplink || frame.layers.tags().networks().is_empty() {
+        if frame.direction != Direction::Out || frame.layers.tags().networks().is_empty() {
+            return;
+        }
+        if !cx.world.vantage(frame.at.vantage).is_some_and(|v| matches!(v.place, Place::Bond | Place::Nic)) {
             return;
         }
         let Some(said) = said(frame) else { return };

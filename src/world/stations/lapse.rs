@@ -153,9 +153,9 @@ impl Slate {
         }
     }
 
-    /// The moment at which the first question that waits is unanswered.
-    pub fn due(&self, patience: Span) -> Option<Timestamp> {
-        self.waiting.first().map(|w| w.at.after(patience))
+    /// The moment at which the first question that waits is unanswered; `MAX` if none waits.
+    pub fn due(&self, patience: Span) -> Timestamp {
+        self.waiting.first().map_or(Timestamp::MAX, |w| w.at.after(patience))
     }
 
     /// Questions that have waited until `now` are unanswered from now on.

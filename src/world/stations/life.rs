@@ -131,9 +131,8 @@ impl Stations {
             };
             slate.remember(station.own_address(), station.meter.as_ref());
             slate.expire(now, patience);
-            if let Some(due) = slate.due(patience) {
-                self.life.slates.wake(&key, due);
-            }
+            let due = slate.due(patience);
+            self.life.slates.wake(&key, due);
             self.judge(key, now, out);
         }
     }
@@ -204,12 +203,11 @@ impl Stations {
         let Some(station) = self.table.peek_mut(&key) else { return };
         station.may_owe = true;
         let patience = self.life.patience();
-        let slate = self.life.slates.entry(&key, Slate::new);
-        slate.asked(what, from, frame.order, is_owed, Cited::beginning(frame));
-        slate.seen_at(frame.at.vantage);
-        if let Some(due) = slate.due(patience) {
-            self.life.slates.wake(&key, due);
-        }
+        self.life.slates.tend(&key, Slate::new, |slate| {
+            slate.asked(what, from, frame.order, is_owed, Cited::beginning(frame));
+            slate.seen_at(frame.at.vantage);
+            slate.due(patience)
+        });
     }
 
     /// A station did not answer what it was asked at `since`, as `cited` shows.
