@@ -60,7 +60,7 @@ pub fn spelled_out(text: String) -> String {
 
 /// `text` with every character that could move a cursor, start a line, or turn the reading direction spelled out as `\u{..}`.
 fn spell_out(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    if is_plain(text) || !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -72,6 +72,11 @@ fn spell_out(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Whether all of it can be seen in ASCII, as nearly everything can; asked of many bytes at once.
+fn is_plain(text: &str) -> bool {
+    text.as_bytes().chunks(16).all(|bytes| bytes.iter().fold(true, |so_far, byte| so_far & matches!(byte, b' '..=b'~')))
 }
 
 /// C0, DEL, C1, line and paragraph separators, bidirectional controls, zero-width characters, the byte order mark.
