@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
@@ -62,7 +61,6 @@ struct Answer {
     took: Span,
     /// Further tries of the client until it came.
     again: u64,
-    step: Arc<DhcpStep>,
 }
 
 impl DhcpServerSlow {
@@ -85,7 +83,7 @@ impl DhcpServerSlow {
         }
     }
 
-    fn answered(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
+    fn answered(&mut self, step: &DhcpStep, cx: &mut Context<'_>) {
         let (Some(pair), Some(took), Some(asked), Some(server)) = (step.pair(), step.took, step.asked, step.server)
         else {
             return;
@@ -110,9 +108,7 @@ impl DhcpServerSlow {
             answers.cite(step);
         }
         let again = u64::from(asked.tries.saturating_sub(1));
-        answers.latest.push_back(Answer { took, again, step: Arc::clone(step) });
-        let enough = answers.latest.len() >= self.answers && answers.p95(WINDOW) > limit;
-        let stuck = answers.latest.iter().filter(|answer| answer.took > self.single).count() >= self.singles;
+        answers.latest.push_back(Answer { took, again });
         if answers.claimed.is_some() {
             let calm = Span::nanos(limit.as_nanos() / 2);
             if answers.since_claim >= self.answers && answers.p95(self.answers) < calm {
@@ -120,8 +116,14 @@ impl DhcpServerSlow {
                 return;
             }
         }
-        if (enough || stuck) && took > limit {
-            answers.claim(server, pair, limit, cx);
+        // What comes in time is no news.
+        if took <= limit {
+            return;
+        }
+        let enough = answers.latest.len() >= self.answers && answers.p95(WINDOW) > limit;
+        let stuck = answers.latest.iter().filter(|answer| answer.took > self.single).count() >= self.singles;
+        if enough || stuck {
+            answers.claim(step, server, pair, limit, cx);
         }
     }
 }
@@ -162,8 +164,7 @@ impl Answers {
         (self.slow, self.since) = (0, None);
     }
 
-    fn claim(&mut self, server: Ipv4Addr, pair: Pair, limit: Span, cx: &mut Context<'_>) {
-        let Some(step) = self.latest.back().map(|answer| Arc::clone(&answer.step)) else { return };
+    fn claim(&mut self, step: &DhcpStep, server: Ipv4Addr, pair: Pair, limit: Span, cx: &mut Context<'_>) {
         let times = self.times(WINDOW);
         let again = self.latest.iter().fold(0_u64, |sum, answer| sum.saturating_add(answer.again));
         let since = self.since.unwrap_or(step.cited.time);
@@ -202,7 +203,7 @@ impl Answers {
             .number("asked_again", again)
             .proved_by(std::mem::take(&mut self.fresh))
             .filter("dhcp.option.dhcp == 2 || dhcp.option.dhcp == 5");
-        cx.raise(told(claim, pair, &step));
+        cx.raise(told(claim, pair, step));
     }
 }
 
