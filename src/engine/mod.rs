@@ -195,14 +195,17 @@ impl Engine {
     /// The capture ended, `end` being when it stopped if that is known. With `is_final` it is complete, and what waits for
     /// less than a day fires. Told once; `changes` knows what came of it.
     pub fn close(&mut self, end: Option<Timestamp>, is_final: bool) {
+        let mut until = self.now;
         if let Some(end) = end {
             // Deadlines up to the end fire, the end itself included.
-            self.advance_to(end.after(Span::nanos(1)));
+            until = end.after(Span::nanos(1));
+            self.advance_to(until);
         }
         if is_final {
-            self.advance_to(end.unwrap_or(self.now).after(AFTER_THE_END));
+            until = end.unwrap_or(self.now).after(AFTER_THE_END);
+            self.advance_to(until);
         }
-        self.conclude();
+        self.conclude(until);
     }
 
     /// The report, after `close`.
@@ -343,7 +346,10 @@ impl Engine {
     /// Lets one detector judge, and enters what it says into the books.
     fn call(&mut self, at: usize, judge: impl FnOnce(&mut dyn Detector, &mut Context<'_>)) {
         let slot = &mut self.slots[at];
-        let mut cx = Context::new(self.now, &self.world, &self.settings, &mut self.said);
+        let rule = &slot.entry.rule;
+        // What a pause may have misled a rule to say is not entered, and listed in words.
+        let room = if self.pause.is_none() { Some((&self.ledger, rule)) } else { None };
+        let mut cx = Context::new(self.now, &self.world, &self.settings, room, &mut self.said);
         judge(slot.detector.as_mut(), &mut cx);
         let due = slot.detector.next_deadline().unwrap_or(Timestamp::MAX);
         self.dues.set(at, due);
@@ -351,7 +357,6 @@ impl Engine {
         if self.said.is_empty() {
             return;
         }
-        let rule = &slot.entry.rule;
         // Where a link shows nothing at all, that is just what those say who watch it: after a switch has shut a port, minutes pass.
         let pause = self.pause.filter(|_| !slot.entry.follows.contains(&Topic::Uplink));
         for said in std::mem::take(&mut self.said) {
@@ -364,6 +369,10 @@ impl Engine {
                 (Said::Raise(mut claim), None) => {
                     claim.uplink = claim.uplink.or_else(|| self.world.uplink(claim.vantage?));
                     self.ledger.raise(rule, *claim, self.now)
+                }
+                (Said::Count, _) => {
+                    self.ledger.count(rule);
+                    None
                 }
                 (Said::Resolve(key, why), _) => self.ledger.resolve(rule, &key, &why, self.now),
                 (Said::Absorb(key, why), _) => self.ledger.absorb(rule, &key, &why, self.now),
@@ -379,9 +388,9 @@ impl Engine {
         }
     }
 
-    /// All that is known by now is told, and what still waits.
-    fn conclude(&mut self) {
-        self.world.conclude(&mut self.derived);
+    /// All that is known before `until` is told, and what still waits.
+    fn conclude(&mut self, until: Timestamp) {
+        self.world.conclude(until, &mut self.derived);
         self.deliver_derived();
         for at in 0..self.slots.len() {
             self.call(at, |detector, cx| detector.finish(cx));

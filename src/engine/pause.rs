@@ -31,7 +31,7 @@ impl Engine {
         let asleep = until.since(self.now);
         self.lost.asleep_s = self.lost.asleep_s.saturating_add(asleep.as_nanos().unsigned_abs() / 1_000_000_000);
         let pending = self.pending.len();
-        self.conclude();
+        self.conclude(self.now);
         let mut waiting = self.pending.split_off(pending);
         waiting.truncate(MOST_WAITING.saturating_sub(pending));
         for Pending { code, what, since } in waiting {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Frame, FrameRef};
 use crate::value::{TagStack, Timestamp};
-use crate::wire::{LinkType, decode};
+use crate::wire::{Layers, LinkType, decode};
 
 /// Bytes of a cited frame that are kept: a jumbo frame whole, a super-frame by its beginning.
 const KEPT: usize = 9_216;
@@ -47,13 +47,18 @@ impl Cited {
         Self { at: frame.at, time: frame.time, wire_len: frame.wire_len, bytes, link: frame.link }
     }
 
+    /// What its first bytes mean.
+    pub fn layers(&self) -> Layers<'_> {
+        decode(self.link, &self.bytes, self.wire_len)
+    }
+
     /// Its tags, outermost first.
     pub fn tags(&self) -> TagStack {
-        decode(self.link, &self.bytes, self.wire_len).tags()
+        self.layers().tags()
     }
 
     /// One line that says what it is; safe for a terminal.
     pub fn line(&self) -> String {
-        decode(self.link, &self.bytes, self.wire_len).summary().to_string()
+        self.layers().summary().to_string()
     }
 }

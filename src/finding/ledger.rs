@@ -3,14 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::shelf::Shelf;
 use super::{Claim, Confidence, Finding, Key, Rule, Severity, State};
 use crate::event::{Cited, LeftOpen, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 
-/// Open findings of one code, past which further keys are only counted (findings.md 1.2).
-const MOST_OPEN: usize = 50;
-/// Findings of one code in all, resolved ones included, past which further keys are only counted.
-const MOST_KEPT: usize = 200;
 /// At most one update of a finding in this span of packet time (findings.md 1.2).
 const UPDATE_EVERY: Span = Span::secs(10);
 /// A claim within this span after the end opens the same finding again (findings.md 1.2).
@@ -30,8 +27,8 @@ const FIRST_FRAMES: usize = 4;
 #[derive(Debug, Default)]
 pub struct Ledger {
     findings: Vec<Finding>,
-    by_key: BTreeMap<(&'static str, Key), usize>,
-    overflow: BTreeMap<&'static str, u64>,
+    /// By code.
+    shelves: BTreeMap<&'static str, Shelf>,
     told: Vec<Timestamp>,
     /// Stretches of captures that are in doubt.
     doubts: Vec<(VantageId, Timestamp, Timestamp)>,
@@ -89,13 +86,23 @@ impl Ledger {
             (claim.confidence, claim.severity) = (Confidence::Likely, severity);
             claim.assumptions.push(IN_DOUBT.to_owned());
         }
-        let key = (rule.code, claim.key.clone());
-        match self.by_key.get(&key).copied() {
+        match self.known(rule, &claim.key) {
             Some(at) if self.findings.get(at).is_some_and(|f| f.is_current(now) && f.is_meant(&claim)) => {
                 self.update(at, claim, now)
             }
-            _ => self.open(rule, key, claim, now),
+            _ => self.open(rule, claim, now),
         }
+    }
+
+    /// Whether a claim of `rule` about `key` would be told, and not only counted.
+    pub fn has_room(&self, rule: &Rule, key: &Key) -> bool {
+        self.shelves.get(rule.code).is_none_or(|shelf| shelf.has_room() || shelf.by_key.contains_key(key))
+    }
+
+    /// One claim more of `rule`, for which there is no room.
+    pub fn count(&mut self, rule: &'static Rule) {
+        let shelf = self.shelves.entry(rule.code).or_default();
+        shelf.left_out = shelf.left_out.saturating_add(1);
     }
 
     /// Takes up what an earlier run left open, at `now`; a rule that does not exist any more, or would not say so, has nothing left open.
@@ -103,14 +110,14 @@ impl Ledger {
         let severity = Severity::ALL.into_iter().find(|severity| severity.to_string() == left.severity.raw())?;
         let confidence = Confidence::ALL.into_iter().find(|sure| sure.to_string() == left.confidence.raw())?;
         let (key, first) = (Key::recalled(left), left.first.min(now));
-        if !rule.permits(confidence, severity) || self.by_key.contains_key(&(rule.code, key.clone())) {
+        if !rule.permits(confidence, severity) || self.known(rule, &key).is_some() {
             return None;
         }
-        let claim = Claim::new(key.clone(), confidence, severity, left.headline.to_string())
+        let claim = Claim::new(key, confidence, severity, left.headline.to_string())
             .seen(first, left.count)
             .until(left.last.max(first).min(now))
             .assuming(EARLIER);
-        let (at, _) = self.open(rule, (rule.code, key), claim, now)?;
+        let (at, _) = self.open(rule, claim, now)?;
         if let Some(finding) = self.findings.get_mut(at) {
             finding.episodes = left.episodes.max(1);
         }
@@ -162,7 +169,7 @@ impl Ledger {
 
     /// Says that the finding of `rule` and `key` is over, for the reason `why`.
     pub fn resolve(&mut self, rule: &'static Rule, key: &Key, why: &str, now: Timestamp) -> Option<(usize, Change)> {
-        let at = *self.by_key.get(&(rule.code, key.clone()))?;
+        let at = self.known(rule, key)?;
         self.end(at, why, now)
     }
 
@@ -172,6 +179,7 @@ impl Ledger {
         finding.state = State::Resolved;
         finding.resolved = Some(now);
         self.said.insert(at, finding.headline.len());
+        self.shelves.entry(finding.rule.code).or_default().close();
         finding.headline = format!("{} Resolved after {}: {why}.", finding.headline, now.since(finding.first));
         Some((at, Change::Resolved))
     }
@@ -179,7 +187,7 @@ impl Ledger {
     /// Says that the finding of `rule` and `key` is told by a wider one from now on, for the reason `why`: it leaves the report.
     pub fn absorb(&mut self, rule: &'static Rule, key: &Key, why: &str, now: Timestamp) -> Option<(usize, Change)> {
         let change = self.resolve(rule, key, why, now)?;
-        self.by_key.retain(|_, at| *at != change.0);
+        self.shelves.entry(rule.code).or_default().by_key.retain(|_, at| *at != change.0);
         self.absorbed.insert(change.0);
         Some(change)
     }
@@ -193,11 +201,12 @@ impl Ledger {
                 continue;
             }
             let key = finding.key.renamed(part, to);
-            let known = (finding.rule.code, std::mem::replace(&mut finding.key, key.clone()));
-            let told_by = *self.by_key.entry((known.0, key)).or_insert(at);
+            let known = std::mem::replace(&mut finding.key, key.clone());
+            let by_key = &mut self.shelves.entry(finding.rule.code).or_default().by_key;
+            let told_by = *by_key.entry(key).or_insert(at);
             if told_by != at {
                 // The same was found where the network already had this name.
-                self.by_key.insert(known, told_by);
+                by_key.insert(known, told_by);
                 self.absorbed.insert(at);
             }
         }
@@ -216,26 +225,25 @@ impl Ledger {
     /// All findings in order of opening, and how many more of which code were only counted.
     pub fn into_findings(self) -> (Vec<Finding>, Vec<(&'static str, u64)>) {
         let kept = (0..).zip(self.findings).filter(|(at, _)| !self.absorbed.contains(at)).map(|(_, finding)| finding);
-        (kept.collect(), self.overflow.into_iter().collect())
+        let left_out = self.shelves.into_iter().map(|(code, shelf)| (code, shelf.left_out)).filter(|(_, n)| *n > 0);
+        (kept.collect(), left_out.collect())
     }
 
-    fn open(
-        &mut self,
-        rule: &'static Rule,
-        key: (&'static str, Key),
-        claim: Claim,
-        now: Timestamp,
-    ) -> Option<(usize, Change)> {
-        let same_code = self.findings.iter().filter(|f| std::ptr::eq(f.rule, rule));
-        let open = same_code.clone().filter(|f| f.state == State::Open).count();
-        if open >= MOST_OPEN || same_code.count() >= MOST_KEPT {
-            *self.overflow.entry(rule.code).or_default() += 1;
+    /// The finding of `rule` that stands under `key`, by index.
+    fn known(&self, rule: &Rule, key: &Key) -> Option<usize> {
+        self.shelves.get(rule.code)?.by_key.get(key).copied()
+    }
+
+    fn open(&mut self, rule: &'static Rule, claim: Claim, now: Timestamp) -> Option<(usize, Change)> {
+        let shelf = self.shelves.entry(rule.code).or_default();
+        if !shelf.has_room() {
+            self.count(rule);
             return None;
         }
         let at = self.findings.len();
+        shelf.add(claim.key.clone(), at);
         self.findings.push(Finding::from_claim(rule, claim, now));
         self.told.push(now);
-        self.by_key.insert(key, at);
         Some((at, Change::Opened))
     }
 
@@ -251,6 +259,7 @@ impl Ledger {
             // A weaker claim does not change the words, but how they ended is no longer true.
             finding.headline.truncate(self.said.remove(&at).unwrap_or(usize::MAX));
             finding.episodes = finding.episodes.saturating_add(1);
+            self.shelves.entry(finding.rule.code).or_default().reopen();
         }
         finding.take(claim, now);
         let told = self.told.get_mut(at)?;

@@ -9,6 +9,7 @@ mod relate;
 mod relations;
 mod report;
 mod rule;
+mod shelf;
 mod tally;
 mod topology;
 mod way;

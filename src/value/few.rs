@@ -1,7 +1,7 @@
 //! A list that mostly holds one: the first lies in place, and only a second one costs an allocation.
 
 /// A few of a kind, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Few<T> {
     /// There is one wherever there are more.
     first: Option<T>,
@@ -12,6 +12,11 @@ impl<T> Few<T> {
     /// None.
     pub const fn new() -> Self {
         Self { first: None, more: Vec::new() }
+    }
+
+    /// The first, if there is one.
+    pub const fn first(&self) -> Option<&T> {
+        self.first.as_ref()
     }
 
     /// How many there are.
@@ -70,6 +75,13 @@ impl<T> Few<T> {
     pub fn clear(&mut self) {
         self.first = None;
         self.more.clear();
+    }
+}
+
+impl<T> FromIterator<T> for Few<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
+        let mut all = all.into_iter();
+        Self { first: all.next(), more: all.collect() }
     }
 }
 

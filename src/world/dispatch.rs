@@ -72,8 +72,9 @@ impl World {
         });
     }
 
-    /// The capture ended: what is known by then of what was told goes to `out`.
-    pub fn conclude(&mut self, out: &mut Vec<Derived>) {
+    /// The capture ended, and what would be before `until` has come: what is known by then of what was told goes to `out`.
+    pub fn conclude(&mut self, until: Timestamp, out: &mut Vec<Derived>) {
+        self.dhcp.end_exchanges_before(until);
         each!(self, all, (tracker, _, _) => tracker.conclude(out));
     }
 }

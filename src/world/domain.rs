@@ -21,6 +21,7 @@ pub struct Domains {
     hash: foldhash::fast::RandomState,
     limit: usize,
     forgotten: u64,
+    joined: u64,
     renamed: Vec<Renamed>,
 }
 
@@ -101,8 +102,8 @@ impl Domains {
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.stacks.max(1);
         let hash = foldhash::fast::RandomState::default();
-        let recent = vec![u32::MAX; RECENT];
-        Self { nodes: Vec::new(), recent, index: Index::default(), hash, limit, forgotten: 0, renamed: Vec::new() }
+        let (recent, index) = (vec![u32::MAX; RECENT], Index::default());
+        Self { nodes: Vec::new(), recent, index, hash, limit, forgotten: 0, joined: 0, renamed: Vec::new() }
     }
 
     /// The network that `frame` travels in; counts the frame.
@@ -145,6 +146,7 @@ impl Domains {
         if a == b {
             return;
         }
+        self.joined = self.joined.saturating_add(1);
         let (root, joined) = (a.min(b), a.max(b));
         let widest = self.widest(root).max(self.widest(joined)).1;
         let before = [a, b].map(|id| (self.vantages(DomainId(id)).collect(), self.name(DomainId(id))));
@@ -157,6 +159,11 @@ impl Domains {
         let to = self.name(DomainId(root));
         let renamed = before.into_iter().filter(|(_, from)| *from != to);
         self.renamed.extend(renamed.map(|(vantages, from)| Renamed { vantages, from, to: to.clone() }));
+    }
+
+    /// How often two networks were found to be one: while that does not grow, each keeps its root.
+    pub const fn joined(&self) -> u64 {
+        self.joined
     }
 
     /// Networks that were found to have another name since this was asked last.

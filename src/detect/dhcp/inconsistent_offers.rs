@@ -10,7 +10,7 @@ use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::Outside;
 use crate::wire::DhcpKind;
-use crate::world::{Derived, DhcpStep, DomainId, Observation, TalkId, Terms, Topic};
+use crate::world::{Derived, DhcpStep, DomainId, Observation, TalkId, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -26,6 +26,8 @@ pub static ENTRY: Entry = Entry {
     make: |settings| Box::new(InconsistentOffers::new(settings)),
 };
 
+/// What clients of one network should be told alike: subnet mask, routers, name servers, MTU, broadcast address, time servers, lease, classless routes.
+const ALIKE: [u8; 8] = [1, 3, 6, 26, 28, 42, 51, 121];
 /// Offers to one question that are compared.
 const MOST_OFFERS: usize = 4;
 /// Differences that are told of all networks.
@@ -61,31 +63,32 @@ impl InconsistentOffers {
     }
 
     fn compare(&mut self, a: &DhcpStep, b: &DhcpStep, cx: &mut Context<'_>) {
-        let (Some(of_a), Some(of_b)) = (&a.terms, &b.terms) else { return };
+        let (layers_a, layers_b) = (a.cited.layers(), b.cited.layers());
+        let (Some(of_a), Some(of_b)) = (layers_a.dhcp(), layers_b.dhcp()) else { return };
         let root = cx.world.domains.root(a.domain);
-        for (code, value) in &of_a.alike {
-            let Some((_, other)) = of_b.alike.iter().find(|(c, _)| c == code) else { continue };
-            let is_equal = normal(*code, value, a.server) == normal(*code, other, b.server);
+        for code in ALIKE {
+            let (Some(value), Some(other)) = (of_a.option(code), of_b.option(code)) else { continue };
+            let (value, other) = (value.to_bytes(), other.to_bytes());
+            let is_equal = normal(code, &value, a.server) == normal(code, &other, b.server);
             if is_equal {
-                if let Some(key) = self.found.remove(&(root, *code)) {
+                if let Some(key) = self.found.remove(&(root, code)) {
                     cx.resolve(key, "the servers agree again");
                 }
             } else if self.found.len() < MOST_FOUND {
-                self.claim(*code, (a, of_a), (b, of_b), cx);
+                self.claim(code, (a, &value), (b, &other), cx);
             }
         }
     }
 
-    fn claim(&mut self, code: u8, a: (&DhcpStep, &Terms), b: (&DhcpStep, &Terms), cx: &mut Context<'_>) {
+    fn claim(&mut self, code: u8, a: (&DhcpStep, &[u8]), b: (&DhcpStep, &[u8]), cx: &mut Context<'_>) {
         let root = cx.world.domains.root(a.0.domain);
         let domain = cx.world.domains.name(a.0.domain);
         let option = name(code);
         let fresh = || Key::new().with("domain", &domain).with("option", format!("{code} ({option})"));
         let key = self.found.entry((root, code)).or_insert_with(fresh).clone();
-        let says = |(step, terms): (&DhcpStep, &Terms)| {
-            let value = terms.alike.iter().find(|(c, _)| *c == code).map(|(_, v)| told(code, v)).unwrap_or_default();
+        let says = |(step, value): (&DhcpStep, &[u8])| {
             let server = step.server.map_or_else(|| "one".to_owned(), |ip| ip.to_string());
-            format!("{server} says {}", value.for_terminal())
+            format!("{server} says {}", told(code, value).for_terminal())
         };
         let headline = format!(
             "Two servers tell {} ({}) different things about its {option}: {}, {}.",

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
@@ -40,7 +41,7 @@ struct LeaseChurn {
 
 /// A client, by its identifier: a machine may run several under one hardware address.
 struct Client {
-    id: Option<Box<[u8]>>,
+    id: Option<Arc<[u8]>>,
     starts: VecDeque<Start>,
     /// All that were counted.
     count: u64,

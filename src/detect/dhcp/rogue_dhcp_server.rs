@@ -58,12 +58,14 @@ impl RogueDhcpServer {
     }
 
     fn gave(&mut self, step: &DhcpStep, cx: &mut Context<'_>) {
-        let (servers, domains) = (cx.world.dhcp.servers(), &cx.world.domains);
-        let here = |s: &&Server| domains.is_same(s.domain, step.domain);
+        let servers = cx.world.dhcp.servers_of(cx.world.domains.root(step.domain));
+        if servers.len() < 2 {
+            return;
+        }
         let speaks = |s: &&Server| Some(s.address) == step.server && Some(s.sender) == step.sender;
-        let Some(speaker) = servers.iter().filter(here).find(speaks) else { return };
+        let Some(speaker) = servers.iter().find(speaks) else { return };
         let differs = |s: &&Server| s.address != speaker.address && s.sender != speaker.sender && is_other(s, speaker);
-        let Some(other) = servers.iter().filter(here).find(differs) else { return };
+        let Some(other) = servers.iter().find(differs) else { return };
         let (rogue, right) = self.rank(speaker, other, cx);
         if rogue.address != speaker.address {
             // What the right one says is no news about the other.
@@ -169,7 +171,7 @@ impl Detector for RogueDhcpServer {
         if step.kind == DhcpKind::Offer && !step.is_copy {
             self.passed_over(step, cx);
         }
-        if gives && !step.is_copy && !step.is_relayed && cx.world.dhcp.servers().len() > 1 {
+        if gives && !step.is_copy && !step.is_relayed {
             self.gave(step, cx);
         }
     }
@@ -183,8 +185,9 @@ impl Detector for RogueDhcpServer {
             let silent = self.silent.remove(&id).map_or(0, |clients| clients.len());
             let Some(key) = self.found.remove(&id) else { continue };
             if self.over.len() < MOST || self.over.contains_key(&id) {
-                let is_it = |s: &&Server| (s.address, s.sender) == (id.1, id.2);
-                let last = cx.world.dhcp.servers().iter().find(is_it).map_or(cx.now, |s| s.last);
+                let domains = &cx.world.domains;
+                let is_it = |s: &&Server| (s.address, s.sender) == (id.1, id.2) && domains.is_same(s.domain, id.0);
+                let last = cx.world.dhcp.servers().find(is_it).map_or(cx.now, |s| s.last);
                 self.over.insert(id, last);
             }
             let why = match silent {
@@ -203,7 +206,7 @@ fn id(server: &Server, cx: &Context<'_>) -> Id {
 /// Whether two servers send their clients to different subnets, or to different gateways.
 fn is_other(a: &Server, b: &Server) -> bool {
     let routers = |s: &Server| {
-        let mut routers = s.terms().map(|t| t.routers.clone()).unwrap_or_default();
+        let mut routers = s.terms().map(|t| t.routers.to_vec()).unwrap_or_default();
         routers.sort_unstable();
         routers
     };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
@@ -27,8 +26,9 @@ pub static ENTRY: Entry = Entry {
     make: |settings| Box::new(ShortLease::new(settings)),
 };
 
-/// Servers and lengths that are followed.
+/// Servers that are followed, and lengths of the leases that one of them gives.
 const MOST: usize = 256;
+const MOST_LENGTHS: usize = 64;
 /// Clients that are counted of one of them.
 const MOST_CLIENTS: usize = 4_096;
 /// Clients that show that a first lease is no exception, where none of them has renewed yet.
@@ -38,18 +38,17 @@ const PACKETS: f64 = 2.0;
 /// A finding is told again after this time, or when there are twice as many clients.
 const TELL_EVERY: Span = Span::secs(60);
 
-/// Who grants, where, and for how long.
-type Id = (DomainId, Ipv4Addr, u32);
-
 struct ShortLease {
     short: u32,
     very_short: u32,
     load: f64,
-    grants: BoundedMap<Id, Grants>,
+    /// By who grants, and where.
+    servers: BoundedMap<(DomainId, Ipv4Addr), Vec<Grants>>,
 }
 
-/// Short leases of one server.
+/// Short leases of one server and of one length.
 struct Grants {
+    lease: u32,
     t1: u32,
     since: Timestamp,
     count: u64,
@@ -65,21 +64,20 @@ impl ShortLease {
             short: dhcp.short_t1_s,
             very_short: dhcp.very_short_t1_s,
             load: f64::from(dhcp.renewal_packets),
-            grants: BoundedMap::new(MOST),
+            servers: BoundedMap::new(MOST),
         }
     }
 
-    fn granted(&mut self, step: &Arc<DhcpStep>, cx: &mut Context<'_>) {
+    fn granted(&mut self, step: &DhcpStep, cx: &mut Context<'_>) {
         let Some(server) = step.server else { return };
         let Some((lease, t1)) = step.terms.as_ref().and_then(|terms| Some((terms.lease?, terms.t1?))) else { return };
-        let root = cx.world.domains.root(step.domain);
+        let id = (cx.world.domains.root(step.domain), server);
         if t1 >= self.short {
-            self.prolonged(root, server, step, cx);
+            self.prolonged(id, step, cx);
             return;
         }
-        let lease = self.whole(root, server, lease, t1);
         let is_renewed = step.asked.is_some_and(|asked| asked.asking.is_some_and(Asking::is_keeping));
-        let grants = self.grants.entry(&(root, server, lease), || Grants::new(t1, step.cited.time));
+        let grants = Grants::of(self.servers.entry(&id, Vec::new), lease, t1, step.cited.time);
         grants.count = grants.count.saturating_add(1);
         if grants.clients.len() < MOST_CLIENTS {
             grants.clients.insert(step.client);
@@ -94,35 +92,15 @@ impl ShortLease {
             let packets = PACKETS * grants.clients.len() as f64 / f64::from(t1.max(1));
             let severity =
                 if t1 < self.very_short || packets >= self.load { Severity::Warning } else { Severity::Info };
-            grants.claim(server, lease, step, severity, packets, cx);
+            grants.claim(server, step, severity, packets, cx);
         }
-    }
-
-    /// The lease of which `lease` may be what is left: a server that answers early renewals from memory grants the rest of the lease, as long as less
-    /// than a quarter of it is over (ISC dhcpd, dhcp-cache-threshold). Where the rest was seen first, the whole takes its place.
-    fn whole(&mut self, root: DomainId, server: Ipv4Addr, lease: u32, t1: u32) -> u32 {
-        let is_rest = |rest: u32, whole: u32| rest < whole && u64::from(rest) * 4 >= u64::from(whole) * 3;
-        let of_server = |id: &&Id| id.0 == root && id.1 == server;
-        let is_kin = |id: &&Id| is_rest(lease, id.2) || is_rest(id.2, lease);
-        let known = self.grants.by_age().map(|(id, _)| id).find(|id| of_server(id) && is_kin(id)).copied();
-        let Some(id) = known else { return lease };
-        if id.2 > lease {
-            return id.2;
-        }
-        if let Some(mut grants) = self.grants.remove(&id) {
-            grants.t1 = t1;
-            self.grants.insert((root, server, lease), grants);
-        }
-        lease
     }
 
     /// A server that gave short leases gives long ones.
-    fn prolonged(&mut self, root: DomainId, server: Ipv4Addr, step: &DhcpStep, cx: &mut Context<'_>) {
-        let of_server = |id: &Id| id.0 == root && id.1 == server;
-        let ids: Vec<Id> = self.grants.by_age().map(|(id, _)| *id).filter(of_server).collect();
-        for id in ids {
-            if let Some((key, _)) = self.grants.remove(&id).and_then(|grants| grants.told) {
-                cx.resolve(key, format!("{server} grants {} longer leases", step.client));
+    fn prolonged(&mut self, id: (DomainId, Ipv4Addr), step: &DhcpStep, cx: &mut Context<'_>) {
+        for grants in self.servers.remove(&id).into_iter().flatten() {
+            if let Some((key, _)) = grants.told {
+                cx.resolve(key, format!("{} grants {} longer leases", id.1, step.client));
             }
         }
     }
@@ -138,45 +116,64 @@ impl Detector for ShortLease {
 }
 
 impl Grants {
-    const fn new(t1: u32, since: Timestamp) -> Self {
-        Self { t1, since, count: 0, clients: BTreeSet::new(), fresh: Vec::new(), told: None }
+    const fn new(lease: u32, t1: u32, since: Timestamp) -> Self {
+        Self { lease, t1, since, count: 0, clients: BTreeSet::new(), fresh: Vec::new(), told: None }
     }
 
-    fn claim(
-        &mut self,
-        server: Ipv4Addr,
-        lease: u32,
-        step: &DhcpStep,
-        severity: Severity,
-        packets: f64,
-        cx: &mut Context<'_>,
-    ) {
-        let t1 = self.t1;
-        let hourly = 3_600_u32.checked_div(t1).unwrap_or(3_600);
-        let headline = format!(
-            "{server} ({}) gives leases of {lease} s: each client renews every {t1} s, {hourly} times an hour, and an outage of {} s \
-             costs addresses.",
-            network(step.domain, cx),
-            lease.saturating_sub(t1),
-        );
+    /// Those of `server` to which a grant of `lease` belongs, which may be what is left of one of theirs: a server that answers early renewals from
+    /// memory grants the rest of the lease, as long as less than a quarter of it is over (ISC dhcpd, dhcp-cache-threshold). Where the rest was seen
+    /// first, the whole takes its place.
+    fn of(server: &mut Vec<Self>, lease: u32, t1: u32, since: Timestamp) -> &mut Self {
+        let is_rest = |rest: u32, whole: u32| rest < whole && u64::from(rest) * 4 >= u64::from(whole) * 3;
+        let is_kin = |known: &Self| is_rest(lease, known.lease) || is_rest(known.lease, lease);
+        let is_same = |known: &Self| known.lease == lease;
+        let at = server.iter().position(is_kin).or_else(|| server.iter().position(is_same)).unwrap_or_else(|| {
+            if server.len() >= MOST_LENGTHS {
+                server.remove(0);
+            }
+            server.push(Self::new(lease, t1, since));
+            server.len().saturating_sub(1)
+        });
+        match server.get_mut(at) {
+            Some(grants) => {
+                if grants.lease < lease {
+                    (grants.lease, grants.t1) = (lease, t1);
+                }
+                grants
+            }
+            None => unreachable!("what was just found or added is there"),
+        }
+    }
+
+    fn claim(&mut self, server: Ipv4Addr, step: &DhcpStep, severity: Severity, packets: f64, cx: &mut Context<'_>) {
+        let Self { lease, t1, since, count, .. } = *self;
         let fresh = || Key::new().with("server", server).with("lease", format!("{lease} s"));
         let key = self.told.take().map_or_else(fresh, |(key, _)| key);
         self.told = Some((key.clone(), cx.now));
-        let claim = Claim::new(key, Confidence::Risk, severity, headline)
-            .seen(self.since, self.count)
-            .at(step.cited.at.vantage)
-            .number("lease_s", lease)
-            .number("t1_s", t1)
-            .number("clients", self.clients.len())
-            .number("packets_per_s", packets)
-            .proved_by(std::mem::take(&mut self.fresh))
-            .filter("dhcp.option.ip_address_lease_time < 240")
-            .cause("the lease time is configured so: dhcp_lease_time of nova-network (120 s by default), dhcp_lease_duration of Neutron")
-            .step(
-                "Make leases a day long, once all is well: where renewals fail, a longer lease only hides it",
-                "grep -rn 'dhcp_lease' /etc/nova /etc/neutron",
+        let (clients, proofs) = (self.clients.len(), std::mem::take(&mut self.fresh));
+        cx.raise_about(key, |key, cx| {
+            let hourly = 3_600_u32.checked_div(t1).unwrap_or(3_600);
+            let headline = format!(
+                "{server} ({}) gives leases of {lease} s: each client renews every {t1} s, {hourly} times an hour, and an outage of {} s \
+                 costs addresses.",
+                network(step.domain, cx),
+                lease.saturating_sub(t1),
             );
-        cx.raise(claim);
+            Claim::new(key, Confidence::Risk, severity, headline)
+                .seen(since, count)
+                .at(step.cited.at.vantage)
+                .number("lease_s", lease)
+                .number("t1_s", t1)
+                .number("clients", clients)
+                .number("packets_per_s", packets)
+                .proved_by(proofs)
+                .filter("dhcp.option.ip_address_lease_time < 240")
+                .cause("the lease time is configured so: dhcp_lease_time of nova-network (120 s by default), dhcp_lease_duration of Neutron")
+                .step(
+                    "Make leases a day long, once all is well: where renewals fail, a longer lease only hides it",
+                    "grep -rn 'dhcp_lease' /etc/nova /etc/neutron",
+                )
+        });
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 pub use kind::DhcpKind;
+use options::Numbers;
 pub use options::{Area, DhcpFaults, DhcpOption, OptionValue, Options};
 
 use super::stop::Why;
@@ -23,6 +24,8 @@ const HEAD: usize = 44;
 pub struct Dhcp<'a> {
     head: &'a [u8; HEAD],
     behind: &'a [u8],
+    /// Which options it holds: a message is asked for twenty of them, and most are not there.
+    held: Numbers,
     wire: u32,
 }
 
@@ -37,7 +40,8 @@ impl<'a> Dhcp<'a> {
         let wire = u32::try_from(window.wire.max(whole)).unwrap_or(u32::MAX);
         let head = window.take()?;
         let behind = window.take_some(HEAD, window.wire);
-        Ok(Self { head, behind, wire })
+        let message = Self { head, behind, held: Numbers::default(), wire };
+        Ok(Self { held: Numbers::of(message.options()), ..message })
     }
 
     /// 1 from a client, 2 from a server.
@@ -112,15 +116,21 @@ impl<'a> Dhcp<'a> {
 
     /// The sum of all its 16-bit words with carries added in (RFC 1071), for UDP's checksum; `None` where it is not here whole.
     pub fn sum(&self) -> Option<u16> {
-        // Four bytes at a time, as a carry is added in wherever it comes out; the head is a multiple of four.
+        if self.is_cut() {
+            return None;
+        }
+        // Four bytes at a time and as this machine reads them, as a carry is added in wherever it comes out, and the order of bytes changes the
+        // sum's and nothing else (RFC 1071 section 2); the head is a multiple of four.
+        let add = |sum: u64, words: &[[u8; 4]]| {
+            words.iter().fold(sum, |sum, word| sum.wrapping_add(u32::from_ne_bytes(*word).into()))
+        };
         let (words, rest) = self.behind.as_chunks::<4>();
         let mut last = [0; 4];
         last.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
-        let words = self.head.as_chunks::<4>().0.iter().chain(words).chain([&last]);
-        let sum = words.fold(0_u64, |sum, word| sum.wrapping_add(u32::from_be_bytes(*word).into()));
+        let sum = add(add(add(0, self.head.as_chunks().0), words), &[last]);
         // A message is far too short for its sum to wrap: twice to 32 bits, twice to 16.
         let sum = [32, 32, 16, 16].into_iter().fold(sum, |sum, bits| (sum >> bits).wrapping_add(sum & !(!0 << bits)));
-        u16::try_from(sum).ok().filter(|_| !self.is_cut())
+        u16::try_from(sum).ok().map(u16::to_be)
     }
 
     /// Whether only the beginning of the message is here: cut by the capture, or the first of several fragments.
@@ -142,8 +152,9 @@ impl<'a> Dhcp<'a> {
     }
 
     /// The value of an option, whole even where it was split (RFC 3396).
+    #[inline]
     pub fn option(&self, code: u8) -> Option<OptionValue<'a>> {
-        OptionValue::find(self.options(), code)
+        if self.held.may_hold(code) { OptionValue::find(self.options(), code) } else { None }
     }
 
     /// The message type; `None` in BOOTP, and where the capture does not reach so far.

@@ -44,6 +44,10 @@ pub struct OptionValue<'a> {
     code: u8,
 }
 
+/// Numbers of options, by their remainders of 32: of most that are not among them it tells so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Numbers(u32);
+
 /// What is wrong with the options of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DhcpFaults {
@@ -60,8 +64,7 @@ impl<'a> Options<'a> {
         Self { rest: options, file, sname, area: Area::Options, overload: 0, has_end: false, is_overrun: false }
     }
 
-    /// The next option with this number. A message is asked for twenty of them, and most stand far behind or are not there: what is passed
-    /// over is not looked at.
+    /// The next option with this number; what is passed over is not looked at.
     fn next_of(&mut self, code: u8) -> Option<DhcpOption<'a>> {
         loop {
             // Padding and the end have no length, and an overload tells of other fields: those are for `next`.
@@ -97,34 +100,34 @@ impl<'a> Options<'a> {
 impl<'a> Iterator for Options<'a> {
     type Item = DhcpOption<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some((&code, behind)) = self.rest.split_first() else {
-                if self.go_on() {
-                    continue;
+            match self.rest {
+                [] => {
+                    if !self.go_on() {
+                        return None;
+                    }
                 }
-                return None;
-            };
-            if code == 0 {
-                self.rest = behind;
-                continue;
+                [0, behind @ ..] => self.rest = behind,
+                [255, ..] => {
+                    self.has_end |= self.area == Area::Options;
+                    self.rest = &[];
+                }
+                [code, behind @ ..] => {
+                    let value = behind.split_first().and_then(|(len, behind)| behind.split_at_checked((*len).into()));
+                    let Some((value, rest)) = value else {
+                        self.is_overrun = true;
+                        self.rest = &[];
+                        continue;
+                    };
+                    self.rest = rest;
+                    if *code == 52 && self.area == Area::Options {
+                        self.overload = value.first().copied().unwrap_or(0);
+                    }
+                    return Some(DhcpOption { code: *code, value, area: self.area });
+                }
             }
-            if code == 255 {
-                self.has_end |= self.area == Area::Options;
-                self.rest = &[];
-                continue;
-            }
-            let value = behind.split_first().and_then(|(&len, behind)| behind.split_at_checked(usize::from(len)));
-            let Some((value, rest)) = value else {
-                self.is_overrun = true;
-                self.rest = &[];
-                continue;
-            };
-            self.rest = rest;
-            if code == 52 && self.area == Area::Options {
-                self.overload = value.first().copied().unwrap_or(0);
-            }
-            return Some(DhcpOption { code, value, area: self.area });
         }
     }
 }
@@ -151,6 +154,13 @@ impl<'a> OptionValue<'a> {
         let mut whole = self.first.to_vec();
         self.pieces().skip(1).for_each(|piece| whole.extend_from_slice(piece));
         whole.into()
+    }
+
+    /// Whether the whole value is `bytes`.
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        let mut rest = Some(bytes);
+        self.pieces().for_each(|piece| rest = rest.and_then(|rest| rest.strip_prefix(piece)));
+        rest.is_some_and(<[u8]>::is_empty)
     }
 
     /// Bytes of all pieces.
@@ -194,6 +204,23 @@ impl<'a> OptionValue<'a> {
     /// The value as an address.
     pub fn ip(&self) -> Option<Ipv4Addr> {
         self.fixed::<4>().map(Ipv4Addr::from)
+    }
+}
+
+impl Numbers {
+    /// Those of `options`.
+    pub fn of(options: Options<'_>) -> Self {
+        options.fold(Self::default(), |Self(held), option| Self(held | Self::bit(option.code)))
+    }
+
+    /// Whether the option `code` may be among them.
+    #[inline]
+    pub const fn may_hold(self, code: u8) -> bool {
+        self.0 & Self::bit(code) != 0
+    }
+
+    const fn bit(code: u8) -> u32 {
+        1 << (code & 31)
     }
 }
 
@@ -245,6 +272,7 @@ mod tests {
         let value = OptionValue::find(Options::new(&options, &[], &[]), 51).unwrap();
         assert_eq!((value.word(), value.len(), value.first()), (Some(3_600), 4, &[0, 0][..]));
         assert_eq!(*value.to_bytes(), [0, 0, 0x0e, 0x10]);
+        assert!(value.is(&[0, 0, 0x0e, 0x10]) && !value.is(&[0, 0, 0x0e]) && !value.is(&[0, 0, 0x0e, 0x10, 0]));
         let kind = OptionValue::find(Options::new(&options, &[], &[]), 53).unwrap().byte().map(DhcpKind::from_number);
         assert_eq!(kind, Some(DhcpKind::Offer));
         let faults = DhcpFaults::of(Options::new(&options, &[], &[]), true, false);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use super::lease::Terms;
 use crate::event::Frame;
@@ -41,8 +42,8 @@ pub enum Defect {
 /// What an answer must agree with: the question, as far as it was seen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wish {
-    /// Option 61.
-    pub client_id: Option<Box<[u8]>>,
+    /// Option 61, which all steps of a client share.
+    pub client_id: Option<Arc<[u8]>>,
     /// Option 57.
     pub most: Option<u16>,
     /// Whether the answer should come by broadcast.
@@ -50,13 +51,20 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    /// What the question `dhcp` wishes for.
-    pub fn of(dhcp: &Dhcp<'_>) -> Self {
+    /// What the question `dhcp` wishes for, where this was wished for before.
+    pub fn of(dhcp: &Dhcp<'_>, before: Option<&Self>) -> Self {
         Self {
-            client_id: dhcp.option(61).map(|id| id.to_bytes()),
+            client_id: Self::client_id(dhcp, before),
             most: dhcp.option(57).and_then(|most| most.short()),
             is_broadcast: dhcp.is_broadcast(),
         }
+    }
+
+    /// The identifier in `dhcp`: the one that is known, if it is that.
+    pub fn client_id(dhcp: &Dhcp<'_>, known: Option<&Self>) -> Option<Arc<[u8]>> {
+        let id = dhcp.option(61)?;
+        let known = known.and_then(|wish| wish.client_id.as_ref()).filter(|known| id.is(known));
+        Some(known.map_or_else(|| id.to_bytes().into(), Arc::clone))
     }
 }
 
@@ -92,9 +100,9 @@ impl Defect {
         }
         if let Some(wish) = wish {
             let sent = wish.client_id.as_deref();
-            let have = dhcp.option(61).map(|id| id.to_bytes());
+            let have = dhcp.option(61);
             say(Self::NoClientId, sent.is_some() && have.is_none());
-            say(Self::OtherClientId, have.is_some() && sent.is_some() && have.as_deref() != sent);
+            say(Self::OtherClientId, have.zip(sent).is_some_and(|(have, sent)| !have.is(sent)));
             let len = dhcp.wire_len().saturating_add(HEADERS);
             // A client that says less than everybody must take is not believed (RFC 2131 section 2).
             say(Self::TooLong, wish.most.is_some_and(|most| most >= 576 && len > u32::from(most)));
@@ -172,5 +180,6 @@ fn is_router_outside(dhcp: &Dhcp<'_>) -> bool {
 /// Whether the times that are told are in no order.
 fn is_clock_wrong(dhcp: &Dhcp<'_>) -> bool {
     let is_after = |a: Option<u32>, b: Option<u32>| a.zip(b).is_some_and(|(a, b)| a != u32::MAX && a >= b);
-    is_after(dhcp.t1(), dhcp.t2()) || is_after(dhcp.t2(), dhcp.lease()) || is_after(dhcp.t1(), dhcp.lease())
+    let (t1, t2, lease) = (dhcp.t1(), dhcp.t2(), dhcp.lease());
+    is_after(t1, t2) || is_after(t2, lease) || is_after(t1, lease)
 }

@@ -30,6 +30,8 @@ pub(super) struct Exchanges {
     limit: usize,
     open: BTreeMap<TalkId, Box<Open>>,
     due: Deadlines<TalkId>,
+    /// When the last of them is over.
+    last: Timestamp,
     /// How often each transaction of a client began an exchange.
     begun: BoundedMap<(Mac, u32), u32>,
     /// The oldest go where there are too many, and are counted.
@@ -57,6 +59,7 @@ impl Exchanges {
             limit,
             open: BTreeMap::new(),
             due: Deadlines::new(),
+            last: Timestamp::MIN,
             begun: BoundedMap::new(limit),
             ended: VecDeque::new(),
             most_ended: settings.tables.exchanges.max(1),
@@ -72,6 +75,7 @@ impl Exchanges {
 
     /// Takes in a message; `lease` is what the client holds after it.
     pub fn note(&mut self, step: &DhcpStep, lease: Option<&Lease>) {
+        self.expire_before(step.time);
         let open = self.open.get(&step.talk);
         let Some(kind) = kind_of(step, open.map(|open| open.exchange.kind)) else { return };
         if open.is_some_and(|open| !open.takes(step, kind)) {
@@ -87,7 +91,9 @@ impl Exchanges {
         };
         open.say(step, lease, self.is_kept);
         let patience = if open.exchange.outcome == Outcome::Open { GIVEN_UP } else { SETTLED };
-        self.due.set(step.talk, step.time.after(patience));
+        let over = step.time.after(patience);
+        self.due.set(step.talk, over);
+        self.last = self.last.max(over);
         if self.open.len() > self.limit
             && let Some(oldest) = self.open.keys().find(|talk| **talk != step.talk).copied()
         {
@@ -117,9 +123,10 @@ impl Exchanges {
         self.forgotten
     }
 
-    /// The next moment at which one is over.
-    pub const fn next_deadline(&self) -> Option<Timestamp> {
-        self.due.next()
+    /// The next moment at which one is over. Where they are only counted nobody waits for each: the next message ends all that are over by then.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let next = self.due.next()?;
+        Some(if self.is_kept { next } else { self.last })
     }
 
     /// The moment `now` has come.
@@ -127,6 +134,11 @@ impl Exchanges {
         while let Some(talk) = self.due.pop(now) {
             self.end(talk);
         }
+    }
+
+    /// All that is over before `time` is known to be.
+    pub fn expire_before(&mut self, time: Timestamp) {
+        self.expire(Timestamp::from_nanos(time.nanos().saturating_sub(1)));
     }
 
     fn end(&mut self, talk: TalkId) {
@@ -212,7 +224,7 @@ impl Open {
                 exchange.retransmissions = exchange.retransmissions.saturating_add(1);
             }
             if is_kept && exchange.host_name.is_none() {
-                exchange.host_name.clone_from(&step.host_name);
+                exchange.host_name = step.cited.layers().dhcp().and_then(|dhcp| dhcp.host_name());
             }
             if let Some(id) = step.client_id.as_deref().filter(|_| is_kept && exchange.client_id.is_none()) {
                 exchange.client_id = Some(id.iter().take(MOST_ID).map(|byte| format!("{byte:02x}")).collect());

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::value::{Span, Timestamp};
+use crate::value::{Few, Span, Timestamp};
 use crate::wire::Dhcp;
 
 /// A lease for ever (RFC 2131 section 3.3).
@@ -21,17 +21,8 @@ pub struct Terms {
     /// The subnet mask (1).
     pub mask: Option<Ipv4Addr>,
     /// The routers (3).
-    pub routers: Vec<Ipv4Addr>,
-    /// Whether the server names itself (54).
-    pub names_server: bool,
-    /// Whether routes are given one by one (121, RFC 3442).
-    pub has_routes: bool,
-    /// The options that clients of one network should be given alike, with their values as they came: number and bytes.
-    pub alike: Vec<(u8, Box<[u8]>)>,
+    pub routers: Few<Ipv4Addr>,
 }
-
-/// Subnet mask, routers, name servers, MTU, broadcast address, time servers, lease, classless routes.
-const ALIKE: &[u8] = &[1, 3, 6, 26, 28, 42, 51, 121];
 
 /// The clock of a lease, in packet time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +56,6 @@ impl Terms {
             t2: dhcp.t2().or_else(|| share(|l| l.saturating_sub(l / 8))),
             mask: dhcp.subnet_mask(),
             routers: dhcp.routers().collect(),
-            names_server: dhcp.server_id().is_some(),
-            has_routes: dhcp.option(121).is_some(),
-            alike: ALIKE.iter().filter_map(|code| Some((*code, dhcp.option(*code)?.to_bytes()))).collect(),
         }
     }
 

@@ -107,9 +107,14 @@ impl DhcpTalks {
         self.talk(client, talk).is_some_and(Talk::has_open_request)
     }
 
-    /// The servers that give addresses themselves, in the order in which they were first heard.
-    pub fn servers(&self) -> &[Server] {
-        self.servers.as_slice()
+    /// The servers that give addresses themselves, by network.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter()
+    }
+
+    /// Those of the network that `root` was the root of as a message came last, in the order in which they were first heard.
+    pub fn servers_of(&self, root: DomainId) -> &[Server] {
+        self.servers.of(root)
     }
 
     /// Whether clients of the network that `domain` is the root of wait at `now` for their turn, and not in vain: others just had theirs, after
@@ -176,6 +181,11 @@ impl DhcpTalks {
     /// Exchanges that go on.
     pub fn open_exchanges(&self) -> impl Iterator<Item = (DomainId, Exchange)> {
         self.exchanges.open()
+    }
+
+    /// Nothing more is heard of exchanges that are over before `time`.
+    pub(super) fn end_exchanges_before(&mut self, time: Timestamp) {
+        self.exchanges.expire_before(time);
     }
 
     /// Exchanges that nobody took, so that they went out.

@@ -1,6 +1,7 @@
 //! The DHCP servers of each network, by what they offer and grant themselves: not through a relay, and not what boot servers add.
 //! At most 256, the one silent for longest goes first.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -39,7 +40,10 @@ pub struct Server {
 
 /// All servers.
 pub(super) struct Servers {
-    list: Vec<Server>,
+    /// By the root of their network as it was when `joined` networks had been found to be others, each in the order in which they were first heard.
+    by_network: BTreeMap<DomainId, Vec<Server>>,
+    joined: u64,
+    held: usize,
     /// When a client of each network got an answer last that had waited behind others.
     queued: BoundedMap<DomainId, Timestamp>,
 }
@@ -47,7 +51,7 @@ pub(super) struct Servers {
 impl Servers {
     /// None yet.
     pub fn new() -> Self {
-        Self { list: Vec::new(), queued: BoundedMap::new(MOST) }
+        Self { by_network: BTreeMap::new(), joined: 0, held: 0, queued: BoundedMap::new(MOST) }
     }
 
     /// Whether clients of the network `domain` wait at `now` for their turn, one after the other, rather than in vain.
@@ -69,26 +73,56 @@ impl Servers {
             return;
         }
         let grants = u64::from(step.kind == DhcpKind::Ack && !step.is_copy);
-        let same =
-            |s: &&mut Server| s.address == address && s.sender == sender && domains.is_same(s.domain, step.domain);
-        if let Some(known) = self.list.iter_mut().find(same) {
+        self.join(domains);
+        let root = domains.root(step.domain);
+        let here = self.by_network.entry(root).or_default();
+        if let Some(known) = here.iter_mut().find(|s| s.address == address && s.sender == sender) {
             known.last = step.time;
             known.gives = Arc::clone(step);
             known.grants = known.grants.saturating_add(grants);
             return;
         }
-        if self.list.len() >= MOST
-            && let Some((oldest, _)) = self.list.iter().enumerate().min_by_key(|(_, s)| s.last)
-        {
-            self.list.remove(oldest);
-        }
         let (domain, gives) = (step.domain, Arc::clone(step));
-        self.list.push(Server { domain, address, sender, first: step.time, last: step.time, gives, grants });
+        here.push(Server { domain, address, sender, first: step.time, last: step.time, gives, grants });
+        self.held = self.held.saturating_add(1);
+        if self.held > MOST {
+            self.forget_one();
+        }
     }
 
-    /// All of them, in the order in which they were first heard.
-    pub fn as_slice(&self) -> &[Server] {
-        &self.list
+    /// All of them, by network.
+    pub fn iter(&self) -> impl Iterator<Item = &Server> {
+        self.by_network.values().flatten()
+    }
+
+    /// Those of the network that `root` is the root of, in the order in which they were first heard.
+    pub fn of(&self, root: DomainId) -> &[Server] {
+        self.by_network.get(&root).map_or(&[], Vec::as_slice)
+    }
+
+    /// Puts together the servers of networks that were found to be one.
+    fn join(&mut self, domains: &Domains) {
+        if std::mem::replace(&mut self.joined, domains.joined()) == domains.joined() {
+            return;
+        }
+        for server in std::mem::take(&mut self.by_network).into_values().flatten() {
+            self.by_network.entry(domains.root(server.domain)).or_default().push(server);
+        }
+        self.by_network.values_mut().for_each(|servers| servers.sort_by_key(|server| server.first));
+    }
+
+    /// The one silent for longest goes.
+    fn forget_one(&mut self) {
+        let silent = self.by_network.iter().filter_map(|(root, all)| Some((all.iter().map(|s| s.last).min()?, *root)));
+        let Some((last, root)) = silent.min() else { return };
+        let Some(servers) = self.by_network.get_mut(&root) else { return };
+        if let Some(at) = servers.iter().position(|server| server.last == last) {
+            servers.remove(at);
+            self.held = self.held.saturating_sub(1);
+        }
+        if servers.is_empty() {
+            self.by_network.remove(&root);
+        }
     }
 }
 

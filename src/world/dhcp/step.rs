@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use super::super::DomainId;
 use super::checksum::Checksum;
@@ -105,9 +106,7 @@ pub struct DhcpStep {
     /// How long the client had asked, from its first try on; told of each server's first answer to a question.
     pub took: Option<Span>,
     /// By what the client is known beside its hardware address (option 61); in answers, what the server makes of it (RFC 6842).
-    pub client_id: Option<Box<[u8]>>,
-    /// The client's name for itself, in questions (option 12).
-    pub host_name: Option<Outside>,
+    pub client_id: Option<Arc<[u8]>>,
     /// Whether it says again what was said moments ago: a relay's or a mirror's copy, no new try.
     pub is_copy: bool,
     /// Whether a relay had it in hand.

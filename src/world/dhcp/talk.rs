@@ -57,7 +57,7 @@ struct Question {
     asked: Asked,
     is_answered: bool,
     /// Who answered so far.
-    answered_by: Vec<Ipv4Addr>,
+    answered_by: Few<Ipv4Addr>,
 }
 
 /// What makes two messages copies of one, and when the last of them came.
@@ -111,6 +111,9 @@ impl Talk {
             }
             self.xids.push(dhcp.xid());
         }
+        if !is_answer {
+            self.wish = Some(Wish::of(dhcp, self.wish.as_ref()));
+        }
         let (asked, took) = if is_answer { self.answer(kind, dhcp.xid(), server, frame.order) } else { (None, None) };
         let attempt =
             if is_answer { asked.map_or(0, |a| a.tries) } else { self.ask(kind, dhcp.xid(), frame.order, is_copy) };
@@ -121,9 +124,6 @@ impl Talk {
             }
             _ => Vec::new(),
         };
-        if !is_answer {
-            self.wish = Some(Wish::of(dhcp));
-        }
         DhcpStep {
             talk: self.id,
             kind,
@@ -142,8 +142,7 @@ impl Talk {
             asked,
             attempt,
             took,
-            client_id: dhcp.option(61).map(|id| id.to_bytes()),
-            host_name: dhcp.host_name().filter(|_| !is_answer),
+            client_id: Wish::client_id(dhcp, self.wish.as_ref()),
             is_copy,
             is_relayed: !dhcp.giaddr().is_unspecified(),
             is_pxe: self.is_pxe,
@@ -188,7 +187,7 @@ impl Talk {
             self.questions.remove(0);
         }
         let asked = Asked { kind, asking, first: now, last: now, tries: 1 };
-        self.questions.push(Question { xid, asked, is_answered: false, answered_by: Vec::new() });
+        self.questions.push(Question { xid, asked, is_answered: false, answered_by: Few::new() });
         1
     }
 
@@ -214,7 +213,7 @@ impl Talk {
         question.is_answered = true;
         let server =
             server.filter(|by| !question.answered_by.contains(by) && question.answered_by.len() < MOST_SERVERS);
-        question.answered_by.extend(server);
+        server.into_iter().for_each(|by| question.answered_by.push(by));
         (Some(question.asked), server.map(|_| now.since(question.asked.first)))
     }
 
@@ -279,6 +278,10 @@ impl Talk {
 
     /// Whether the same was said within `COPY`; remembers it.
     fn is_copy(&mut self, new: Latest) -> bool {
+        // What was said before that has no copy any more.
+        while self.latest.first().is_some_and(|old| new.4.since(old.4).abs() > COPY) {
+            self.latest.remove(0);
+        }
         let same = |old: &&mut Latest| (old.0, old.1, old.2, old.3) == (new.0, new.1, new.2, new.3);
         if let Some(old) = self.latest.iter_mut().find(same) {
             let is_copy = new.4.since(old.4).abs() <= COPY;

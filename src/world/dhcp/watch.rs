@@ -196,12 +196,16 @@ impl Watches {
     }
 
     fn enter(&mut self, key: (Mac, Ipv4Addr), watch: Watch, grace: Span) {
-        self.forget(key.0, key.1);
-        if watch.since < Timestamp::MAX && self.table.len() < self.limit {
-            let over = watch.since.after(grace);
-            self.table.insert(key, watch);
-            self.table.wake(&key, over);
+        let has_room = self.table.len() < self.limit || self.table.peek(&key).is_some();
+        if watch.since == Timestamp::MAX || !has_room {
+            self.forget(key.0, key.1);
+            return;
         }
+        let over = watch.since.after(grace);
+        if self.table.insert(key, watch).is_some_and(|before| before.is_over) {
+            self.watched = self.watched.saturating_sub(1);
+        }
+        self.table.wake(&key, over);
     }
 }
 
