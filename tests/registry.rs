@@ -177,23 +177,34 @@ fn every_conclusion_is_heard() {
 fn every_rule_follows_what_it_names() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let world = fs::read_to_string(source.join("world/derived.rs")).unwrap();
-    // Each arm tells the topic of some conclusions: `Self::Silent(..) | Self::Restored(..) => Topic::Uplink,`.
-    let (_, arms) = world.split_once("const fn topic(").unwrap();
+    // Each arm tells the topic of some conclusions: `Self::Silent(..) | Self::Restored(..) => Topic::Uplink,`, or that of a DHCP message by its kind.
+    let (_, arms) = world.split_once("pub fn topic(").unwrap();
     let parts: Vec<&str> = arms.split("Topic::").collect();
     let name = |text: &str| text.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned();
     let topics: Vec<(&str, String)> = parts.windows(2).map(|pair| (pair[0], name(pair[1]))).collect();
     for (family, entry) in FAMILIES.iter().flat_map(|family| family.entries.iter().map(move |entry| (family, entry))) {
         let file = page_file(family.prefix, entry.rule.name).with_extension("rs");
         let text = fs::read_to_string(&file).unwrap();
-        let named =
-            text.split("Derived::").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap());
-        let is_of = |arm: &str, name: &str| ["(", " "].iter().any(|end| arm.contains(&format!("Self::{name}{end}")));
-        let of = |name: &str| topics.iter().find(|(arm, _)| is_of(arm, name)).unwrap().1.clone();
-        let wanted: BTreeSet<String> = named.map(of).collect();
-        let follows: BTreeSet<String> = entry.follows.iter().map(|topic| format!("{topic:?}")).collect();
-        assert_eq!(follows, wanted, "{}", file.display());
+        let named = |what: &str| text.split(what).skip(1).map(name).collect::<BTreeSet<String>>();
+        let is_of = |arm: &str, name: &str| ["(", " "].iter().any(|end| arm.contains(&format!("{name}{end}")));
+        let of = |name: String| topics.iter().find(|(arm, _)| is_of(arm, &name)).map(|(_, topic)| topic.clone());
+        let mut conclusions = named("Derived::");
+        let hears_dhcp = conclusions.remove("Dhcp");
+        let wanted: BTreeSet<String> = conclusions.iter().map(|name| of(format!("Self::{name}")).unwrap()).collect();
+        let follows = entry.follows.iter().map(|topic| format!("{topic:?}"));
+        let (messages, others): (BTreeSet<String>, _) = follows.partition(|topic| MESSAGES.contains(&topic.as_str()));
+        assert_eq!(others, wanted, "{}", file.display());
+        // Of DHCP it follows the kinds that it names, and perhaps others, of which it asks the world.
+        let kinds = named("DhcpKind::").into_iter().filter(|_| hears_dhcp);
+        let kinds: BTreeSet<String> =
+            kinds.map(|kind| of(format!("DhcpKind::{kind}")).unwrap_or_else(|| "OtherDhcp".to_owned())).collect();
+        assert!(kinds.is_subset(&messages), "{} names {kinds:?} and follows {messages:?}", file.display());
+        assert_eq!(hears_dhcp, !messages.is_empty(), "{}", file.display());
     }
 }
+
+/// The topics of DHCP's messages.
+const MESSAGES: [&str; 6] = ["Discover", "Offer", "Request", "Ack", "Nak", "OtherDhcp"];
 
 /// The README's table of rules, as the list of rules makes it.
 fn table() -> String {

@@ -107,7 +107,7 @@ impl Engine {
     }
 
     /// Keeps DHCP exchanges, for `exchanges` and the report.
-    pub const fn keep_exchanges(&mut self) {
+    pub fn keep_exchanges(&mut self) {
         self.keeps_exchanges = true;
         self.world.dhcp.keep_exchanges();
     }

@@ -71,6 +71,19 @@ impl<T> Few<T> {
         }
     }
 
+    /// Takes the last out, if there is one.
+    pub fn pop(&mut self) -> Option<T> {
+        self.more.pop().or_else(|| self.first.take())
+    }
+
+    /// Takes out what `is_kept` does not hold of.
+    pub fn retain(&mut self, is_kept: impl Fn(&T) -> bool) {
+        self.more.retain(&is_kept);
+        if self.first.as_ref().is_some_and(|first| !is_kept(first)) {
+            self.remove(0);
+        }
+    }
+
     /// Takes all out; the room for more stays.
     pub fn clear(&mut self) {
         self.first = None;
@@ -82,6 +95,15 @@ impl<T> FromIterator<T> for Few<T> {
     fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
         let mut all = all.into_iter();
         Self { first: all.next(), more: all.collect() }
+    }
+}
+
+impl<T> IntoIterator for Few<T> {
+    type Item = T;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.more)
     }
 }
 
@@ -128,11 +150,18 @@ mod tests {
                     few.clear();
                     list.clear();
                 }
+                3 if step % 7 == 0 => {
+                    few.retain(|one| one % 3 > 0);
+                    list.retain(|one| one % 3 > 0);
+                }
+                3 if step % 2 == 0 => assert_eq!(few.pop(), list.pop()),
                 _ => assert_eq!(few.remove(at), (at < list.len()).then(|| list.remove(at))),
             }
             few.iter_mut().for_each(|one| *one += 1);
             list.iter_mut().for_each(|one| *one += 1);
             assert_eq!((few.to_vec(), few.len(), few.is_empty()), (list.clone(), list.len(), list.is_empty()));
+            assert!(few.first() == list.first() && few.clone().into_iter().eq(list.iter().copied()));
+            assert_eq!(list.iter().copied().collect::<Few<_>>(), few);
             assert_eq!(
                 (few.contains(&step), few.contains(&(step + 1))),
                 (list.contains(&step), list.contains(&(step + 1)))

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::event::{Cited, Direction, FrameRef, VantageId};
 use crate::value::{Mac, TagStack, Timestamp};
+use crate::wire::DhcpKind;
 
 /// What trackers conclude from several frames.
 #[derive(Clone, Debug)]
@@ -166,8 +167,20 @@ pub enum Topic {
     Delivery,
     /// Packets that are longer than the device takes where they arrive.
     Size,
-    /// DHCP conversations, and addresses in use.
-    Dhcp,
+    /// Questions for an address.
+    Discover,
+    /// Offers of one.
+    Offer,
+    /// Questions for what was offered, or to keep it.
+    Request,
+    /// Grants.
+    Ack,
+    /// Refusals.
+    Nak,
+    /// What else is said in DHCP conversations: what is declined, given back, or asked for beside an address.
+    OtherDhcp,
+    /// Addresses in use whose time is over.
+    AddressUse,
     /// Frames to everybody.
     Broadcast,
     /// Ports behind which addresses live, and what leaves at them.
@@ -197,7 +210,13 @@ impl Topic {
             Self::Echo
                 | Self::Segment
                 | Self::Fragment
-                | Self::Dhcp
+                | Self::Discover
+                | Self::Offer
+                | Self::Request
+                | Self::Ack
+                | Self::Nak
+                | Self::OtherDhcp
+                | Self::AddressUse
                 | Self::Station
                 | Self::Attempt
                 | Self::Address
@@ -208,7 +227,7 @@ impl Topic {
 
 impl Derived {
     /// What it is about.
-    pub const fn topic(&self) -> Topic {
+    pub fn topic(&self) -> Topic {
         match self {
             Self::ClockJumped(..) | Self::SuperFrame(..) | Self::OneDirection(..) | Self::DataUnseen(..) => {
                 Topic::Capture
@@ -220,7 +239,15 @@ impl Derived {
             Self::Announced(..) => Topic::SegmentSize,
             Self::Delivered(..) | Self::EchoLost(..) => Topic::Delivery,
             Self::Oversized(..) => Topic::Size,
-            Self::Dhcp(..) | Self::AddressUsed(..) => Topic::Dhcp,
+            Self::Dhcp(step) => match step.kind {
+                DhcpKind::Discover => Topic::Discover,
+                DhcpKind::Offer => Topic::Offer,
+                DhcpKind::Request => Topic::Request,
+                DhcpKind::Ack => Topic::Ack,
+                DhcpKind::Nak => Topic::Nak,
+                _ => Topic::OtherDhcp,
+            },
+            Self::AddressUsed(..) => Topic::AddressUse,
             Self::Copied(..) | Self::Burst(..) => Topic::Broadcast,
             Self::Moved(..) | Self::Overheard(..) => Topic::Port,
             Self::Tree(..) => Topic::Tree,

@@ -8,7 +8,7 @@ use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::{Deadlines, Span, Timestamp};
+use crate::value::{Deadlines, Few, Span, Timestamp};
 use crate::wire::DhcpKind;
 use crate::world::{Derived, DhcpStep, Observation, TalkId, Topic};
 
@@ -21,7 +21,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("conflicting_answers.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Request, Topic::Ack, Topic::Nak],
     needs: Needs::Frames,
     make: |settings| Box::new(ConflictingAnswers::new(settings)),
 };
@@ -43,7 +43,7 @@ struct ConflictingAnswers {
 /// The latest request of a client, and its answers.
 struct Asked {
     step: Arc<DhcpStep>,
-    answers: Vec<Arc<DhcpStep>>,
+    answers: Few<Arc<DhcpStep>>,
 }
 
 impl ConflictingAnswers {
@@ -147,7 +147,7 @@ impl Detector for ConflictingAnswers {
                 if self.asked.len() >= self.limit && !self.asked.contains_key(&step.talk) {
                     self.asked.pop_first();
                 }
-                self.asked.insert(step.talk, Asked { step: Arc::clone(step), answers: Vec::new() });
+                self.asked.insert(step.talk, Asked { step: Arc::clone(step), answers: Few::new() });
             }
             DhcpKind::Ack if step.is_inform_answer() => {}
             DhcpKind::Ack | DhcpKind::Nak if !step.is_copy => self.answered(step, cx),

@@ -23,7 +23,7 @@ pub static ENTRY: Entry = Entry {
     },
     // Who has an address says so in ARP.
     hears: &[Kind::Arp],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Discover, Topic::Ack, Topic::OtherDhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(Decline::new(settings)),
 };

@@ -20,7 +20,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("dhcp_server_not_listening.md"),
     },
     hears: &[Kind::Icmp],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Offer, Topic::Request, Topic::Ack, Topic::Nak, Topic::OtherDhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(DhcpServerNotListening::new(settings)),
 };

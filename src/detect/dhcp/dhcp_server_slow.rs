@@ -20,7 +20,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("dhcp_server_slow.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Offer, Topic::Ack],
     needs: Needs::Frames,
     make: |settings| Box::new(DhcpServerSlow::new(settings)),
 };

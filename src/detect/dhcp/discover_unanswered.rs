@@ -22,7 +22,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("discover_unanswered.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Discover, Topic::Offer, Topic::Request, Topic::Ack, Topic::Nak],
     needs: Needs::Frames,
     make: |settings| Box::new(DiscoverUnanswered::new(settings)),
 };

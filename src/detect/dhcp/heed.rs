@@ -2,7 +2,7 @@
 //! nothing.
 
 use crate::settings::Settings;
-use crate::value::{Mac, Span, TimedMap, Timestamp};
+use crate::value::{Few, Mac, Span, TimedMap, Timestamp};
 use crate::wire::DhcpKind;
 use crate::world::{Asking, DhcpStep};
 
@@ -23,7 +23,7 @@ struct Told<K> {
     at: Timestamp,
     /// Until when a further question shows that a grant was not heard.
     half_t1: Span,
-    faults: Vec<K>,
+    faults: Few<K>,
     is_ignored: bool,
 }
 
@@ -48,10 +48,10 @@ impl<K: Clone + PartialEq> Heed<K> {
     /// A client is told something that has this fault, at `at`; `t1` is when it would renew a grant, in seconds.
     pub fn told(&mut self, client: Mac, is_grant: bool, t1: Option<u32>, at: Timestamp, fault: K) {
         let half_t1 = Span::millis(i64::from(t1.unwrap_or(0)).saturating_mul(500));
-        let fresh = || Told { is_grant, at, half_t1, faults: Vec::new(), is_ignored: false };
+        let fresh = || Told { is_grant, at, half_t1, faults: Few::new(), is_ignored: false };
         let told = self.clients.entry(&client, fresh);
         if told.is_grant != is_grant || told.at != at {
-            *told = Told { is_grant, at, half_t1, faults: Vec::new(), is_ignored: false };
+            *told = Told { is_grant, at, half_t1, faults: Few::new(), is_ignored: false };
         }
         if !told.faults.contains(&fault) && told.faults.len() < MOST_FAULTS {
             told.faults.push(fault);
@@ -61,7 +61,7 @@ impl<K: Clone + PartialEq> Heed<K> {
     }
 
     /// What the client of `step` does with what it was told, where that is known now.
-    pub fn heard(&mut self, step: &DhcpStep) -> Option<(Reaction, Vec<K>)> {
+    pub fn heard(&mut self, step: &DhcpStep) -> Option<(Reaction, Few<K>)> {
         if step.is_copy {
             return None;
         }
@@ -101,7 +101,7 @@ impl<K: Clone + PartialEq> Heed<K> {
     }
 
     /// A client that was offered something and did nothing until `now`.
-    pub fn due(&mut self, now: Timestamp) -> Option<(Reaction, Vec<K>)> {
+    pub fn due(&mut self, now: Timestamp) -> Option<(Reaction, Few<K>)> {
         let client = self.clients.due(now)?;
         Some((Reaction::Silent, self.clients.peek(&client).map(|told| told.faults.clone()).unwrap_or_default()))
     }

@@ -21,7 +21,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("inconsistent_offers.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Offer],
     needs: Needs::Frames,
     make: |settings| Box::new(InconsistentOffers::new(settings)),
 };

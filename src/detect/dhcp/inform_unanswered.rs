@@ -20,7 +20,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("inform_unanswered.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Ack, Topic::OtherDhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(InformUnanswered::new(settings)),
 };

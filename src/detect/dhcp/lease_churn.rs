@@ -22,7 +22,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("lease_churn.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Ack, Topic::OtherDhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(LeaseChurn::new(settings)),
 };

@@ -22,7 +22,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("lease_expired_in_use.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Offer, Topic::Ack, Topic::AddressUse],
     needs: Needs::Frames,
     make: |settings| Box::new(LeaseExpiredInUse::new(settings)),
 };

@@ -22,7 +22,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("nak.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Ack, Topic::Nak],
     needs: Needs::Frames,
     make: |settings| Box::new(Nak::new(settings)),
 };

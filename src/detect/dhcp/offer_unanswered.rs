@@ -27,7 +27,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("offer_unanswered.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Discover, Topic::Offer, Topic::Request, Topic::Ack],
     needs: Needs::Frames,
     make: |settings| Box::new(OfferUnanswered::new(settings)),
 };

@@ -22,7 +22,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("pool_exhausted.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Discover, Topic::Offer, Topic::Ack, Topic::Nak],
     needs: Needs::Frames,
     make: |settings| Box::new(PoolExhausted::new(settings)),
 };

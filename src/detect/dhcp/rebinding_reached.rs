@@ -8,7 +8,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Cited;
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::{Span, Timestamp};
+use crate::value::{Few, Span, Timestamp};
 use crate::wire::DhcpKind;
 use crate::world::{Asking, Derived, DhcpStep, Lease, Observation, TalkId, Topic};
 
@@ -21,7 +21,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("rebinding_reached.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Request, Topic::Ack, Topic::Nak],
     needs: Needs::Frames,
     make: |settings| Box::new(RebindingReached::new(settings)),
 };
@@ -30,6 +30,8 @@ pub static ENTRY: Entry = Entry {
 const UNICASTS: usize = 2;
 /// Unicast renewals that are remembered of a client.
 const MOST_UNICASTS: usize = 8;
+/// Frames that are cited of one attempt.
+const CITED: usize = 4;
 /// Broadcasts this far apart are two tries: closer ones may both precede the answer.
 const ANOTHER_TRY: Span = Span::secs(2);
 /// The longest pause between two tries of one attempt (RFC 2131 section 4.1), with its second of chance.
@@ -45,14 +47,14 @@ struct RebindingReached {
 struct Run {
     /// The latest unicast renewal, and when each came.
     renewed: Option<Arc<DhcpStep>>,
-    unicasts: Vec<Timestamp>,
+    unicasts: Few<Timestamp>,
     /// The first broadcast.
     first: Option<Arc<DhcpStep>>,
     /// The latest grant.
     granted: Option<Arc<DhcpStep>>,
     last_broadcast: Option<Timestamp>,
     broadcasts: u64,
-    fresh: Vec<Cited>,
+    fresh: Few<Cited>,
     claimed: Option<Key>,
     /// Whether the client did not act on a grant.
     is_deaf: bool,
@@ -85,12 +87,14 @@ impl RebindingReached {
                 run.unicasts.remove(0);
             }
             run.unicasts.push(step.time);
-            run.fresh = vec![step.cited.clone()];
+            run.fresh.clear();
+            run.fresh.push(step.cited.clone());
             return;
         }
         run.broadcasts = run.broadcasts.saturating_add(1);
-        run.fresh.push(step.cited.clone());
-        run.fresh.truncate(4);
+        if run.fresh.len() < CITED {
+            run.fresh.push(step.cited.clone());
+        }
         let first = Arc::clone(run.first.get_or_insert_with(|| Arc::clone(step)));
         let is_late = step.lease.is_some_and(|lease| is_near_t2(&lease, step));
         let before = run.last_broadcast.replace(step.time).unwrap_or(step.time);

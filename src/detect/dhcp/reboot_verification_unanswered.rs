@@ -21,7 +21,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("reboot_verification_unanswered.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Discover, Topic::Request, Topic::Ack, Topic::Nak],
     needs: Needs::Frames,
     make: |settings| Box::new(RebootVerificationUnanswered::new(settings)),
 };

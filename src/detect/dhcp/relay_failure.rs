@@ -21,7 +21,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("relay_failure.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Discover, Topic::Offer, Topic::Request, Topic::Ack, Topic::Nak],
     needs: Needs::Frames,
     make: |settings| Box::new(RelayFailure::new(settings)),
 };

@@ -21,7 +21,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("release_anomaly.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Ack, Topic::AddressUse],
     needs: Needs::Frames,
     make: |settings| Box::new(ReleaseAnomaly::new(settings)),
 };

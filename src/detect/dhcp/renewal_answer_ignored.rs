@@ -23,7 +23,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("renewal_answer_ignored.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp, Topic::Station],
+    follows: &[Topic::Discover, Topic::Request, Topic::Ack, Topic::Nak, Topic::OtherDhcp, Topic::Station],
     needs: Needs::Frames,
     make: |settings| Box::new(RenewalAnswerIgnored::new(settings)),
 };
@@ -83,7 +83,7 @@ impl RenewalAnswerIgnored {
                 let after = chain.granted.as_ref().map_or(Span::ZERO, |granted| step.time.since(granted.time));
                 cx.resolve(key, format!("the client acted on a grant and asked again only {after} after it"));
             }
-            *chain = Chain::default();
+            chain.begin_anew();
         }
         let is_ignored = is_early && chain.count(step);
         chain.since.get_or_insert(step.cited.time);
@@ -179,6 +179,13 @@ impl Detector for RenewalAnswerIgnored {
 }
 
 impl Chain {
+    /// Nothing was said so far; the room for frames stays.
+    fn begin_anew(&mut self) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.clear();
+        *self = Self { fresh, ..Self::default() };
+    }
+
     /// Whether `step` asks for what was granted already, sooner than a client that heard the grant would.
     fn is_early(&self, step: &DhcpStep) -> bool {
         let Some(granted) = &self.granted else { return false };

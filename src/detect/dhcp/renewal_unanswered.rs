@@ -26,7 +26,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("renewal_unanswered.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Discover, Topic::Request, Topic::Ack, Topic::Nak, Topic::OtherDhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(RenewalUnanswered::new(settings)),
 };

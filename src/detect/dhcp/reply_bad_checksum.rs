@@ -7,7 +7,7 @@ use crate::detect::{Context, Detector, Entry, Needs, at_port};
 use crate::event::{Cited, Direction, Frame, Place, VantageId};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Mac, Timestamp};
+use crate::value::{BoundedMap, Few, Mac, Timestamp};
 use crate::wire::{DhcpKind, Kind};
 use crate::world::{Checksum, Derived, DhcpStep, Observation, Topic};
 
@@ -20,7 +20,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("reply_bad_checksum.md"),
     },
     hears: &[Kind::Dhcp],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Discover, Topic::Offer, Topic::Request, Topic::Ack],
     needs: Needs::Frames,
     make: |settings| Box::new(ReplyBadChecksum::new(settings)),
 };
@@ -95,8 +95,8 @@ impl ReplyBadChecksum {
         self.heed.told(dhcp.chaddr(), kind == DhcpKind::Ack, t1, frame.order, way);
     }
 
-    fn reacted(&mut self, reaction: Reaction, ways: &[Way], asked: Option<&DhcpStep>, cx: &mut Context<'_>) {
-        for way in ways {
+    fn reacted(&mut self, reaction: Reaction, ways: &Few<Way>, asked: Option<&DhcpStep>, cx: &mut Context<'_>) {
+        for way in ways.iter() {
             let Some(answers) = self.ways.get_mut(way) else { continue };
             match reaction {
                 Reaction::Heeded => {

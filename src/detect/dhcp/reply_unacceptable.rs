@@ -9,7 +9,7 @@ use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::Cited;
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Timestamp};
+use crate::value::{BoundedMap, Few, Timestamp};
 use crate::wire::DhcpKind;
 use crate::world::{Defect, Derived, DhcpStep, Observation, Topic};
 
@@ -22,7 +22,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("reply_unacceptable.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Discover, Topic::Offer, Topic::Request, Topic::Ack],
     needs: Needs::Frames,
     make: |settings| Box::new(ReplyUnacceptable::new(settings)),
 };
@@ -61,7 +61,7 @@ impl ReplyUnacceptable {
 
     fn answered(&mut self, step: &Arc<DhcpStep>) {
         let Some(server) = step.server.filter(|_| !step.is_copy && !step.is_probe) else { return };
-        for defect in &step.defects {
+        for defect in step.defects.iter() {
             let fault = (server, *defect);
             let answers = self.faults.entry(&fault, || Answers::new(step));
             answers.count = answers.count.saturating_add(1);
@@ -72,8 +72,8 @@ impl ReplyUnacceptable {
         }
     }
 
-    fn reacted(&mut self, reaction: Reaction, faults: &[Fault], asked: Option<&DhcpStep>, cx: &mut Context<'_>) {
-        for (server, defect) in faults {
+    fn reacted(&mut self, reaction: Reaction, faults: &Few<Fault>, asked: Option<&DhcpStep>, cx: &mut Context<'_>) {
+        for (server, defect) in faults.iter() {
             let Some(answers) = self.faults.get_mut(&(*server, *defect)) else { continue };
             match reaction {
                 Reaction::Heeded => {

@@ -20,7 +20,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("rogue_dhcp_server.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Offer, Topic::Ack],
     needs: Needs::Frames,
     make: |settings| Box::new(RogueDhcpServer::new(settings)),
 };

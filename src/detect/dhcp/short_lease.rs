@@ -21,7 +21,7 @@ pub static ENTRY: Entry = Entry {
         page: include_str!("short_lease.md"),
     },
     hears: &[],
-    follows: &[Topic::Dhcp],
+    follows: &[Topic::Ack],
     needs: Needs::Frames,
     make: |settings| Box::new(ShortLease::new(settings)),
 };

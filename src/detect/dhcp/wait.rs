@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::event::Cited;
 use crate::finding::Key;
-use crate::value::{Deadlines, Span, Timestamp};
+use crate::value::{Deadlines, Few, Span, Timestamp};
 use crate::world::{DhcpStep, TalkId};
 
 /// Frames that are cited of a question.
@@ -30,7 +30,7 @@ pub(super) struct Wait {
     pub starts_over: bool,
     /// The key of the claim that was made, if one was.
     pub claimed: Option<Key>,
-    fresh: Vec<Cited>,
+    fresh: Few<Cited>,
 }
 
 impl Waits {
@@ -119,7 +119,7 @@ impl Wait {
             tries: 0,
             starts_over: false,
             claimed: None,
-            fresh: Vec::new(),
+            fresh: Few::new(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Wait {
     }
 
     /// Frames that were not cited so far.
-    pub fn fresh(&mut self) -> Vec<Cited> {
+    pub fn fresh(&mut self) -> Few<Cited> {
         std::mem::take(&mut self.fresh)
     }
 

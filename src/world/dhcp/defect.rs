@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::lease::Terms;
 use crate::event::Frame;
-use crate::value::Mac;
+use crate::value::{Few, Mac};
 use crate::wire::{Dhcp, DhcpKind};
 
 /// Bytes of the IPv4 and UDP headers: option 57 counts them in (RFC 2132 section 9.10).
@@ -69,19 +69,19 @@ impl Wish {
 }
 
 impl Defect {
-    /// All that is wrong with the answer in `frame`; `wish` is what its question asked for, and `is_inform` whether no lease is at stake.
+    /// All that is wrong with the answer in `frame`, of this kind and on these terms; `wish` is what its question asked for, and `is_inform` whether no lease is at stake.
     pub(super) fn all(
         frame: &Frame<'_>,
         dhcp: &Dhcp<'_>,
-        kind: DhcpKind,
+        (kind, terms): (DhcpKind, &Terms),
         wish: Option<&Wish>,
         is_inform: bool,
-    ) -> Vec<Self> {
+    ) -> Few<Self> {
         let is_boot = dhcp.yiaddr().is_unspecified() && dhcp.is_pxe();
-        if !matches!(kind, DhcpKind::Offer | DhcpKind::Ack) || is_boot || dhcp.is_cut() {
-            return Vec::new();
+        if is_boot || dhcp.is_cut() {
+            return Few::new();
         }
-        let mut defects = Vec::new();
+        let mut defects = Few::new();
         let mut say = |defect: Self, is_so: bool| {
             if is_so {
                 defects.push(defect);
@@ -94,9 +94,9 @@ impl Defect {
             let has_none =
                 dhcp.yiaddr().is_unspecified() && (kind == DhcpKind::Offer || dhcp.ciaddr().is_unspecified());
             say(Self::NoAddress, has_none);
-            say(Self::NoLease, dhcp.lease().is_none());
-            say(Self::RouterOutside, is_router_outside(dhcp));
-            say(Self::Clock, is_clock_wrong(dhcp));
+            say(Self::NoLease, terms.lease.is_none());
+            say(Self::RouterOutside, is_router_outside(dhcp, terms));
+            say(Self::Clock, is_clock_wrong(dhcp.t1(), dhcp.t2(), terms.lease));
         }
         if let Some(wish) = wish {
             let sent = wish.client_id.as_deref();
@@ -170,16 +170,15 @@ impl fmt::Display for Defect {
 }
 
 /// Whether the first router cannot be reached in the subnet that is given: not so where it is one address (RFC 3442 gives routes then).
-fn is_router_outside(dhcp: &Dhcp<'_>) -> bool {
-    let (Some(mask), Some(router)) = (dhcp.subnet_mask(), dhcp.routers().next()) else { return false };
+fn is_router_outside(dhcp: &Dhcp<'_>, terms: &Terms) -> bool {
+    let (Some(mask), Some(router)) = (terms.mask, terms.routers.first()) else { return false };
     let mask = mask.to_bits();
     let is_alone = mask == u32::MAX || mask == 0 || dhcp.option(121).is_some() || dhcp.yiaddr().is_unspecified();
     !is_alone && (router.to_bits() ^ dhcp.yiaddr().to_bits()) & mask != 0
 }
 
 /// Whether the times that are told are in no order.
-fn is_clock_wrong(dhcp: &Dhcp<'_>) -> bool {
+fn is_clock_wrong(t1: Option<u32>, t2: Option<u32>, lease: Option<u32>) -> bool {
     let is_after = |a: Option<u32>, b: Option<u32>| a.zip(b).is_some_and(|(a, b)| a != u32::MAX && a >= b);
-    let (t1, t2, lease) = (dhcp.t1(), dhcp.t2(), dhcp.lease());
     is_after(t1, t2) || is_after(t2, lease) || is_after(t1, lease)
 }

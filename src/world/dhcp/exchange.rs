@@ -1,15 +1,14 @@
 //! DHCP exchanges: what a client asks for once, with all tries and answers. At most one a conversation goes on; it is over two seconds
 //! after it was settled (another server may contradict), 75 s after its last message, or when the client asks for something else.
 
-use std::collections::VecDeque;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::super::DomainId;
 use super::lease::Lease;
 use super::step::{Asking, DhcpStep, TalkId};
 use crate::finding::{Exchange, ExchangeKind, LeaseClock, Message, Offered, Outcome};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
+use crate::value::{BoundedMap, Deadlines, Few, Mac, Span, Timestamp};
 use crate::wire::DhcpKind;
 
 /// So long a settled exchange waits for what else is said of it.
@@ -25,170 +24,183 @@ const MOST_ID: usize = 136;
 
 /// All exchanges that go on, and those that ended and were not yet taken.
 pub(super) struct Exchanges {
-    /// Whether anybody wants them one by one; else they are only counted.
-    is_kept: bool,
-    limit: usize,
-    open: BTreeMap<TalkId, Box<Open>>,
-    due: Deadlines<TalkId>,
+    /// By conversation; where they are only counted, some of them may be over.
+    open: BoundedMap<TalkId, Open>,
     /// When the last of them is over.
     last: Timestamp,
+    books: Books,
+}
+
+/// What is kept of those that ended.
+struct Books {
+    counts: BTreeMap<ExchangeKind, BTreeMap<Outcome, u64>>,
+    /// Who wants them one by one; else they are only counted.
+    kept: Option<Kept>,
+    most_ended: usize,
+    most_begun: usize,
+}
+
+/// Exchanges one by one.
+struct Kept {
+    due: Deadlines<TalkId>,
     /// How often each transaction of a client began an exchange.
     begun: BoundedMap<(Mac, u32), u32>,
     /// The oldest go where there are too many, and are counted.
     ended: VecDeque<(DomainId, Exchange)>,
-    most_ended: usize,
     forgotten: u64,
-    counts: BTreeMap<ExchangeKind, BTreeMap<Outcome, u64>>,
 }
 
 /// An exchange that goes on.
 struct Open {
-    domain: DomainId,
-    exchange: Exchange,
-    xids: Vec<u32>,
+    talk: TalkId,
+    kind: ExchangeKind,
+    outcome: Outcome,
+    xids: Few<u32>,
     /// The latest question.
     asked: Option<DhcpKind>,
+    /// Whether an address was offered.
+    is_offered: bool,
+    /// When it is over, unless more is said.
+    over: Timestamp,
+    /// All that is told of it, where somebody wants it.
+    told: Option<Box<(DomainId, Exchange)>>,
 }
 
 impl Exchanges {
     /// None yet.
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.clients.max(1);
-        Self {
-            is_kept: false,
-            limit,
-            open: BTreeMap::new(),
-            due: Deadlines::new(),
-            last: Timestamp::MIN,
-            begun: BoundedMap::new(limit),
-            ended: VecDeque::new(),
-            most_ended: settings.tables.exchanges.max(1),
-            forgotten: 0,
-            counts: BTreeMap::new(),
-        }
+        let most_ended = settings.tables.exchanges.max(1);
+        let books = Books { counts: BTreeMap::new(), kept: None, most_ended, most_begun: limit };
+        Self { open: BoundedMap::new(limit), last: Timestamp::MIN, books }
     }
 
     /// They are wanted one by one.
-    pub const fn keep(&mut self) {
-        self.is_kept = true;
+    pub fn keep(&mut self) {
+        let (due, begun) = (Deadlines::new(), BoundedMap::new(self.books.most_begun));
+        self.books.kept = Some(Kept { due, begun, ended: VecDeque::new(), forgotten: 0 });
     }
 
     /// Takes in a message; `lease` is what the client holds after it.
     pub fn note(&mut self, step: &DhcpStep, lease: Option<&Lease>) {
-        self.expire_before(step.time);
-        let open = self.open.get(&step.talk);
-        let Some(kind) = kind_of(step, open.map(|open| open.exchange.kind)) else { return };
-        if open.is_some_and(|open| !open.takes(step, kind)) {
-            self.end(step.talk);
-        }
-        let open = match self.open.entry(step.talk) {
-            Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(place) => {
-                let times = self.begun.entry(&(step.client, step.xid), || 0);
-                *times = times.saturating_add(1);
-                place.insert(Box::new(Open::new(step, kind, *times, self.is_kept)))
+        let books = &mut self.books;
+        let open = self.open.get_mut(&step.talk);
+        let goes_on = open.as_ref().filter(|open| open.over >= step.time).map(|open| open.kind);
+        let Some(kind) = kind_of(step, goes_on) else { return };
+        let open = match open {
+            Some(open) => {
+                if goes_on.is_none() || !open.takes(step, kind) {
+                    let before = std::mem::replace(open, books.begin(step, kind));
+                    books.end(before);
+                }
+                open
             }
+            None => self.open.entry_after(&step.talk, |oldest| {
+                oldest.into_iter().for_each(|oldest| books.end(oldest));
+                books.begin(step, kind)
+            }),
         };
-        open.say(step, lease, self.is_kept);
-        let patience = if open.exchange.outcome == Outcome::Open { GIVEN_UP } else { SETTLED };
-        let over = step.time.after(patience);
-        self.due.set(step.talk, over);
-        self.last = self.last.max(over);
-        if self.open.len() > self.limit
-            && let Some(oldest) = self.open.keys().find(|talk| **talk != step.talk).copied()
-        {
-            self.end(oldest);
+        open.say(step, lease);
+        if let Some(kept) = &mut books.kept {
+            kept.due.set(step.talk, open.over);
         }
+        self.last = self.last.max(open.over);
     }
 
     /// Those that ended since this was asked last, each with its network.
     pub fn take(&mut self) -> impl Iterator<Item = (DomainId, Exchange)> + use<> {
-        std::mem::take(&mut self.ended).into_iter()
+        self.books.kept.as_mut().map(|kept| std::mem::take(&mut kept.ended)).into_iter().flatten()
     }
 
     /// Those that go on.
     pub fn open(&self) -> impl Iterator<Item = (DomainId, Exchange)> {
-        self.open.values().filter(|_| self.is_kept).map(|open| (open.domain, open.exchange.clone()))
+        self.open.by_age().filter_map(|(_, open)| open.told.as_deref().cloned())
     }
 
     /// How many came to what, those that go on included.
     pub fn counts(&self) -> BTreeMap<ExchangeKind, BTreeMap<Outcome, u64>> {
-        let mut counts = self.counts.clone();
-        self.open.values().for_each(|open| add(&mut counts, &open.exchange));
+        let mut counts = self.books.counts.clone();
+        self.open.by_age().for_each(|(_, open)| add(&mut counts, open));
         counts
     }
 
     /// Those that ended and went out because nobody took them.
-    pub const fn forgotten(&self) -> u64 {
-        self.forgotten
+    pub fn forgotten(&self) -> u64 {
+        self.books.kept.as_ref().map_or(0, |kept| kept.forgotten)
     }
 
-    /// The next moment at which one is over. Where they are only counted nobody waits for each: the next message ends all that are over by then.
+    /// The next moment at which one is over. Where they are only counted nobody waits for each, but for the last of all.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let next = self.due.next()?;
-        Some(if self.is_kept { next } else { self.last })
+        match &self.books.kept {
+            Some(kept) => kept.due.next(),
+            None => Some(self.last).filter(|_| !self.open.is_empty()),
+        }
     }
 
     /// The moment `now` has come.
     pub fn expire(&mut self, now: Timestamp) {
-        while let Some(talk) = self.due.pop(now) {
+        if self.books.kept.is_none() && self.last <= now {
+            self.expire_before(now.after(Span::nanos(1)));
+        }
+        while let Some(talk) = self.books.kept.as_mut().and_then(|kept| kept.due.pop(now)) {
             self.end(talk);
         }
     }
 
     /// All that is over before `time` is known to be.
     pub fn expire_before(&mut self, time: Timestamp) {
-        self.expire(Timestamp::from_nanos(time.nanos().saturating_sub(1)));
+        let over = self.open.by_age().filter(|(_, open)| open.over < time);
+        let over: Vec<TalkId> = over.map(|(talk, _)| *talk).collect();
+        over.into_iter().for_each(|talk| self.end(talk));
     }
 
     fn end(&mut self, talk: TalkId) {
-        self.due.clear(&talk);
-        let Some(mut open) = self.open.remove(&talk) else { return };
+        if let Some(open) = self.open.remove(&talk) {
+            self.books.end(open);
+        }
+    }
+}
+
+impl Books {
+    /// An exchange begins with `step`.
+    fn begin(&mut self, step: &DhcpStep, kind: ExchangeKind) -> Open {
+        let told = self.kept.as_mut().map(|kept| {
+            let times = kept.begun.entry(&(step.client, step.xid), || 0);
+            *times = times.saturating_add(1);
+            Box::new((step.domain, named(step, kind, *times)))
+        });
+        Open {
+            talk: step.talk,
+            kind,
+            outcome: Outcome::Open,
+            xids: Few::new(),
+            asked: None,
+            is_offered: false,
+            over: step.time,
+            told,
+        }
+    }
+
+    /// Nothing more will be said in `open`.
+    fn end(&mut self, mut open: Open) {
         open.settle();
-        add(&mut self.counts, &open.exchange);
-        if !self.is_kept {
-            return;
+        add(&mut self.counts, &open);
+        let Some(kept) = &mut self.kept else { return };
+        kept.due.clear(&open.talk);
+        let Some((domain, exchange)) = open.told.map(|told| *told) else { return };
+        if kept.ended.len() >= self.most_ended {
+            kept.ended.pop_front();
+            kept.forgotten = kept.forgotten.saturating_add(1);
         }
-        if self.ended.len() >= self.most_ended {
-            self.ended.pop_front();
-            self.forgotten = self.forgotten.saturating_add(1);
-        }
-        self.ended.push_back((open.domain, open.exchange));
+        kept.ended.push_back((domain, Exchange { outcome: open.outcome, ..exchange }));
     }
 }
 
 impl Open {
-    fn new(step: &DhcpStep, kind: ExchangeKind, times: u32, is_kept: bool) -> Self {
-        let again = if times > 1 { format!(".{times}") } else { String::new() };
-        // Only who is told of each one needs its name.
-        let id = if is_kept { format!("{}-{:08x}{again}", step.client, step.xid) } else { String::new() };
-        let exchange = Exchange {
-            id,
-            client: step.client,
-            client_id: None,
-            host_name: None,
-            domain: String::new(),
-            kind,
-            outcome: Outcome::Open,
-            began: step.cited.time,
-            ended: step.cited.time,
-            from_start: is_question(step.kind) && !(kind == ExchangeKind::Lease && step.kind == DhcpKind::Request),
-            xids: Vec::new(),
-            retransmissions: 0,
-            secs: 0,
-            relays: Vec::new(),
-            offers: Vec::new(),
-            lease: None,
-            messages: Vec::new(),
-            messages_left_out: 0,
-        };
-        Self { domain: step.domain, exchange, xids: Vec::new(), asked: None }
-    }
-
     /// Whether `step` belongs to it and begins nothing new.
     fn takes(&self, step: &DhcpStep, kind: ExchangeKind) -> bool {
-        let is_same = kind == self.exchange.kind;
-        let is_settled = self.exchange.outcome != Outcome::Open;
+        let is_same = kind == self.kind;
+        let is_settled = self.outcome != Outcome::Open;
         let is_known = self.xids.contains(&step.xid);
         if !is_question(step.kind) {
             return true;
@@ -201,71 +213,104 @@ impl Open {
         }
     }
 
-    fn say(&mut self, step: &DhcpStep, lease: Option<&Lease>, is_kept: bool) {
-        let exchange = &mut self.exchange;
-        exchange.ended = step.cited.time;
-        exchange.secs = exchange.secs.max(step.secs);
+    fn say(&mut self, step: &DhcpStep, lease: Option<&Lease>) {
         if !self.xids.contains(&step.xid) && self.xids.len() < MOST_OF_EACH {
             self.xids.push(step.xid);
-            if is_kept {
-                exchange.xids.push(format!("{:08x}", step.xid));
-            }
         }
-        let relay = Some(step.giaddr).filter(|ip| !ip.is_unspecified());
-        if let Some(relay) = relay.filter(|r| !exchange.relays.contains(r) && exchange.relays.len() < MOST_OF_EACH) {
-            exchange.relays.push(relay);
-        }
-        if is_kept {
-            keep(exchange, step);
-        }
-        if is_question(step.kind) {
-            let asked_before = self.asked.replace(step.kind) == Some(step.kind);
-            if asked_before && !step.is_copy {
-                exchange.retransmissions = exchange.retransmissions.saturating_add(1);
-            }
-            if is_kept && exchange.host_name.is_none() {
-                exchange.host_name = step.cited.layers().dhcp().and_then(|dhcp| dhcp.host_name());
-            }
-            if let Some(id) = step.client_id.as_deref().filter(|_| is_kept && exchange.client_id.is_none()) {
-                exchange.client_id = Some(id.iter().take(MOST_ID).map(|byte| format!("{byte:02x}")).collect());
-            }
-        }
+        let asked_before = is_question(step.kind) && self.asked.replace(step.kind) == Some(step.kind);
         match step.kind {
-            DhcpKind::Offer if !step.is_copy && exchange.offers.len() < MOST_OF_EACH => {
-                exchange.offers.push(Offered {
-                    server: step.server,
-                    address: Some(step.yiaddr).filter(|ip| !ip.is_unspecified()),
-                    lease_s: step.terms.as_ref().and_then(|terms| terms.lease),
-                    after: step.took,
-                    taken: false,
-                });
-            }
-            DhcpKind::Request => {
-                exchange.offers.iter_mut().for_each(|o| o.taken |= o.server == step.server && o.address == step.wanted);
-                // It asks once more for what it was granted.
-                if !step.is_copy {
-                    exchange.outcome = Outcome::Open;
+            DhcpKind::Offer => self.is_offered |= !step.is_copy && !step.yiaddr.is_unspecified(),
+            // It asks once more for what it was granted.
+            DhcpKind::Request if !step.is_copy => self.outcome = Outcome::Open,
+            DhcpKind::Release | DhcpKind::Decline => self.outcome = Outcome::Told,
+            DhcpKind::Nak if self.outcome == Outcome::Open => self.outcome = Outcome::Refused,
+            DhcpKind::Ack if self.outcome == Outcome::Open => {
+                let is_inform = self.kind == ExchangeKind::Inform || step.is_inform_answer();
+                self.outcome = if is_inform { Outcome::Answered } else { Outcome::Granted };
+                if let Some((_, exchange)) = self.told.as_deref_mut() {
+                    exchange.lease = lease.filter(|_| !is_inform).map(|lease| lease.told(step.client));
                 }
             }
-            DhcpKind::Release | DhcpKind::Decline => exchange.outcome = Outcome::Told,
-            DhcpKind::Nak if exchange.outcome == Outcome::Open => exchange.outcome = Outcome::Refused,
-            DhcpKind::Ack if exchange.outcome == Outcome::Open => {
-                let is_inform = exchange.kind == ExchangeKind::Inform || step.is_inform_answer();
-                exchange.outcome = if is_inform { Outcome::Answered } else { Outcome::Granted };
-                exchange.lease = lease.filter(|_| !is_inform).map(|lease| lease.told(step.client));
-            }
             _ => {}
+        }
+        let patience = if self.outcome == Outcome::Open { GIVEN_UP } else { SETTLED };
+        self.over = step.time.after(patience);
+        if let Some((_, exchange)) = self.told.as_deref_mut() {
+            tell(exchange, step, asked_before && !step.is_copy);
+            exchange.outcome = self.outcome;
         }
     }
 
     /// Nothing more will come.
     fn settle(&mut self) {
-        let exchange = &mut self.exchange;
-        if exchange.outcome == Outcome::Open {
-            let is_offered = exchange.offers.iter().any(|offer| offer.address.is_some());
-            let is_not_taken = is_offered && self.asked != Some(DhcpKind::Request);
-            exchange.outcome = if is_not_taken { Outcome::NotTaken } else { Outcome::Unanswered };
+        if self.outcome == Outcome::Open {
+            let is_not_taken = self.is_offered && self.asked != Some(DhcpKind::Request);
+            self.outcome = if is_not_taken { Outcome::NotTaken } else { Outcome::Unanswered };
         }
+    }
+}
+
+/// What is told of an exchange that `step` begins, the client's transaction for so many `times` now.
+fn named(step: &DhcpStep, kind: ExchangeKind, times: u32) -> Exchange {
+    let again = if times > 1 { format!(".{times}") } else { String::new() };
+    Exchange {
+        id: format!("{}-{:08x}{again}", step.client, step.xid),
+        client: step.client,
+        client_id: None,
+        host_name: None,
+        domain: String::new(),
+        kind,
+        outcome: Outcome::Open,
+        began: step.cited.time,
+        ended: step.cited.time,
+        from_start: is_question(step.kind) && !(kind == ExchangeKind::Lease && step.kind == DhcpKind::Request),
+        xids: Vec::new(),
+        retransmissions: 0,
+        secs: 0,
+        relays: Vec::new(),
+        offers: Vec::new(),
+        lease: None,
+        messages: Vec::new(),
+        messages_left_out: 0,
+    }
+}
+
+/// Adds to what is told of an exchange; `is_again` where the client asks the same once more.
+fn tell(exchange: &mut Exchange, step: &DhcpStep, is_again: bool) {
+    exchange.ended = step.cited.time;
+    exchange.secs = exchange.secs.max(step.secs);
+    exchange.retransmissions = exchange.retransmissions.saturating_add(u32::from(is_again));
+    let xid = format!("{:08x}", step.xid);
+    if !exchange.xids.contains(&xid) && exchange.xids.len() < MOST_OF_EACH {
+        exchange.xids.push(xid);
+    }
+    let relay = Some(step.giaddr).filter(|ip| !ip.is_unspecified());
+    if let Some(relay) = relay.filter(|r| !exchange.relays.contains(r) && exchange.relays.len() < MOST_OF_EACH) {
+        exchange.relays.push(relay);
+    }
+    keep(exchange, step);
+    if is_question(step.kind) {
+        if exchange.host_name.is_none() {
+            exchange.host_name = step.cited.layers().dhcp().and_then(|dhcp| dhcp.host_name());
+        }
+        if let Some(id) = step.client_id.as_deref().filter(|_| exchange.client_id.is_none()) {
+            exchange.client_id = Some(id.iter().take(MOST_ID).map(|byte| format!("{byte:02x}")).collect());
+        }
+    }
+    match step.kind {
+        DhcpKind::Offer if !step.is_copy && exchange.offers.len() < MOST_OF_EACH => {
+            exchange.offers.push(Offered {
+                server: step.server,
+                address: Some(step.yiaddr).filter(|ip| !ip.is_unspecified()),
+                lease_s: step.terms.as_ref().and_then(|terms| terms.lease),
+                after: step.took,
+                taken: false,
+            });
+        }
+        DhcpKind::Request => {
+            exchange.offers.iter_mut().for_each(|o| o.taken |= o.server == step.server && o.address == step.wanted);
+        }
+        _ => {}
     }
 }
 
@@ -310,8 +355,8 @@ fn kind_of(step: &DhcpStep, goes_on: Option<ExchangeKind>) -> Option<ExchangeKin
     })
 }
 
-fn add(counts: &mut BTreeMap<ExchangeKind, BTreeMap<Outcome, u64>>, exchange: &Exchange) {
-    let count = counts.entry(exchange.kind).or_default().entry(exchange.outcome).or_default();
+fn add(counts: &mut BTreeMap<ExchangeKind, BTreeMap<Outcome, u64>>, open: &Open) {
+    let count = counts.entry(open.kind).or_default().entry(open.outcome).or_default();
     *count = count.saturating_add(1);
 }
 

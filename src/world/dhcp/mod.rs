@@ -169,7 +169,7 @@ impl DhcpTalks {
     }
 
     /// Exchanges are wanted one by one.
-    pub const fn keep_exchanges(&mut self) {
+    pub fn keep_exchanges(&mut self) {
         self.exchanges.keep();
     }
 
@@ -189,7 +189,7 @@ impl DhcpTalks {
     }
 
     /// Exchanges that nobody took, so that they went out.
-    pub const fn forgotten_exchanges(&self) -> u64 {
+    pub fn forgotten_exchanges(&self) -> u64 {
         self.exchanges.forgotten()
     }
 

@@ -9,7 +9,7 @@ use super::checksum::Checksum;
 use super::defect::Defect;
 use super::lease::{Lease, Terms};
 use crate::event::Cited;
-use crate::value::{Mac, Outside, Span, Timestamp};
+use crate::value::{Few, Mac, Outside, Span, Timestamp};
 use crate::wire::{Dhcp, DhcpKind};
 
 /// One client in one network; numbers grow in order of the first message.
@@ -132,7 +132,7 @@ pub struct DhcpStep {
     /// Whether the UDP checksum is right.
     pub checksum: Checksum,
     /// What is wrong with an offer or a grant.
-    pub defects: Vec<Defect>,
+    pub defects: Few<Defect>,
     /// The station that the frame was sent to.
     pub sent_to: Option<Mac>,
     /// Who sent the frame.

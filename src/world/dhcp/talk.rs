@@ -118,11 +118,12 @@ impl Talk {
         let attempt =
             if is_answer { asked.map_or(0, |a| a.tries) } else { self.ask(kind, dhcp.xid(), frame.order, is_copy) };
         let is_inform = asked.is_some_and(|asked| asked.kind == DhcpKind::Inform);
-        let defects = match kind {
-            DhcpKind::Offer | DhcpKind::Ack if !is_copy => {
-                Defect::all(frame, dhcp, kind, self.wish.as_ref().filter(|_| asked.is_some()), is_inform)
+        let terms = is_answer.then(|| Terms::of(dhcp));
+        let defects = match (kind, &terms) {
+            (DhcpKind::Offer | DhcpKind::Ack, Some(terms)) if !is_copy => {
+                Defect::all(frame, dhcp, (kind, terms), self.wish.as_ref().filter(|_| asked.is_some()), is_inform)
             }
-            _ => Vec::new(),
+            _ => Few::new(),
         };
         DhcpStep {
             talk: self.id,
@@ -142,7 +143,10 @@ impl Talk {
             asked,
             attempt,
             took,
-            client_id: Wish::client_id(dhcp, self.wish.as_ref()),
+            client_id: match &self.wish {
+                Some(wish) if !is_answer => wish.client_id.clone(),
+                wish => Wish::client_id(dhcp, wish.as_ref()),
+            },
             is_copy,
             is_relayed: !dhcp.giaddr().is_unspecified(),
             is_pxe: self.is_pxe,
@@ -155,7 +159,7 @@ impl Talk {
                 _ => None,
             },
             words: dhcp.message(),
-            terms: is_answer.then(|| Terms::of(dhcp)),
+            terms,
             lease: self.lease,
             checksum: Checksum::of(frame),
             defects,
