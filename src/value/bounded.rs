@@ -1,9 +1,10 @@
 //! A map that never grows past its limit: the entry untouched for longest goes out, and what went is counted. The order of use is
 //! exact to a quarter of the limit: moving an entry to the front at every touch would cost three cache misses each time.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 
 use super::Index;
+use super::words::Words;
 
 const NONE: u32 = u32::MAX;
 
@@ -18,7 +19,7 @@ pub struct BoundedMap<K, V> {
     oldest: u32,
     newest: u32,
     free: Vec<u32>,
-    hash: foldhash::fast::RandomState,
+    hash: Words,
 }
 
 /// In this order in memory, so that a touch finds its key on the cache line that it has to read anyway, and what stands first in the value.
@@ -45,26 +46,26 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
             oldest: NONE,
             newest: NONE,
             free: Vec::new(),
-            hash: foldhash::fast::RandomState::default(),
+            hash: Words::default(),
         }
     }
 
     /// The value of `key`, untouched in the order of use.
     pub fn peek(&self, key: &K) -> Option<&V> {
-        let slot = self.find(self.hash.hash_one(key), key)?;
+        let slot = self.find(self.hash.of(key), key)?;
         self.slots.get(slot as usize)?.value.as_ref()
     }
 
     /// The value of `key`, untouched in the order of use, to be changed.
     pub fn peek_mut(&mut self, key: &K) -> Option<&mut V> {
-        let slot = self.find(self.hash.hash_one(key), key)?;
+        let slot = self.find(self.hash.of(key), key)?;
         self.value_mut(slot)
     }
 
     /// The value of `key`, which counts as used now.
     #[inline]
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let slot = self.find(self.hash.hash_one(key), key)?;
+        let slot = self.find(self.hash.of(key), key)?;
         self.touch(slot)
     }
 
@@ -77,7 +78,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     /// The same, where what is new is made from what had to go for it, if anything had to.
     #[inline]
     pub fn entry_after(&mut self, key: &K, make: impl FnOnce(Option<V>) -> V) -> &mut V {
-        let hash = self.hash.hash_one(key);
+        let hash = self.hash.of(key);
         let value = match self.find(hash, key) {
             Some(slot) => self.touch(slot),
             None => {
@@ -94,7 +95,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     /// Puts `value` under `key`, and gives back what stood there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let hash = self.hash.hash_one(&key);
+        let hash = self.hash.of(&key);
         match self.find(hash, &key) {
             Some(slot) => self.touch(slot).map(|old| std::mem::replace(old, value)),
             None => {
@@ -107,9 +108,19 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     /// Takes `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let slot = self.find(self.hash.hash_one(key), key)?;
+        let hash = self.hash.of(key);
+        let slot = self.find(hash, key)?;
         self.unlink(slot);
-        self.take(slot)
+        self.take(hash, slot)
+    }
+
+    /// Takes out the entry used least recently, if `is_it`.
+    pub fn pop_oldest(&mut self, is_it: impl FnOnce(&V) -> bool) -> Option<(K, V)> {
+        let slot = self.oldest;
+        let (key, _) = self.oldest().filter(|(_, value)| is_it(value))?;
+        let (key, hash) = (key.clone(), self.hash.of(key));
+        self.unlink(slot);
+        Some((key, self.take(hash, slot)?))
     }
 
     /// Entries that went out because there was no room.
@@ -158,10 +169,8 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         if self.index.len() < self.limit {
             return None;
         }
-        let victim = self.oldest;
-        self.unlink(victim);
         self.forgotten = self.forgotten.saturating_add(1);
-        self.take(victim)
+        self.pop_oldest(|_| true).map(|(_, value)| value)
     }
 
     #[inline(never)]
@@ -184,10 +193,9 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         slot
     }
 
-    fn take(&mut self, slot: u32) -> Option<V> {
-        let Slot { key, value, .. } = self.slots.get_mut(slot as usize)?;
-        let value = value.take()?;
-        self.index.remove(self.hash.hash_one(&*key), slot);
+    fn take(&mut self, hash: u64, slot: u32) -> Option<V> {
+        let value = self.slots.get_mut(slot as usize)?.value.take()?;
+        self.index.remove(hash, slot);
         self.free.push(slot);
         Some(value)
     }

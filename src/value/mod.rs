@@ -21,6 +21,7 @@ mod text;
 mod time;
 mod timed;
 mod vlan;
+mod words;
 
 pub use bounded::BoundedMap;
 pub use deadlines::Deadlines;

@@ -122,9 +122,7 @@ impl Fresh {
 
     /// Those at one door, of whom the first is no longer fresh at `now`.
     pub fn pop(&mut self, now: Timestamp) -> Option<(Door, Waiting)> {
-        let (door, _) = self.table.oldest().filter(|(_, waiting)| waiting.first.stale() <= now)?;
-        let door = *door;
-        Some((door, self.table.remove(&door)?))
+        self.table.pop_oldest(|waiting| waiting.first.stale() <= now)
     }
 
     /// Those that went because there was no room.

@@ -71,8 +71,13 @@ impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, to: &mut H) {
         let [low, high] = self.ports;
         let place = self.interface ^ u32::from(self.lane) << 16;
-        to.write_u64(u64::from(low) << 48 | u64::from(high) << 32 | u64::from(place));
-        let words = if self.is_v6 { self.addresses.as_slice() } else { self.addresses.get(..1).unwrap_or(&[]) };
-        words.iter().for_each(|word| to.write_u64(*word));
+        let ports = u64::from(low) << 48 | u64::from(high) << 32 | u64::from(place);
+        let both = |one: u64, other: u64| u128::from(one) << 64 | u128::from(other);
+        let [first, second, third, fourth] = self.addresses;
+        to.write_u128(both(ports, first));
+        if self.is_v6 {
+            to.write_u128(both(second, third));
+            to.write_u64(fourth);
+        }
     }
 }
