@@ -28,7 +28,7 @@ impl From<&'static str> for Command {
 impl Command {
     /// `ours` with each `{}` replaced by the next of `words`, as one word of a shell whatever is in it. Not for use inside double quotes.
     pub fn with(ours: &'static str, words: &[&dyn Display]) -> Self {
-        let mut text = String::new();
+        let mut text = String::with_capacity(ours.len().saturating_mul(2));
         let (mut rest, mut is_quoted) = (ours, false);
         for word in words {
             let Some((part, behind)) = rest.split_once("{}") else { break };
