@@ -48,8 +48,17 @@ impl World {
 
     /// The name under which findings speak of a vantage: where several vantages show the same link, that of the highest rank.
     pub fn interface(&self, id: VantageId) -> String {
-        let id = self.sightings.link_of(id);
-        self.vantage(id).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
+        self.link(id).map_or_else(|| "?".to_owned(), |v| v.name.to_string())
+    }
+
+    /// The MTU of the link that a vantage shows, where the host tells it.
+    pub fn mtu(&self, id: VantageId) -> Option<u32> {
+        self.host.mtu(self.link(id)?.name.raw())
+    }
+
+    /// The vantage of the highest rank that shows the same link.
+    fn link(&self, id: VantageId) -> Option<&Vantage> {
+        self.vantage(self.sightings.link_of(id))
     }
 
     /// The bond or card through which the host reaches the network from `id`; `None` where nothing tells.

@@ -91,7 +91,7 @@ impl DeclaredMtuMismatch {
         if tpid == Tpid::S || cx.settings.vlan.qinq.contains(&outer.number()) {
             return;
         }
-        let told_room = cx.world.host.mtu(&cx.world.interface(vantage));
+        let told_room = cx.world.mtu(vantage);
         let proven = self.proven.get(&vantage).copied().unwrap_or(0);
         let room = told_room.unwrap_or(cx.settings.mtu.assumed).max(proven);
         let fits = room.saturating_sub(tags.carry(0));

@@ -325,7 +325,7 @@ fn claim_key(cx: &Context<'_>, (vantage, (tpid, vid), direction): &LinkKey) -> K
 
 /// The MTU of the link that a vantage shows, and whether it is assumed.
 fn mtu(cx: &Context<'_>, vantage: VantageId) -> (u32, bool) {
-    match cx.world.host.mtu(&cx.world.interface(vantage)) {
+    match cx.world.mtu(vantage) {
         Some(told) => (told, false),
         None => (cx.settings.mtu.assumed, true),
     }

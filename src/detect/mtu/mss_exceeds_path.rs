@@ -1,12 +1,12 @@
 //! MTU008: hosts announce segments that leave no room for the tags or the tunnel they travel in (RFC 6691, RFC 9293 section 3.7.1).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::{Deadlines, Span, TagStack, Timestamp, Tpid};
+use crate::value::{BoundedMap, Deadlines, Span, TagStack, Timestamp, Tpid};
 use crate::world::{Announced, Derived, DomainId, Observation, Passed, Topic};
 
 /// The rule.
@@ -50,9 +50,9 @@ struct MssExceedsPath {
 struct Network {
     first: Timestamp,
     last: Timestamp,
-    hosts: BTreeSet<IpAddr>,
+    hosts: BoundedMap<IpAddr, ()>,
     /// Both ends of each connection, the lower first.
-    connections: BTreeSet<[(IpAddr, u16); 2]>,
+    connections: BoundedMap<[(IpAddr, u16); 2], ()>,
     largest: Option<Announced>,
     /// Connections since the last that announced too much.
     fitting: u32,
@@ -173,12 +173,12 @@ fn carried(announced: &Announced) -> u32 {
 }
 
 impl Network {
-    const fn new(first: Timestamp) -> Self {
+    fn new(first: Timestamp) -> Self {
         Self {
             first,
             last: first,
-            hosts: BTreeSet::new(),
-            connections: BTreeSet::new(),
+            hosts: BoundedMap::new(MOST_HOSTS),
+            connections: BoundedMap::new(MOST_HOSTS),
             largest: None,
             fitting: 0,
             said: 0,
@@ -193,11 +193,11 @@ impl Network {
         let mut ends = [(path.src, ports.0), (path.dst, ports.1)];
         ends.sort_unstable();
         if self.connections.len() < MOST_HOSTS {
-            self.connections.insert(ends);
+            self.connections.insert(ends, ());
         }
         (self.last, self.fitting) = (now, 0);
         if self.hosts.len() < MOST_HOSTS {
-            self.hosts.insert(path.src);
+            self.hosts.insert(path.src, ());
         }
         if self.largest.as_ref().is_none_or(|largest| largest.mss < announced.mss) {
             self.largest = Some(announced.clone());
@@ -248,7 +248,7 @@ impl Network {
         let headline = format!(
             "{src}{others} {announce} segments of {mss} bytes, although {they} packets travel {wrapping}, which leaves room for {fits}."
         );
-        let told = cx.world.host.mtu(&cx.world.interface(announced.path.vantage));
+        let told = cx.world.mtu(announced.path.vantage);
         let claim = Claim::new(key, Confidence::Risk, Severity::Warning, headline)
             .seen(self.first, self.connections.len() as u64)
             .until(self.last)
@@ -278,8 +278,7 @@ impl Network {
 
 /// The largest packet that fits into the tags or the tunnel of a connection, and the MTU that this follows from; `None` where nothing can be said.
 fn room(announced: &Announced, cx: &Context<'_>) -> Option<(u32, u32)> {
-    let host = &cx.world.host;
-    let told = if host.is_known() { host.mtu(&cx.world.interface(announced.path.vantage)) } else { None };
+    let told = cx.world.mtu(announced.path.vantage);
     let link = told.unwrap_or(cx.settings.mtu.assumed);
     // A host that announces more than an ordinary link takes knows of a larger one; and 802.1ad links normally have the room.
     let is_provider = announced.path.tags.outer().is_some_and(|(tpid, _)| tpid == Tpid::S);

@@ -294,7 +294,7 @@ fn missing(latest: &Latest, hole: &Hole, cx: &Context<'_>) -> Option<(String, St
 fn tight_tag(hole: &Hole, cx: &Context<'_>) -> Option<(String, u32)> {
     let stack = cx.world.domains.stack(hole.path.domain);
     let (tpid, vid) = stack.outer().filter(|_| stack.depth() > 1)?;
-    let room = cx.world.host.mtu(&cx.world.interface(hole.path.vantage)).unwrap_or(cx.settings.mtu.assumed);
+    let room = cx.world.mtu(hole.path.vantage).unwrap_or(cx.settings.mtu.assumed);
     let is_over = stack.carry(hole.smallest_lost()?) > room && stack.carry(hole.largest_delivered()) <= room;
     is_over.then(|| (format!("{tpid}:{vid}"), room.saturating_sub(stack.carry(0))))
 }
