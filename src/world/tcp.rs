@@ -262,8 +262,9 @@ impl Flows {
 /// `end` opens a connection, or answers one that does.
 #[inline(never)]
 fn opens(end: &mut End, seen: &Seen<'_>, ip: &Ip<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
-    end.announce(tcp.mss());
-    out.extend(Announced::of(seen, ip, tcp).map(|announced| Derived::Announced(Arc::new(announced))));
+    let Some(mss) = tcp.mss() else { return };
+    end.announce(mss);
+    out.extend(Announced::of(seen, ip, tcp, mss).map(|announced| Derived::Announced(Arc::new(announced))));
 }
 
 /// `frame` acknowledges what was not seen: it is told if it does not turn up.

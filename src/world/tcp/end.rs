@@ -112,9 +112,9 @@ impl End {
         Some(self.mss).filter(|mss| *mss > 0)
     }
 
-    /// It announced `mss`, or nothing new.
-    pub fn announce(&mut self, mss: Option<u16>) {
-        self.mss = mss.unwrap_or(self.mss);
+    /// It announced `mss`.
+    pub const fn announce(&mut self, mss: u16) {
+        self.mss = mss;
     }
 
     /// The largest packet that was acknowledged, in bytes of layer 3; 0 if none was.

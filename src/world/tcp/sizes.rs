@@ -26,12 +26,13 @@ pub struct Announced {
 }
 
 impl Announced {
-    /// What a SYN says about sizes, where more rides along than one tag.
-    pub(super) fn of(seen: &Seen<'_>, ip: &Ip<'_>, tcp: &Tcp<'_>) -> Option<Self> {
+    /// What a SYN that takes segments of `mss` bytes says about sizes, where more rides along than one tag.
+    pub(super) fn of(seen: &Seen<'_>, ip: &Ip<'_>, tcp: &Tcp<'_>, mss: u16) -> Option<Self> {
         let layers = &seen.frame.layers;
-        let outer = layers.ip()?;
-        let tunnel = outer.packet_len().saturating_sub(ip.packet_len());
-        let mss = tcp.mss().filter(|_| layers.tag_depth() > 1 || tunnel > 0)?;
+        let tunnel = layers.ip()?.packet_len().saturating_sub(ip.packet_len());
+        if layers.tag_depth() <= 1 && tunnel == 0 {
+            return None;
+        }
         // Headers without options: what an end that speaks of its MTU takes off (RFC 6691).
         let headers = if ip.src().is_ipv4() { 40 } else { 60 };
         let path = Path::of(seen, ip)?;
