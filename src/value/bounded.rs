@@ -175,19 +175,16 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     #[inline(never)]
     fn add(&mut self, hash: u64, key: K, value: V) -> u32 {
-        let fresh = Slot { older: NONE, newer: NONE, moved: self.clock, key, value: Some(value) };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                if let Some(place) = self.slots.get_mut(slot as usize) {
-                    *place = fresh;
-                }
-                slot
+        let (moved, free) = (self.clock, self.free.pop());
+        let slot = free.unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(NONE));
+        // Values are large: each is moved once.
+        match self.slots.get_mut(slot as usize) {
+            Some(place) => {
+                (place.moved, place.key) = (moved, key);
+                place.value = Some(value);
             }
-            None => {
-                self.slots.push(fresh);
-                u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(NONE)
-            }
-        };
+            None => self.slots.push(Slot { older: NONE, newer: NONE, moved, key, value: Some(value) }),
+        }
         self.index.add(hash, slot);
         self.link(slot);
         slot

@@ -264,7 +264,9 @@ impl Flows {
 fn opens(end: &mut End, seen: &Seen<'_>, ip: &Ip<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) {
     let Some(mss) = tcp.mss() else { return };
     end.announce(mss);
-    out.extend(Announced::of(seen, ip, tcp, mss).map(|announced| Derived::Announced(Arc::new(announced))));
+    if let Some(announced) = Announced::of(seen, ip, tcp, mss) {
+        out.push(Derived::Announced(Arc::new(announced)));
+    }
 }
 
 /// `frame` acknowledges what was not seen: it is told if it does not turn up.

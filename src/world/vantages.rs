@@ -53,6 +53,10 @@ impl World {
 
     /// The MTU of the link that a vantage shows, where the host tells it.
     pub fn mtu(&self, id: VantageId) -> Option<u32> {
+        // Most captures come without facts, and this is asked of each frame in two tags.
+        if !self.host.is_known() {
+            return None;
+        }
         self.host.mtu(self.link(id)?.name.raw())
     }
 

@@ -44,17 +44,20 @@ struct MirrorDuplicates {
     vantages: BTreeMap<VantageId, Copies>,
 }
 
+/// By what a frame is known: its first bytes, and its length.
+type Print = (Fingerprint, u32);
+
 /// How often frames are there at one vantage.
 #[derive(Default)]
 struct Copies {
     /// The latest frames, each with its time, and how often it was there.
-    recent: VecDeque<(Fingerprint, Timestamp, u32)>,
+    recent: VecDeque<(Print, Timestamp, u32)>,
     frames: u64,
     twice: u64,
     oftener: u64,
     senders: BTreeSet<Mac>,
     /// The latest frame, as long as it may be the first of a pair that is cited.
-    latest: Option<(Fingerprint, Cited)>,
+    latest: Option<(Print, Cited)>,
     pair: Vec<Cited>,
     /// The longest that a copy followed its frame by.
     apart: Span,
@@ -88,7 +91,7 @@ impl Detector for MirrorDuplicates {
 impl Copies {
     fn add(&mut self, frame: &Frame<'_>, src: Mac) {
         let (now, body) = (frame.order, frame.bytes.get(..COMPARED).unwrap_or(frame.bytes));
-        let print = Fingerprint::of(&[&frame.wire_len.to_be_bytes(), body]);
+        let print = (Fingerprint::of(&[body]), frame.wire_len);
         let fresh = self.recent.iter_mut().rev().take_while(|(_, at, _)| now.since(*at) <= APART);
         let known = fresh.into_iter().find(|(known, ..)| *known == print);
         let Some((_, first, count)) = known else {

@@ -312,8 +312,9 @@ fn pile_vids(pile: &Pile) -> Option<(Vid, Vid)> {
 
 /// The outer and the next VID of a stack whose outer two tags are both 0x8100; priority tags do not count.
 fn accidental(tags: &TagStack) -> Option<(Vid, Vid)> {
-    match tags.networks().as_slice() {
-        [(Tpid::C, outer), (Tpid::C, inner), ..] => Some((*outer, *inner)),
+    let mut networks = tags.as_slice().iter().filter(|(_, vid)| vid.number() != 0);
+    match (networks.next()?, networks.next()?) {
+        ((Tpid::C, outer), (Tpid::C, inner)) => Some((*outer, *inner)),
         _ => None,
     }
 }
