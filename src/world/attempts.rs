@@ -303,7 +303,10 @@ impl Tracker for Attempts {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        [self.fresh.next_deadline(), self.pairs.next_deadline()].into_iter().flatten().min()
+        match (self.fresh.next_deadline(), self.pairs.next_deadline()) {
+            (Some(fresh), Some(pairs)) => Some(fresh.min(pairs)),
+            (fresh, pairs) => fresh.or(pairs),
+        }
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {

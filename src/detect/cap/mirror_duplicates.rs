@@ -69,10 +69,15 @@ impl Detector for MirrorDuplicates {
         let (Observation::Packet(seen) | Observation::Sighting(seen)) = seen else { return };
         let (frame, at) = (seen.frame, seen.frame.at.vantage);
         let (Some(src), Some(dst)) = (frame.layers.link_src(), frame.layers.link_dst()) else { return };
-        if !dst.is_station() || (self.vantages.len() >= MOST && !self.vantages.contains_key(&at)) {
+        if !dst.is_station() {
             return;
         }
-        let copies = self.vantages.entry(at).or_default();
+        let is_full = self.vantages.len() >= MOST;
+        let copies = match self.vantages.get_mut(&at) {
+            Some(copies) => copies,
+            None if is_full => return,
+            None => self.vantages.entry(at).or_default(),
+        };
         copies.add(frame, src);
         if !copies.is_told && copies.frames.is_multiple_of(ENOUGH) && copies.are_two() {
             copies.is_told = true;

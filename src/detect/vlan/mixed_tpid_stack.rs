@@ -80,9 +80,10 @@ impl MixedTpidStack {
         if !to.is_station() {
             return;
         }
-        let way = self.ways.entry(&(vantage, *vid, *inner_vid, from.min(to), from.max(to)), Default::default);
-        let [low, high] = way;
-        let (own, other) = if from < to { (low, *high) } else { (high, *low) };
+        let is_low = from < to;
+        let (smaller, larger) = if is_low { (from, to) } else { (to, from) };
+        let [low, high] = self.ways.entry(&(vantage, *vid, *inner_vid, smaller, larger), Default::default);
+        let (own, other) = if is_low { (low, *high) } else { (high, *low) };
         *own = Some(*outer);
         if let Some(other) = other.filter(|other| other != outer) {
             let oddity = Oddity::Differs(*vid, other.min(*outer), other.max(*outer));

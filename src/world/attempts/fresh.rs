@@ -32,6 +32,8 @@ pub(super) struct Fresh {
 
 /// Who waits at one door: the first, and those beside.
 pub(super) struct Waiting {
+    /// When the first is no longer fresh.
+    stale: Timestamp,
     first: Asked,
     beside: Vec<Asked>,
 }
@@ -89,7 +91,7 @@ impl Fresh {
     pub fn add(&mut self, door: &Door, asked: Asked) -> Option<(Waiting, Asked)> {
         // Untouched: they stand in the order in which the first of each was asked.
         let Some(waiting) = self.table.peek_mut(door) else {
-            self.table.insert(*door, Waiting { first: asked, beside: Vec::new() });
+            self.table.insert(*door, Waiting { stale: asked.stale(), first: asked, beside: Vec::new() });
             return None;
         };
         if waiting.is_from(asked.attempt.0) || waiting.beside.len() >= MOST_ASIDE {
@@ -117,12 +119,12 @@ impl Fresh {
 
     /// When the oldest is no longer fresh.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.table.oldest().map(|(_, waiting)| waiting.first.stale())
+        self.table.oldest().map(|(_, waiting)| waiting.stale)
     }
 
     /// Those at one door, of whom the first is no longer fresh at `now`.
     pub fn pop(&mut self, now: Timestamp) -> Option<(Door, Waiting)> {
-        self.table.pop_oldest(|waiting| waiting.first.stale() <= now)
+        self.table.pop_oldest(|waiting| waiting.stale <= now)
     }
 
     /// Those that went because there was no room.
