@@ -30,9 +30,22 @@ impl<T> Few<T> {
         self.first.is_none()
     }
 
+    /// The first.
+    pub const fn first(&self) -> Option<&T> {
+        self.first.as_ref()
+    }
+
+    /// That at `at`.
+    pub fn get(&self, at: usize) -> Option<&T> {
+        match at.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(at) => self.more.get(at),
+        }
+    }
+
     /// All, in order.
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub fn iter(&self) -> impl Iterator<Item = &T> + Clone {
         self.first.iter().chain(&self.more)
     }
 
@@ -82,6 +95,19 @@ impl<T> Few<T> {
         if self.first.as_ref().is_some_and(|first| !is_kept(first)) {
             self.remove(0);
         }
+    }
+
+    /// Takes out those that `is_one` tells, and gives them in order.
+    pub fn take_where(&mut self, is_one: impl Fn(&T) -> bool) -> Self {
+        let (mut taken, mut at) = (Self::new(), 0_usize);
+        while let Some(one) = self.get(at) {
+            if is_one(one) {
+                self.remove(at).into_iter().for_each(|one| taken.push(one));
+            } else {
+                at = at.saturating_add(1);
+            }
+        }
+        taken
     }
 
     /// Takes all out; the room for more stays.
@@ -146,6 +172,13 @@ mod tests {
                     few.insert(at, step);
                     list.insert(at, step);
                 }
+                3 if step % 17 == 0 => {
+                    let is_third = |one: &usize| one.is_multiple_of(3);
+                    assert_eq!(
+                        few.take_where(is_third).to_vec(),
+                        list.extract_if(.., |one| is_third(one)).collect::<Vec<_>>()
+                    );
+                }
                 3 if step % 99 == 0 => {
                     few.clear();
                     list.clear();
@@ -157,6 +190,7 @@ mod tests {
                 3 if step % 2 == 0 => assert_eq!(few.pop(), list.pop()),
                 _ => assert_eq!(few.remove(at), (at < list.len()).then(|| list.remove(at))),
             }
+            assert_eq!(few.get(at), list.get(at));
             few.iter_mut().for_each(|one| *one += 1);
             list.iter_mut().for_each(|one| *one += 1);
             assert_eq!((few.to_vec(), few.len(), few.is_empty()), (list.clone(), list.len(), list.is_empty()));

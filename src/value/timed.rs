@@ -105,6 +105,27 @@ impl<K: Hash + Ord + Clone, V> TimedMap<K, V> {
         Some(key)
     }
 
+    /// Takes out the earliest entry whose deadline is not later than `now`.
+    pub fn pop(&mut self, now: Timestamp) -> Option<(K, V)> {
+        let key = self.order.pop(now)?;
+        let held = self.map.remove(&key);
+        self.settle();
+        held.map(|held| (key, held.value))
+    }
+
+    /// Lets `change` change the earliest entry whose deadline is not later than `now`, which counts as used now, and say its next deadline.
+    pub fn rouse(&mut self, now: Timestamp, change: impl FnOnce(&K, &mut V) -> Timestamp) -> Option<K> {
+        let key = self.order.pop(now)?;
+        if let Some(held) = self.map.get_mut(&key) {
+            held.due = change(&key, &mut held.value);
+            if let Some(next) = held.deadline() {
+                self.order.push(next, key.clone());
+            }
+        }
+        self.settle();
+        Some(key)
+    }
+
     /// The keys that have a deadline, earliest first.
     pub fn waiting(&self) -> impl Iterator<Item = &K> {
         let held = self.map.by_age().filter_map(|(key, held)| Some((held.deadline()?, key)));
@@ -137,9 +158,11 @@ impl<K: Hash + Ord + Clone, V> TimedMap<K, V> {
     #[inline]
     fn make_room(&mut self, key: &K) {
         if self.map.len() >= self.limit
+            && let Some((oldest, held)) = self.map.oldest()
+            && held.due != Timestamp::MAX
             && self.map.peek(key).is_none()
-            && let Some(oldest) = self.map.oldest().map(|(oldest, _)| oldest.clone())
         {
+            let oldest = oldest.clone();
             self.wake(&oldest, Timestamp::MAX);
         }
     }
@@ -206,5 +229,17 @@ mod tests {
         map.remove(&'b');
         assert_eq!((map.due(at(10)), map.due(at(10)), map.len()), (Some('c'), None, 1));
         assert_eq!(map.peek(&'c'), Some(&2), "what is due stays");
+        map.tend(&'d', || 4, |_| at(20));
+        map.insert_until('c', 5, at(15));
+        assert_eq!(map.rouse(at(14), |_, _| Timestamp::MAX), None);
+        assert_eq!(
+            map.rouse(at(15), |_, value| at(10 + i64::try_from(std::mem::replace(value, 6)).unwrap())),
+            Some('c')
+        );
+        assert_eq!((map.next_deadline(), map.waiting().collect::<String>()), (Some(at(15)), "cd".to_owned()));
+        assert_eq!(
+            (map.pop(at(15)), map.pop(at(15)), map.pop(at(20)), map.len()),
+            (Some(('c', 6)), None, Some(('d', 4)), 0)
+        );
     }
 }

@@ -123,7 +123,11 @@ impl TagStack {
 
     /// The stack without priority tags (VID 0), which name no network.
     #[must_use]
+    #[inline]
     pub fn networks(&self) -> Self {
+        if self.as_slice().iter().all(|(_, vid)| vid.number() != 0) {
+            return *self;
+        }
         let mut stack = Self::default();
         for &(tpid, vid) in self.as_slice().iter().filter(|(_, vid)| vid.number() != 0) {
             stack.push(tpid, vid);

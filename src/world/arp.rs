@@ -73,9 +73,9 @@ pub struct Wanted {
     /// By when the latest was known to be.
     pub until: Timestamp,
     /// Who asks.
-    pub askers: Vec<Asker>,
+    pub askers: Few<Asker>,
     /// The requests: the first ones and the latest.
-    pub cited: Vec<Cited>,
+    pub cited: Few<Cited>,
 }
 
 /// One station that asks in vain.
@@ -288,7 +288,7 @@ impl Tracker for Addresses {
 
 impl Run {
     fn new(ip: Ipv4Addr, domain: DomainId, owner: Owner, since: Timestamp) -> Self {
-        let (askers, cited) = (Vec::new(), Vec::new());
+        let (askers, cited) = (Few::new(), Few::new());
         let (owner, is_router) = (owner.spoke, owner.is_router);
         Self {
             wanted: Wanted { ip, domain, owner, is_router, since, until: since, askers, cited },
@@ -320,8 +320,9 @@ impl Run {
     /// Whether all requests came from one station within the time that a server takes to look whether an address is free, before it answers a
     /// client that asked at `asked`.
     fn is_free_check(&self, asked: Timestamp) -> bool {
-        let [asker] = self.wanted.askers.as_slice() else { return false };
-        self.wanted.since >= asked && asker.last <= asked.after(FREE_CHECK)
+        let askers = &self.wanted.askers;
+        let is_soon = |asker: &Asker| self.wanted.since >= asked && asker.last <= asked.after(FREE_CHECK);
+        askers.len() == 1 && askers.iter().all(is_soon)
     }
 
     /// Whether there is more to tell than last time; notes that it was told.

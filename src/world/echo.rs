@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Derived, Domains, Observation, Passed, Path, Seen, Tracker};
-use crate::event::{Cited, VantageId};
+use crate::event::{Cited, Direction, VantageId};
 use crate::value::{Span, TimedMap, Timestamp};
 use crate::wire::{Kind, Kinds};
 
@@ -16,7 +16,7 @@ const PATIENCE: Span = Span::secs(1);
 
 /// Requests that wait.
 pub struct Echoes {
-    waiting: TimedMap<EchoKey, Asked>,
+    waiting: TimedMap<EchoKey, Arc<Echo>>,
 }
 
 /// An echo request, and whether it was answered.
@@ -30,6 +30,8 @@ pub struct Echo {
     pub is_answered: bool,
     /// When the request was sent.
     pub sent: Timestamp,
+    /// Which way it went.
+    pub direction: Direction,
     /// The request.
     pub cited: Cited,
 }
@@ -41,11 +43,6 @@ struct EchoKey {
     to: IpAddr,
     id: u16,
     seq: u16,
-}
-
-struct Asked {
-    passed: Passed,
-    echo: Echo,
 }
 
 impl Default for Echoes {
@@ -71,20 +68,25 @@ impl Echoes {
         if is_request && !ip.is_fragment() && !ip.dst().is_multicast() {
             let key = EchoKey { vantage, from: ip.src(), to: ip.dst(), id, seq };
             let Some(path) = Path::of(seen, &ip) else { return };
-            let packet_len = ip.packet_len();
-            let passed = Passed { at: frame.at, direction: frame.direction, tags: path.tags, packet_len };
-            let echo = Echo { path, packet_len, is_answered: false, sent: frame.order, cited: Cited::beginning(frame) };
-            let asked = Asked { passed, echo };
-            self.waiting.insert_until(key, asked, frame.order.after(PATIENCE));
+            let (packet_len, direction, cited) = (ip.packet_len(), frame.direction, Cited::beginning(frame));
+            let echo = Echo { path, packet_len, is_answered: false, sent: frame.order, direction, cited };
+            self.waiting.insert_until(key, Arc::new(echo), frame.order.after(PATIENCE));
         } else if is_reply {
             let key = EchoKey { vantage, from: ip.dst(), to: ip.src(), id, seq };
-            if let Some(Asked { passed, echo }) = self.waiting.remove(&key) {
-                if passed.tags.depth() > 1 {
-                    out.push(Derived::Delivered(passed));
-                }
-                out.push(Derived::Echo(Arc::new(Echo { is_answered: true, ..echo })));
+            if let Some(mut echo) = self.waiting.remove(&key) {
+                out.extend(echo.passed().map(Derived::Delivered));
+                Arc::make_mut(&mut echo).is_answered = true;
+                out.push(Derived::Echo(echo));
             }
         }
+    }
+}
+
+impl Echo {
+    /// The request as a packet in several tags, if it is one.
+    fn passed(&self) -> Option<Passed> {
+        let (tags, packet_len) = (self.path.tags, self.packet_len);
+        (tags.depth() > 1).then_some(Passed { at: self.cited.at, direction: self.direction, tags, packet_len })
     }
 }
 
@@ -104,12 +106,9 @@ impl Tracker for Echoes {
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        while let Some(key) = self.waiting.due(now) {
-            let Some(Asked { passed, echo }) = self.waiting.remove(&key) else { continue };
-            if passed.tags.depth() > 1 {
-                out.push(Derived::EchoLost(passed));
-            }
-            out.push(Derived::Echo(Arc::new(echo)));
+        while let Some((_, echo)) = self.waiting.pop(now) {
+            out.extend(echo.passed().map(Derived::EchoLost));
+            out.push(Derived::Echo(echo));
         }
     }
 

@@ -56,7 +56,7 @@ impl ArpUnanswered {
             .until(wanted.until)
             .number("requests", requests(&askers))
             .number("askers", askers.len())
-            .proved_by(wanted.cited.clone())
+            .proved_by(wanted.cited.iter().cloned())
             .filter(format!("arp.dst.proto_ipv4 == {0} || arp.src.proto_ipv4 == {0}", wanted.ip));
         let claim = askers.first().into_iter().fold(claim, |claim, asker| claim.at(asker.vantage));
         cx.raise(told(claim, wanted, cx));

@@ -72,7 +72,7 @@ impl GatewaySilent {
             .until(wanted.until)
             .number("askers", askers.len())
             .number("requests", requests(&askers))
-            .proved_by(wanted.cited.clone())
+            .proved_by(wanted.cited.iter().cloned())
             .filter(format!("arp.dst.proto_ipv4 == {0} || arp.src.proto_ipv4 == {0}", wanted.ip));
         let claim = mac.into_iter().fold(claim, |claim, mac| claim.number("mac", mac.to_string()));
         let claim = askers.first().into_iter().fold(claim, |claim, asker| claim.at(asker.vantage));

@@ -7,7 +7,7 @@ use super::hole::{Hole, Latest, Setting};
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Cited, Place, VantageId};
 use crate::finding::{Confidence, Key, Rule, Severity, Way};
-use crate::value::{Deadlines, Mac, Span, Timestamp};
+use crate::value::{BoundedMap, Deadlines, Mac, Span, Timestamp};
 use crate::world::{Derived, DomainId, Echo, Freed, Observation, Path, Stuck, Topic};
 
 /// The rule.
@@ -25,7 +25,10 @@ pub static ENTRY: Entry = Entry {
     hears: &[],
     follows: &[Topic::Echo, Topic::Segment],
     needs: Needs::Frames,
-    make: |_| Box::new(MtuBlackHole::default()),
+    make: |_| {
+        let (paths, pings, deadlines) = (BTreeMap::new(), BoundedMap::new(MOST), Deadlines::new());
+        Box::new(MtuBlackHole { paths, pings, deadlines })
+    },
 };
 
 /// The span that repeats must cover: shorter bursts are ordinary loss.
@@ -42,10 +45,9 @@ const LATELY: Span = Span::secs(60);
 /// Sizes of echo requests that are remembered of one pair.
 const SIZES: usize = 8;
 
-#[derive(Default)]
 struct MtuBlackHole {
     paths: BTreeMap<PathKey, Hole>,
-    pings: BTreeMap<(VantageId, IpAddr, IpAddr), Pings>,
+    pings: BoundedMap<(VantageId, IpAddr, IpAddr), Pings>,
     deadlines: Deadlines<PathKey>,
 }
 
@@ -97,7 +99,7 @@ impl Detector for MtuBlackHole {
 impl MtuBlackHole {
     fn stuck(&mut self, stuck: &Stuck, cx: &mut Context<'_>) {
         let pair = stuck.path.key();
-        let pings = self.pings.get(&pair);
+        let pings = self.pings.peek(&pair);
         let has_small = stuck.small.is_some()
             || pings.is_some_and(|p| {
                 p.0.iter().any(|s| s.answered > 0 && s.packet_len < stuck.packet_len && s.last > stuck.first)
@@ -147,10 +149,10 @@ impl MtuBlackHole {
         }
         // At one vantage each request is counted once.
         let pair = echo.path.key();
-        if self.pings.len() >= MOST && !self.pings.contains_key(&pair) {
+        if self.pings.len() >= MOST && self.pings.peek(&pair).is_none() {
             return;
         }
-        let pings = self.pings.entry(pair).or_default();
+        let pings = self.pings.entry(&pair, Pings::default);
         pings.add(echo);
         let Some((answered, lost, cited)) = pings.bracket() else { return };
         let sizes = (answered.packet_len, lost.packet_len, lost.lost);

@@ -61,8 +61,7 @@ impl Detector for PriorityTag {
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(key) = self.asked.due(cx.now) {
-            let was_tagged = self.asked.remove(&key).unwrap_or(false);
+        while let Some((key, was_tagged)) = self.asked.pop(cx.now) {
             if let (true, Some(sender)) = (was_tagged, self.senders.get_mut(&key.0)) {
                 sender.unanswered = sender.unanswered.saturating_add(1);
             }

@@ -110,14 +110,23 @@ impl VlanTagLeftOn {
         let frame = seen.frame;
         let key = (frame.at.vantage, question);
         let tags = frame.layers.tags().networks();
-        let before = self.asked.get_mut(&key);
-        if let Some(before) = before.filter(|b| b.tags != tags && cx.now.since(b.at) <= TWICE) {
-            before.is_both = true;
+        let fresh = || {
+            let (at, cited) = (cx.now, Cited::beginning(frame));
+            Asked { at, tags, domain: seen.domain, packet: seen.packet, cited, is_both: false, answered: None }
+        };
+        let mut is_new = false;
+        let asked = self.asked.entry(&key, || {
+            is_new = true;
+            fresh()
+        });
+        if is_new {
             return;
         }
-        let (at, cited) = (cx.now, Cited::beginning(frame));
-        let asked = Asked { at, tags, domain: seen.domain, packet: seen.packet, cited, is_both: false, answered: None };
-        let Some((answered, line)) = self.asked.insert(key, asked).and_then(|before| before.answered) else { return };
+        if asked.tags != tags && cx.now.since(asked.at) <= TWICE {
+            asked.is_both = true;
+            return;
+        }
+        let Some((answered, line)) = std::mem::replace(asked, fresh()).answered else { return };
         // The same echo again says nothing: its numbers are free to come again.
         let is_again = matches!(question, Question::Arp { .. }) && cx.now.since(answered) <= REPEATED;
         let Some(followed) = self.lines.get_mut(&line).filter(|_| is_again) else { return };
@@ -127,13 +136,26 @@ impl VlanTagLeftOn {
         }
     }
 
-    fn answers(&mut self, question: Question, (asker, answerer): (IpAddr, IpAddr), seen: &Seen<'_>, cx: &Context<'_>) {
-        let frame = seen.frame;
-        let vantage = frame.at.vantage;
-        let Some(asked) = self.asked.get_mut(&(vantage, question)).filter(|asked| asked.answered.is_none()) else {
-            return;
-        };
-        let Some(mac) = frame.layers.link_src() else { return };
+    fn answers(&mut self, question: Question, ends: (IpAddr, IpAddr), seen: &Seen<'_>, cx: &Context<'_>) {
+        let key = (seen.frame.at.vantage, question);
+        let Some(mut asked) = self.asked.remove(&key) else { return };
+        // Nearly always it wears what the question wears, and that was that.
+        if asked.answered.is_some() || !self.is_even(&mut asked, question, ends, seen, cx) {
+            self.asked.insert(key, asked);
+        }
+    }
+
+    /// Whether an answer wears what its question wears; what it means if not is noted.
+    fn is_even(
+        &mut self,
+        asked: &mut Asked,
+        question: Question,
+        (asker, answerer): (IpAddr, IpAddr),
+        seen: &Seen<'_>,
+        cx: &Context<'_>,
+    ) -> bool {
+        let (frame, vantage) = (seen.frame, seen.frame.at.vantage);
+        let Some(mac) = frame.layers.link_src() else { return false };
         let tags = frame.layers.tags().networks();
         let pair = self.pairs.entry(&(vantage, question.asker(), mac), Pair::default);
         if asked.tags == tags || asked.is_both {
@@ -141,15 +163,14 @@ impl VlanTagLeftOn {
             if let Some(line) = pair.line.and_then(|line| self.lines.get_mut(&line)) {
                 line.what.even = line.what.even.saturating_add(1);
             }
-            self.asked.remove(&(vantage, question));
-            return;
+            return true;
         }
         // Tags of which neither is the inner end of the other are two networks: a private VLAN, or an answer by another way.
         if !asked.tags.is_compatible(&tags) {
-            return;
+            return false;
         }
         let is_answer = tags.depth() > asked.tags.depth();
-        let Some((_, vid)) = (if is_answer { tags.outer() } else { asked.tags.outer() }) else { return };
+        let Some((_, vid)) = (if is_answer { tags.outer() } else { asked.tags.outer() }) else { return false };
         let line = (vantage, vid, is_answer);
         asked.answered = Some((cx.now, line));
         pair.line = Some(line);
@@ -169,6 +190,7 @@ impl VlanTagLeftOn {
         followed.what.packets = asked.packet.zip(seen.packet).or(followed.what.packets);
         followed.what.has_arp |= matches!(question, Question::Arp { .. });
         followed.what.even = 0;
+        false
     }
 
     /// Claims what is known of a line, as far as that is certain enough.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::load::{Load, Meter};
 use crate::event::{Cited, FrameRef, VantageId};
 use crate::settings::Liveness;
-use crate::value::{Mac, Span, Timestamp};
+use crate::value::{Few, Mac, Span, Timestamp};
 use crate::world::DomainId;
 
 /// Questions that wait at once.
@@ -97,15 +97,15 @@ pub struct Lapse {
 /// One station's slate.
 #[derive(Clone, Debug)]
 pub(super) struct Slate {
-    waiting: Vec<Waiting>,
-    askers: Vec<Unanswered>,
+    waiting: Few<Waiting>,
+    askers: Few<Unanswered>,
     echoes: Option<(Timestamp, u64)>,
     meter: Option<Meter>,
     /// The station's address when it fell silent: a client that lost its lease has none by now.
     address: Option<IpAddr>,
-    places: Vec<VantageId>,
+    places: Few<VantageId>,
     /// The first of each kind.
-    cited: Vec<(Stimulus, Cited)>,
+    cited: Few<(Stimulus, Cited)>,
     latest: Option<Cited>,
     until: Timestamp,
     told: Option<Told>,
@@ -133,13 +133,13 @@ struct Waiting {
 impl Slate {
     pub const fn new() -> Self {
         Self {
-            waiting: Vec::new(),
-            askers: Vec::new(),
+            waiting: Few::new(),
+            askers: Few::new(),
             echoes: None,
             meter: None,
             address: None,
-            places: Vec::new(),
-            cited: Vec::new(),
+            places: Few::new(),
+            cited: Few::new(),
             latest: None,
             until: Timestamp::MIN,
             told: None,
@@ -160,10 +160,8 @@ impl Slate {
 
     /// Questions that have waited until `now` are unanswered from now on.
     pub fn expire(&mut self, now: Timestamp, patience: Span) {
-        let waiting = std::mem::take(&mut self.waiting);
-        let (over, still): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|w| w.at.after(patience) <= now);
-        self.waiting = still;
-        for question in over {
+        let over = self.waiting.take_where(|question| question.at.after(patience) <= now);
+        for question in over.iter() {
             if question.is_owed {
                 self.failed(question.what, question.from, question.at, question.at, &question.cited);
             } else {
@@ -238,7 +236,7 @@ impl Slate {
         self.sure().fold(0, |sum, u| sum.saturating_add(u.count))
     }
 
-    fn sure(&self) -> impl Iterator<Item = &Unanswered> {
+    fn sure(&self) -> impl Iterator<Item = &Unanswered> + Clone {
         self.askers.iter().filter(|u| u.is_sure)
     }
 
@@ -260,13 +258,14 @@ impl Slate {
     pub fn verdict(&self, settings: &Liveness) -> Option<Timestamp> {
         let since = self.sure().map(|u| u.first).min()?;
         let count = self.count();
+        if count < settings.stimuli || self.until.since(since) < Span::secs(settings.span_s) {
+            return None;
+        }
         let askers = count_of(self.sure().filter(|u| u.what != Stimulus::Dhcp).map(|u| u.from));
-        let kinds = count_of(self.sure().map(|u| u.what));
-        let has_link = self.sure().any(|u| u.what.is_of_the_link());
-        let is_alone = self.is_of_own_questions() && count >= OWN_QUESTIONS;
-        let is_enough = count >= settings.stimuli
-            && self.until.since(since) >= Span::secs(settings.span_s)
-            && (askers >= settings.askers || is_alone || (askers > 0 && has_link && kinds >= settings.kinds));
+        let is_alone = || self.is_of_own_questions() && count >= OWN_QUESTIONS;
+        let has_link = || self.sure().any(|u| u.what.is_of_the_link());
+        let is_of_kinds = || count_of(self.sure().map(|u| u.what)) >= settings.kinds;
+        let is_enough = askers >= settings.askers || is_alone() || (askers > 0 && has_link() && is_of_kinds());
         is_enough.then_some(since)
     }
 
@@ -298,7 +297,7 @@ impl Slate {
             unanswered,
             echoes: self.echoes,
             load: self.meter.as_ref().map(|m| m.load(until, fastest)).unwrap_or_default(),
-            places: self.places.clone(),
+            places: self.places.to_vec(),
             cited: self.cited.iter().map(|(_, cited)| cited).chain(&self.latest).cloned().collect(),
         }
     }
@@ -368,9 +367,11 @@ impl fmt::Display for Stimulus {
     }
 }
 
-fn count_of<T: Ord>(of: impl Iterator<Item = T>) -> usize {
-    let mut all: Vec<T> = of.collect();
-    all.sort();
-    all.dedup();
-    all.len()
+/// How many different ones there are of a few: each counts where it comes for the last time.
+fn count_of<T: PartialEq>(mut of: impl Iterator<Item = T> + Clone) -> usize {
+    let mut count = 0_usize;
+    while let Some(one) = of.next() {
+        count = count.saturating_add(usize::from(of.clone().all(|other| other != one)));
+    }
+    count
 }

@@ -125,15 +125,17 @@ impl Stations {
 
     pub(super) fn expire_life(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
         let patience = self.life.patience();
-        while let Some(key) = self.life.slates.due(now) {
-            let (Some(station), Some(slate)) = (self.table.peek(&key), self.life.slates.get_mut(&key)) else {
-                continue;
-            };
+        let mut says = false;
+        while let Some(key) = self.life.slates.rouse(now, |key, slate| {
+            let Some(station) = self.table.peek(key) else { return Timestamp::MAX };
             slate.remember(station.own_address(), station.meter.as_ref());
             slate.expire(now, patience);
-            let due = slate.due(patience);
-            self.life.slates.wake(&key, due);
-            self.judge(key, now, out);
+            says = slate.verdict(&self.life.settings).is_some();
+            slate.due(patience)
+        }) {
+            if std::mem::take(&mut says) {
+                self.judge(key, now, out);
+            }
         }
     }
 

@@ -60,9 +60,11 @@ impl Stations {
         if !arp.is_request() || arp.is_probe() || arp.is_gratuitous() {
             return;
         }
-        let answered = self.life.owed.peek(&key).and_then(|owed| owed.arp.clone()).filter(|(ip, ..)| *ip == wanted);
-        if let Some((_, at, cited)) = answered
-            && (CROSSING..=SAME_ATTEMPT).contains(&frame.order.since(at))
+        let again = |(ip, at, _): &&(Ipv4Addr, Timestamp, Cited)| {
+            *ip == wanted && (CROSSING..=SAME_ATTEMPT).contains(&frame.order.since(*at))
+        };
+        let answered = self.life.owed.peek(&key).and_then(|owed| owed.arp.as_ref()).filter(again);
+        if let Some((_, at, cited)) = answered.cloned()
             && self.table.peek(&key).is_some_and(|s| !s.asks_again)
         {
             self.failed(frame, key, (Stimulus::ArpAnswer, wanted.into()), at, &cited, out);
