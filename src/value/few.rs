@@ -30,11 +30,6 @@ impl<T> Few<T> {
         self.first.is_none()
     }
 
-    /// The first.
-    pub const fn first(&self) -> Option<&T> {
-        self.first.as_ref()
-    }
-
     /// That at `at`.
     pub fn get(&self, at: usize) -> Option<&T> {
         match at.checked_sub(1) {

@@ -46,6 +46,8 @@ pub enum Kind {
     TcpOpening,
     /// A TCP segment whose sender takes no more: its window is zero, and SYN, FIN and RST are not set.
     ZeroWindow,
+    /// A message of ICMP that quotes the packet it is about.
+    IcmpError,
     /// An IP packet of the frame has few hops left.
     LowTtl,
     /// The capture holds less than the wire carried.
@@ -167,6 +169,7 @@ impl fmt::Display for Kind {
             Self::Fragment => "fragment",
             Self::TcpOpening => "TCP opening",
             Self::ZeroWindow => "zero window",
+            Self::IcmpError => "ICMP error",
             Self::LowTtl => "few hops left",
             Self::Cut => "cut frame",
             Self::Stopped => "undecoded",

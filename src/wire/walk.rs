@@ -122,8 +122,14 @@ impl<'a> Walk<'a, '_> {
             Next::Bpdu(family) => self.bpdu(family),
             Next::Arp => self.read(Kind::Arp, Arp::parse, Layer::Arp).map(|_| Next::End),
             Next::Extension(number) => self.extension(number),
-            Next::Icmp => self.read(Kind::Icmp, Icmp::parse, Layer::Icmp).map(|_| Next::End),
-            Next::Icmpv6 => self.read(Kind::Icmpv6, Icmpv6::parse, Layer::Icmpv6).map(|_| Next::End),
+            Next::Icmp => {
+                let icmp = self.read(Kind::Icmp, Icmp::parse, Layer::Icmp)?;
+                self.note_error(icmp.is_error())
+            }
+            Next::Icmpv6 => {
+                let icmp = self.read(Kind::Icmpv6, Icmpv6::parse, Layer::Icmpv6)?;
+                self.note_error(icmp.is_error())
+            }
             Next::Vxlan => {
                 self.read(Kind::Vxlan, Vxlan::parse, Layer::Vxlan)?;
                 self.enter(Kind::Vxlan)?;
@@ -201,6 +207,13 @@ impl<'a> Walk<'a, '_> {
             self.is_fragment = true;
             self.layers.mark(Kind::Fragment);
         }
+    }
+
+    const fn note_error(&mut self, is_error: bool) -> Option<Next> {
+        if is_error {
+            self.layers.mark(Kind::IcmpError);
+        }
+        None
     }
 
     fn extension(&mut self, number: u8) -> Option<Next> {

@@ -196,7 +196,7 @@ impl PathMtus {
 
 impl Tracker for PathMtus {
     fn hears(&self) -> Kinds {
-        const { Kinds::of(&[Kind::Icmp, Kind::Icmpv6]) }
+        const { Kinds::of(&[Kind::IcmpError]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, out: &mut Vec<Derived>) {

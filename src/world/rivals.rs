@@ -114,7 +114,8 @@ impl Rivals {
         let (frame, domain) = (seen.frame, seen.domain);
         let Some(speech) = Speech::by_arp(frame).or_else(|| Speech::by_discovery(frame)) else { return };
         let Speech { ip, mac, asker, .. } = speech;
-        let is_other = ip.is_unspecified() || mac.0.starts_with(&FORWARDERS);
+        let [a, b, c, ..] = mac.0;
+        let is_other = ip.is_unspecified() || [a, b, c] == FORWARDERS;
         if frame.link != LinkType::Ethernet || is_other || !mac.is_station() {
             return;
         }
@@ -203,7 +204,10 @@ impl Contest {
     /// Somebody speaks for the address; whether that contradicts another, and whom.
     fn hear(&mut self, speech: &Speech, cited: Cited) -> Option<(Conflict, Mac)> {
         let Speech { mac, at, .. } = *speech;
-        self.rivals.retain(|rival| at.since(rival.last) <= ACTIVE);
+        let is_active = |rival: &Rival| at.since(rival.last) <= ACTIVE;
+        if !self.rivals.iter().all(is_active) {
+            self.rivals.retain(is_active);
+        }
         let (before, since) = self.speaker.unwrap_or((mac, at));
         let is_turn = before != mac;
         if is_turn || self.speaker.is_none() {
@@ -215,7 +219,10 @@ impl Contest {
             None if is_full => return None,
             None => self.rivals.push(Rival::new(speech, cited)),
         }
-        let (mine, other) = (self.rival(mac)?, self.rival(before).filter(|_| is_turn)?);
+        if !is_turn {
+            return None;
+        }
+        let (mine, other) = (self.rival(mac)?, self.rival(before)?);
         mine.contradicts(other, speech, at.since(since) >= HANDOVER).map(|how| (how, before))
     }
 

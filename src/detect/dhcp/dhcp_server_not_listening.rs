@@ -19,7 +19,7 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Confirmed, Severity::Error)],
         page: include_str!("dhcp_server_not_listening.md"),
     },
-    hears: &[Kind::Icmp],
+    hears: &[Kind::IcmpError],
     follows: &[Topic::Offer, Topic::Request, Topic::Ack, Topic::Nak, Topic::OtherDhcp],
     needs: Needs::Frames,
     make: |settings| Box::new(DhcpServerNotListening::new(settings)),

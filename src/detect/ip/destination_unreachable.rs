@@ -23,7 +23,7 @@ pub static ENTRY: Entry = Entry {
         ],
         page: include_str!("destination_unreachable.md"),
     },
-    hears: &[Kind::Icmp, Kind::Icmpv6],
+    hears: &[Kind::IcmpError],
     follows: &[],
     needs: Needs::Frames,
     make: |settings| Box::new(DestinationUnreachable::new(settings)),

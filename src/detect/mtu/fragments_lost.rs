@@ -18,7 +18,7 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Warning), (Confidence::Confirmed, Severity::Error)],
         page: include_str!("fragments_lost.md"),
     },
-    hears: &[Kind::Icmp, Kind::Icmpv6],
+    hears: &[Kind::IcmpError],
     follows: &[Topic::Fragment],
     needs: Needs::Frames,
     make: |_| Box::new(FragmentsLost::default()),
