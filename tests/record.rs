@@ -22,6 +22,10 @@ use support::played::{Dice, HOLD, Played, captures_of};
 struct Recording(Recorder);
 
 impl Watch for Recording {
+    fn wants_items(&self) -> bool {
+        true
+    }
+
     fn item(&mut self, item: &Item<'_>) {
         // What is played has time: nothing is shed, however slow the disk.
         while !self.0.has_room() {

@@ -19,6 +19,11 @@ pub trait Watch {
         false
     }
 
+    /// Whether all that the merge hands out is wanted.
+    fn wants_items(&self) -> bool {
+        false
+    }
+
     /// The merge hands this out next.
     fn item(&mut self, _item: &Item<'_>) {}
 
@@ -50,6 +55,7 @@ pub struct Judgement {
     engine: Engine,
     /// What is judged.
     pub merge: Merge,
+    wants_items: bool,
     wants_changes: bool,
     follows_exchanges: bool,
 }
@@ -82,13 +88,16 @@ impl Judgement {
             engine.watch();
         }
         let follows_exchanges = watch.wants_exchanges() && watch.follows_exchanges();
-        Self { engine, merge: Merge::new(case.lanes, case.facts), wants_changes, follows_exchanges }
+        let (merge, wants_items) = (Merge::new(case.lanes, case.facts), watch.wants_items());
+        Self { engine, merge, wants_items, wants_changes, follows_exchanges }
     }
 
     /// Judges the next thing in the order.
     pub fn go_on(&mut self, watch: &mut dyn Watch) -> Progress {
         let Some(item) = self.merge.next() else { return Progress::Over };
-        watch.item(&item);
+        if self.wants_items {
+            watch.item(&item);
+        }
         let progress = match item {
             Item::Frame(record, vantage, link, time) => {
                 self.engine.frame(record, vantage, link, time);
@@ -123,6 +132,7 @@ impl Judgement {
         progress
     }
 
+    #[inline]
     fn tell_changes(&mut self, watch: &mut dyn Watch) {
         if self.wants_changes {
             for (change, finding) in self.engine.changes() {

@@ -60,6 +60,12 @@ impl Audience {
 }
 
 impl Rules {
+    /// Whether there is none.
+    #[inline]
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     const fn add(&mut self, at: usize) {
         self.0 |= 1 << at;
     }

@@ -241,37 +241,58 @@ impl Engine {
         }
     }
 
+    /// Every frame passes here, so that it stands in line where it is called; what is seldom does not.
+    #[inline(always)]
     fn hear(&mut self, event: &Event<'_>, time: Timestamp) {
         if self.due < time {
-            self.pause = self.pause_until(time);
-            self.advance_to(time);
-            self.go_on(time);
+            self.catch_up(time);
         }
         if time.since(self.heard) > pause::STEADY_STEP {
             self.steady_since = time;
         }
         self.heard = self.heard.max(time);
         if !self.has_begun {
-            self.ledger.begin(time);
-            self.has_begun = time > Timestamp::MIN;
+            self.begin(time);
         }
         self.now = self.now.max(time);
         let Some(heard) = self.world.apply(event, &mut self.derived) else { return };
-        if let Heard::Frame { is_first: false, .. } = heard {
-            // A packet at another vantage may tell how its network is called where it wears all its tags.
-            for Renamed { vantages, from, to } in self.world.domains.renamed() {
-                self.ledger.rename(&vantages, ("domain", &from), &to);
-            }
-        }
         match heard {
             Heard::Frame { seen, is_first } => {
-                let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
-                self.deliver(&observation, self.audience.of_frame(seen.frame.layers.kinds()));
+                if !is_first {
+                    self.rename();
+                }
+                let rules = self.audience.of_frame(seen.frame.layers.kinds());
+                if !(rules.is_empty() && self.recalled.is_empty()) {
+                    let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
+                    self.deliver(&observation, rules);
+                }
             }
             Heard::Host(fact) => self.deliver(&Observation::Host(fact), self.audience.all()),
             Heard::Lost(drops) => self.deliver(&Observation::Lost(drops), self.audience.all()),
         }
         self.deliver_derived();
+    }
+
+    /// The first event that has a time, or those before it.
+    #[cold]
+    fn begin(&mut self, time: Timestamp) {
+        self.ledger.begin(time);
+        self.has_begun = time > Timestamp::MIN;
+    }
+
+    /// Lets happen what was to happen before `time`.
+    #[inline(never)]
+    fn catch_up(&mut self, time: Timestamp) {
+        self.pause = self.pause_until(time);
+        self.advance_to(time);
+        self.go_on(time);
+    }
+
+    /// A packet at another vantage may have told how its network is called where it wears all its tags.
+    fn rename(&mut self) {
+        for Renamed { vantages, from, to } in self.world.domains.renamed() {
+            self.ledger.rename(&vantages, ("domain", &from), &to);
+        }
     }
 
     /// Gives an observation to those who must hear it, and ends what an earlier run left open if that is over by it.
@@ -287,12 +308,17 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn deliver_derived(&mut self) {
         // Trackers may have moved their deadlines.
         self.due = self.due.min(self.world.due());
-        if self.derived.is_empty() {
-            return;
+        if !self.derived.is_empty() {
+            self.deliver_all_derived();
         }
+    }
+
+    #[inline(never)]
+    fn deliver_all_derived(&mut self) {
         let mut derived = std::mem::take(&mut self.derived);
         for conclusion in derived.drain(..) {
             self.deliver(&Observation::Derived(&conclusion), self.audience.of_topic(conclusion.topic()));

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use super::filtered::Filtered;
-use super::{Aligned, Interface, Item, NO_RECORD, Source, SourceError, Step};
+use super::{Aligned, Heading, Interface, Item, NO_RECORD, Source, SourceError, Step};
 use crate::event::{Drops, Place, Record, Vantage, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
@@ -36,7 +36,10 @@ pub struct Lane {
     pub joined: Option<Timestamp>,
     source: Box<dyn Source>,
     pub(super) state: State,
-    told: usize,
+    /// What the source says of its head.
+    heading: Heading,
+    /// How the frames of each interface that was told begin.
+    links: Vec<LinkType>,
     dropped: u64,
     /// A loss that is told with the record at the head, or after the end.
     pub(super) lost: Option<Drops>,
@@ -44,7 +47,6 @@ pub struct Lane {
     latest: Timestamp,
     frames: u64,
     first: Option<Timestamp>,
-    pub(super) last: Option<Timestamp>,
     damage: Option<SourceError>,
 }
 
@@ -106,14 +108,14 @@ impl Lane {
             joined: None,
             source,
             state: State::Spent,
-            told: 0,
+            heading: Heading { time: Timestamp::MIN, interfaces: 0, dropped: 0 },
+            links: Vec::new(),
             dropped: 0,
             lost: None,
             whole_until: Timestamp::MIN,
             latest: Timestamp::MIN,
             frames: 0,
             first: None,
-            last: None,
             damage: None,
         }
     }
@@ -148,18 +150,27 @@ impl Lane {
         until.or(told.map(|end| end.after(self.offset)))
     }
 
+    /// The latest stamp of a frame.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        self.first.map(|_| self.latest)
+    }
+
+    /// Moves the source on, to the record that is the head from then on.
     pub(super) fn fill(&mut self, until: Option<Timestamp>) {
-        match self.source.advance() {
+        let step = self.source.advance();
+        self.heading = self.source.heading();
+        match step {
             Ok(Step::Record) => {
-                let time = self.source.time().after(self.offset);
+                let time = self.heading.time.after(self.offset);
                 if until.is_some_and(|until| time > until) {
                     self.state = State::Ended;
                     return;
                 }
+                if self.first.is_none() {
+                    self.first = Some(time);
+                }
                 self.latest = self.latest.max(time);
                 self.frames = self.frames.saturating_add(1);
-                self.first = self.first.or(Some(time));
-                self.last = self.last.max(Some(time));
                 self.state = State::Waits(self.latest);
             }
             // What was captured before the end may still be on its way to us.
@@ -179,8 +190,8 @@ impl Lane {
         self.state = State::Spent;
         let mut record = self.source.record();
         record.time = record.time.after(self.offset);
-        let interface = self.source.interfaces().get(record.interface as usize);
-        (record, interface.map_or(LinkType::Other(u32::MAX), |interface| interface.link))
+        let link = self.links.get(record.interface as usize).copied();
+        (record, link.unwrap_or(LinkType::Other(u32::MAX)))
     }
 
     /// Counts what was lost up to now, for the capture ends.
@@ -200,6 +211,7 @@ impl Lane {
         links.dedup();
         Outcome {
             missed: self.missed(),
+            last: self.last(),
             format: self.source.format(),
             links,
             clock: self.clock,
@@ -208,24 +220,28 @@ impl Lane {
             frames: self.frames,
             dropped: self.dropped,
             first: self.first,
-            last: self.last,
             damage: self.damage,
         }
     }
 
     /// The vantages that came up while filling; and a loss, which is kept for its place in the order.
+    #[inline]
     pub(super) fn news(&mut self, lane: u16, news: &mut VecDeque<Item<'static>>) {
-        let (interfaces, dropped) = (self.source.interfaces(), self.source.dropped());
-        if interfaces.len() == self.told && dropped <= self.dropped {
-            return;
+        if self.heading.interfaces != self.links.len() || self.heading.dropped > self.dropped {
+            self.tell(lane, news);
         }
-        for (at, interface) in (0_u32..).zip(interfaces).skip(self.told) {
+    }
+
+    #[cold]
+    fn tell(&mut self, lane: u16, news: &mut VecDeque<Item<'static>>) {
+        let (interfaces, dropped) = (self.source.interfaces(), self.heading.dropped);
+        for (at, interface) in (0_u32..).zip(interfaces).skip(self.links.len()) {
             news.push_back(Item::Vantage(
                 VantageId { lane, interface: at },
                 Box::new(self.describe(interface, interfaces.len())),
             ));
         }
-        self.told = interfaces.len();
+        self.links.extend(interfaces.iter().skip(self.links.len()).map(|interface| interface.link));
         // When a live source counts is chance. A replay reads the count together with the frame behind it, and so both tell it there.
         if dropped > self.dropped && !matches!(self.state, State::Idle(_)) {
             let at = interfaces.iter().rposition(|i| i.dropped > 0).and_then(|at| u32::try_from(at).ok()).unwrap_or(0);

@@ -120,11 +120,18 @@ impl Merge {
 
     /// The next thing in the order; `None` when every lane has ended.
     #[expect(clippy::should_implement_trait, reason = "it lends: an iterator could not")]
+    #[inline]
     pub fn next(&mut self) -> Option<Item<'_>> {
         self.fill(|state| state == State::Spent);
-        if let Some(time) = self.only() {
-            return self.hand_out(time, 0);
+        match self.only() {
+            Some(time) => self.hand_out(time, 0),
+            None => self.merged(),
         }
+    }
+
+    /// The same, where several lanes, or facts and frames, take turns.
+    #[inline(never)]
+    fn merged(&mut self) -> Option<Item<'_>> {
         let mut head = self.head();
         let mut settled = self.settled();
         if settled.is_some_and(|settled| head.is_none_or(|(time, _)| time >= settled)) {
@@ -210,7 +217,7 @@ impl Merge {
 
     /// When the captures ended: as they tell, or with the last frame.
     pub fn end(&self) -> Option<Timestamp> {
-        self.lanes.iter().filter_map(|lane| lane.end(self.until).max(lane.last)).max()
+        self.lanes.iter().filter_map(|lane| lane.end(self.until).max(lane.last())).max()
     }
 
     /// Lets the next lane join whose time has come, now that the earliest record that waits is at `head`; `false` if there is none.

@@ -65,18 +65,15 @@ pub trait Source: Send {
     /// The record that `advance` moved to.
     fn record(&self) -> Record<'_>;
 
-    /// Its stamp, where only its turn is asked for.
-    fn time(&self) -> Timestamp {
-        self.record().time
+    /// What is to be known of it before it is taken. Asked at each record.
+    fn heading(&self) -> Heading {
+        let interfaces = self.interfaces();
+        let dropped = interfaces.iter().fold(0, |sum: u64, interface| sum.saturating_add(interface.dropped));
+        Heading { time: self.record().time, interfaces: interfaces.len(), dropped }
     }
 
     /// The interfaces met so far; a record's `interface` is an index into them.
     fn interfaces(&self) -> &[Interface];
-
-    /// Frames that were lost before they could be read, over all interfaces. Asked at each record.
-    fn dropped(&self) -> u64 {
-        self.interfaces().iter().fold(0, |sum, interface| sum.saturating_add(interface.dropped))
-    }
 
     /// What kind of source it is, for the report: `pcap`, `pcapng`, `pcap (gzip)`.
     fn format(&self) -> String;
@@ -91,6 +88,17 @@ pub trait Source: Send {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+}
+
+/// What tells whose turn it is, and whether anything else is to be told first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heading {
+    /// When the record was captured.
+    pub time: Timestamp,
+    /// How many interfaces were met so far.
+    pub interfaces: usize,
+    /// Frames that were lost before they could be read, over all interfaces.
+    pub dropped: u64,
 }
 
 /// What a source shows before its first record, and after its last.

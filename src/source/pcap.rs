@@ -5,7 +5,7 @@ use super::error::{Part, SourceError, Trouble};
 use super::packing::{Packing, format_name};
 use super::unpack::Position;
 use super::window::{Order, Window};
-use super::{Interface, Source, Step};
+use super::{Heading, Interface, Source, Step};
 use crate::event::{Direction, Offload, Record};
 use crate::value::{Outside, Timestamp};
 use crate::wire::LinkType;
@@ -28,7 +28,7 @@ pub(super) struct Pcap {
     layout: Layout,
     interface: [Interface; 1],
     number: u64,
-    head: Head,
+    found: Found,
     is_over: bool,
 }
 
@@ -55,7 +55,7 @@ enum Swap {
 
 /// The record at the beginning of the window.
 #[derive(Clone, Copy, Default)]
-struct Head {
+struct Found {
     time: Timestamp,
     wire_len: u32,
     /// Bytes with the header; 0 before the first record.
@@ -113,43 +113,54 @@ impl Pcap {
             layout,
             interface: [interface],
             number: 0,
-            head: Head::default(),
+            found: Found::default(),
             is_over: false,
         })
     }
 
     /// Moves to the next record.
     fn step(&mut self) -> Result<Step, Trouble> {
-        self.window.skip(self.head.span);
-        self.head.span = 0;
-        let header = self.layout.header;
-        if self.window.fill(header) == 0 && !self.window.has_trouble() {
+        self.window.skip(self.found.span);
+        self.found.span = 0;
+        let Layout { order, header, unit, swap } = self.layout;
+        let have = self.window.fill(header);
+        if have == 0 && !self.window.has_trouble() {
             return Ok(Step::End);
         }
         self.number = self.number.saturating_add(1);
-        let words = self.layout.order.words(self.window.bytes());
-        let (true, Some([second, fraction, first, last])) = (self.window.bytes().len() >= header, words) else {
+        let words = order.words(self.window.bytes()).filter(|_| have >= header);
+        let Some([second, fraction, first, last]) = words else {
             return Err(self.window.cut("record header", header));
         };
-        let (captured, original) = match self.layout.swap {
-            Swap::Yes => (last, first),
+        let (captured, original) = match swap {
+            Swap::No => (first, last),
             Swap::Maybe if first > last => (last, first),
-            Swap::Maybe | Swap::No => (first, last),
+            Swap::Maybe => (first, last),
+            Swap::Yes => (last, first),
         };
         if captured > MOST {
             let (length, most) = (u64::from(captured), u64::from(MOST));
             return Err(Trouble::TooLong { what: "record", length, most });
         }
         let wire_len = original.max(captured);
-        let captured = captured as usize;
-        let span = header.saturating_add(captured);
-        if self.window.fill(span) < span {
+        let span = header.saturating_add(captured as usize);
+        if have < span && self.window.fill(span) < span {
             return Err(self.window.cut("record", span));
         }
         // A fraction of more than a second carries over by itself.
-        let time = Timestamp::from_parts(i64::from(second), i64::from(fraction).saturating_mul(self.layout.unit));
-        self.head = Head { time, wire_len, span };
+        let time = Timestamp::from_parts(i64::from(second), i64::from(fraction).saturating_mul(unit));
+        self.found = Found { time, wire_len, span };
         Ok(Step::Record)
+    }
+
+    /// There is nothing more: the file ends as it should, or is damaged.
+    #[cold]
+    fn end(&mut self, step: Result<Step, Trouble>) -> Result<Step, SourceError> {
+        self.is_over = true;
+        step.map_err(|kind| {
+            let (part, offset) = (Part::Record(self.number), self.window.offset());
+            SourceError { path: self.path.clone(), part, offset, kind }
+        })
     }
 }
 
@@ -158,28 +169,26 @@ impl Source for Pcap {
         if self.is_over {
             return Ok(Step::End);
         }
-        let step = self.step();
-        self.is_over = !matches!(step, Ok(Step::Record));
-        step.map_err(|kind| {
-            let (part, offset) = (Part::Record(self.number), self.window.offset());
-            SourceError { path: self.path.clone(), part, offset, kind }
-        })
+        match self.step() {
+            Ok(Step::Record) => Ok(Step::Record),
+            step => self.end(step),
+        }
     }
 
     fn record(&self) -> Record<'_> {
         Record {
             interface: 0,
             number: self.number,
-            time: self.head.time,
-            wire_len: self.head.wire_len,
+            time: self.found.time,
+            wire_len: self.found.wire_len,
             direction: Direction::Unknown,
             offload: Offload::Unknown,
-            bytes: self.window.bytes().get(self.layout.header..self.head.span).unwrap_or_default(),
+            bytes: self.window.bytes().get(self.layout.header..self.found.span).unwrap_or_default(),
         }
     }
 
-    fn time(&self) -> Timestamp {
-        self.head.time
+    fn heading(&self) -> Heading {
+        Heading { time: self.found.time, interfaces: self.interface.len(), dropped: 0 }
     }
 
     fn interfaces(&self) -> &[Interface] {

@@ -11,7 +11,7 @@ use super::error::{Part, SourceError, Trouble};
 use super::packing::{Packing, format_name};
 use super::unpack::Position;
 use super::window::{Order, Window};
-use super::{Interface, Source, Step};
+use super::{Heading, Interface, Source, Step};
 use crate::event::{Direction, Offload, Record};
 use crate::pcapng::{ORDER_MAGIC, SECTION};
 use crate::value::Outside;
@@ -177,8 +177,10 @@ impl Source for Pcapng {
         &self.sections.interfaces
     }
 
-    fn dropped(&self) -> u64 {
-        self.sections.dropped
+    fn heading(&self) -> Heading {
+        let Sections { interfaces, dropped, .. } = &self.sections;
+        let time = self.found.map(|found| found.time).unwrap_or_default();
+        Heading { time, interfaces: interfaces.len(), dropped: *dropped }
     }
 
     fn format(&self) -> String {

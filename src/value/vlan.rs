@@ -156,7 +156,7 @@ impl TagStack {
 impl PartialEq for TagStack {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
+        self.len == other.len && self.tags[0] == other.tags[0] && (self.len < 2 || self.as_slice() == other.as_slice())
     }
 }
 

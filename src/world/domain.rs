@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use crate::event::{Direction, Frame, VantageId};
 use crate::settings::Settings;
 use crate::value::{Index, TagStack, Timestamp};
-use crate::wire::Overlay;
+use crate::wire::{Layers, Overlay};
 
 /// A stack of tags at a vantage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -51,7 +51,12 @@ struct Place {
 /// A number below `RECENT` that most places of one capture have for themselves.
 #[inline]
 fn trace(VantageId { lane, interface }: VantageId, overlay: Option<Overlay>, stack: &TagStack) -> usize {
-    let tags = stack.as_slice().iter().fold(0_u32, |all, (_, vid)| all << 5 ^ u32::from(vid.number()));
+    // Nearly every stack is one tag or none.
+    let tags = match stack.as_slice() {
+        [] => 0,
+        [(_, vid)] => u32::from(vid.number()),
+        many => many.iter().fold(0_u32, |all, (_, vid)| all << 5 ^ u32::from(vid.number())),
+    };
     let all = tags ^ u32::from(lane) << 5 ^ interface << 7 ^ numbered(overlay) as u32;
     all as usize % RECENT
 }
@@ -109,12 +114,8 @@ impl Domains {
     /// The network that `frame` travels in; counts the frame.
     pub fn note(&mut self, frame: &Frame<'_>) -> DomainId {
         let (layers, vantage) = (&frame.layers, frame.at.vantage);
-        let id = if layers.has_tunnel() {
-            let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
-            self.at(vantage, layers.overlay(), &stack)
-        } else {
-            self.at(vantage, None, layers.tags_ref())
-        };
+        let id =
+            if layers.has_tunnel() { self.inside(vantage, layers) } else { self.at(vantage, None, layers.tags_ref()) };
         if let Some(node) = self.nodes.get_mut(id as usize) {
             node.frames = node.frames.saturating_add(1);
             node.latest = node.latest.max(frame.order);
@@ -123,8 +124,15 @@ impl Domains {
         DomainId(id)
     }
 
+    /// The node of what a tunnel carries.
+    #[inline(never)]
+    fn inside(&mut self, vantage: VantageId, layers: &Layers<'_>) -> u32 {
+        let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
+        self.at(vantage, layers.overlay(), &stack)
+    }
+
     /// The node of a place.
-    #[inline]
+    #[inline(always)]
     fn at(&mut self, vantage: VantageId, overlay: Option<Overlay>, stack: &TagStack) -> u32 {
         let trace = trace(vantage, overlay, stack);
         let recent = self.recent.get(trace).copied().unwrap_or(u32::MAX);

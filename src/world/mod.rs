@@ -254,6 +254,7 @@ impl World {
     }
 
     /// Remembers `event`; what it means comes back as the observation of it, what follows goes to `out`.
+    #[inline(always)]
     pub fn apply<'e>(&mut self, event: &'e Event<'e>, out: &mut Vec<Derived>) -> Option<Heard<'e>> {
         match event {
             Event::Frame(frame) => {

@@ -156,6 +156,10 @@ impl Watch for Watcher {
         }
     }
 
+    fn wants_items(&self) -> bool {
+        self.evidence.is_some()
+    }
+
     fn item(&mut self, item: &Item<'_>) {
         if let Some(evidence) = &mut self.evidence {
             evidence.item(item);
