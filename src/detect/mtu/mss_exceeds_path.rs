@@ -50,6 +50,8 @@ struct MssExceedsPath {
 struct Network {
     first: Timestamp,
     last: Timestamp,
+    /// When it is looked at again, once it was told of.
+    due: Timestamp,
     hosts: BoundedMap<IpAddr, ()>,
     /// Both ends of each connection, the lower first.
     connections: BoundedMap<[(IpAddr, u16); 2], ()>,
@@ -81,7 +83,8 @@ impl Detector for MssExceedsPath {
         while let Some(domain) = self.ripe.pop(cx.now) {
             if let Some(network) = self.networks.get_mut(&domain) {
                 network.tell(domain, cx);
-                self.deadlines.set(domain, cx.now.after(FITTING_FOR));
+                network.due = cx.now.after(FITTING_FOR);
+                self.deadlines.set(domain, network.due);
             }
         }
         while let Some(domain) = self.deadlines.pop(cx.now) {
@@ -93,7 +96,9 @@ impl Detector for MssExceedsPath {
                 self.networks.remove(&domain);
             } else {
                 // Each look waits as long again as all before it: a capture may leap over years.
-                self.deadlines.set(domain, cx.now.after(quiet.max(FITTING_FOR)));
+                let begins = if quiet < FITTING_FOR { network.last } else { cx.now };
+                network.due = begins.after(quiet.max(FITTING_FOR));
+                self.deadlines.set(domain, network.due);
             }
         }
     }
@@ -125,8 +130,11 @@ impl MssExceedsPath {
         } else if network.is_news() && self.ripe.of(&domain).is_none() {
             self.ripe.set(domain, cx.now.after(PATIENCE));
         }
-        if network.said > 0 {
-            self.deadlines.set(domain, cx.now.after(FITTING_FOR));
+        // What is due sooner is put off then, not with each that is announced meanwhile.
+        let due = cx.now.after(FITTING_FOR);
+        if network.said > 0 && network.due > due {
+            network.due = due;
+            self.deadlines.set(domain, due);
         }
     }
 
@@ -177,6 +185,7 @@ impl Network {
         Self {
             first,
             last: first,
+            due: Timestamp::MAX,
             hosts: BoundedMap::new(MOST_HOSTS),
             connections: BoundedMap::new(MOST_HOSTS),
             largest: None,
@@ -190,8 +199,8 @@ impl Network {
 
     fn add(&mut self, announced: &Announced, now: Timestamp) {
         let (path, ports) = (&announced.path, announced.ports);
-        let mut ends = [(path.src, ports.0), (path.dst, ports.1)];
-        ends.sort_unstable();
+        let (from, to) = ((path.src, ports.0), (path.dst, ports.1));
+        let ends = if from <= to { [from, to] } else { [to, from] };
         if self.connections.len() < MOST_HOSTS {
             self.connections.insert(ends, ());
         }
