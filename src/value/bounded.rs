@@ -106,6 +106,20 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         }
     }
 
+    /// Puts `value` under `key` if nothing stands there; what does stays untouched in the order of use, and `value` comes back with it.
+    pub fn try_insert(&mut self, key: &K, value: V) -> Result<(), (&mut V, V)> {
+        let hash = self.hash.of(key);
+        if let Some(slot) = self.find(hash, key) {
+            return match self.value_mut(slot) {
+                Some(held) => Err((held, value)),
+                None => unreachable!("a slot that was just found is filled"),
+            };
+        }
+        self.make_room();
+        self.add(hash, key.clone(), value);
+        Ok(())
+    }
+
     /// Takes `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let hash = self.hash.of(key);

@@ -84,9 +84,11 @@ impl Attempts {
                 }
                 let pair = (domain, dst, src);
                 if self.is_heard(seen, (pair, port)) {
-                    // Whoever waits there is answered with it.
-                    self.fresh.take(&(pair, port));
-                    self.answered(pair, port, at, out);
+                    // Whoever waits there is answered with it; an attempt is fresh or remembered, never both.
+                    match self.fresh.take(&(pair, port)) {
+                        Some(_) => self.replied(pair, at, out),
+                        None => self.answered(pair, port, at, out),
+                    }
                 } else if let Some(entry) =
                     self.pairs.get_mut(&pair).and_then(|ports| ports.iter_mut().find(|p| p.number == port))
                 {

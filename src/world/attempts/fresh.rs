@@ -89,11 +89,9 @@ impl Fresh {
 
     /// Adds what is asked for now. What comes back is fresh no more: it is asked for again, or by too many.
     pub fn add(&mut self, door: &Door, asked: Asked) -> Option<(Waiting, Asked)> {
+        let waiting = Waiting { stale: asked.stale(), first: asked, beside: Vec::new() };
         // Untouched: they stand in the order in which the first of each was asked.
-        let Some(waiting) = self.table.peek_mut(door) else {
-            self.table.insert(*door, Waiting { stale: asked.stale(), first: asked, beside: Vec::new() });
-            return None;
-        };
+        let Err((waiting, Waiting { first: asked, .. })) = self.table.try_insert(door, waiting) else { return None };
         if waiting.is_from(asked.attempt.0) || waiting.beside.len() >= MOST_ASIDE {
             return self.table.remove(door).map(|waiting| (waiting, asked));
         }
