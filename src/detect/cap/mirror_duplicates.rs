@@ -1,7 +1,7 @@
 //! CAP007: each frame is in the capture twice, as a mirror of both directions of several ports shows it. Judged by unicast frames that are few:
 //! those that open or refuse connections, ARP, ICMP and DHCP; what opens a connection is never sent again so soon (RFC 6298 section 2.1).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Cited, Frame, VantageId};
@@ -47,11 +47,20 @@ struct MirrorDuplicates {
 /// By what a frame is known: its first bytes, and its length.
 type Print = (Fingerprint, u32);
 
+/// A frame, when it was there first, and how often.
+struct Kept {
+    print: Print,
+    first: Timestamp,
+    count: u32,
+}
+
 /// How often frames are there at one vantage.
 #[derive(Default)]
 struct Copies {
-    /// The latest frames, each with its time, and how often it was there.
-    recent: VecDeque<(Print, Timestamp, u32)>,
+    /// The latest frames: a ring.
+    recent: Vec<Kept>,
+    /// Where in it the next belongs, in turns of `HELD`.
+    next: usize,
     frames: u64,
     twice: u64,
     oftener: u64,
@@ -97,26 +106,22 @@ impl Copies {
     fn add(&mut self, frame: &Frame<'_>, src: Mac) {
         let (now, body) = (frame.order, frame.bytes.get(..COMPARED).unwrap_or(frame.bytes));
         let print = (Fingerprint::of(&[body]), frame.wire_len);
-        let fresh = self.recent.iter_mut().rev().take_while(|(_, at, _)| now.since(*at) <= APART);
-        let known = fresh.into_iter().find(|(known, ..)| *known == print);
-        let Some((_, first, count)) = known else {
+        let Some(Kept { first, count, .. }) = self.find(print, now) else {
             self.frames = self.frames.saturating_add(1);
             if self.senders.len() < MOST_SENDERS {
                 self.senders.insert(src);
             }
-            if self.recent.len() >= HELD {
-                self.recent.pop_front();
-            }
-            self.recent.push_back((print, now, 1));
+            self.keep(Kept { print, first: now, count: 1 });
             if self.twice == 0 && self.frames <= ENOUGH {
                 self.latest = Some((print, Cited::beginning(frame)));
             }
             return;
         };
         *count = count.saturating_add(1);
-        match count {
+        match *count {
             2 => {
-                self.apart = self.apart.max(now.since(*first));
+                let apart = now.since(*first);
+                self.apart = self.apart.max(apart);
                 if let Some((_, cited)) = self.latest.take().filter(|(latest, _)| *latest == print) {
                     self.pair = vec![cited, Cited::beginning(frame)];
                 }
@@ -125,6 +130,26 @@ impl Copies {
             3 => self.oftener = self.oftener.saturating_add(1),
             _ => {}
         }
+    }
+
+    /// The frame `print`, if it is among those of the last moment: the latest are looked at first.
+    fn find(&mut self, print: Print, now: Timestamp) -> Option<&mut Kept> {
+        let places = (1..=HELD).map(|back| self.next.wrapping_sub(back) % HELD);
+        let mut fresh = places.map_while(|at| {
+            let kept = self.recent.get(at).filter(|kept| now.since(kept.first) <= APART)?;
+            Some((at, kept.print))
+        });
+        let (at, _) = fresh.find(|(_, known)| *known == print)?;
+        self.recent.get_mut(at)
+    }
+
+    /// Keeps a frame in place of the oldest.
+    fn keep(&mut self, kept: Kept) {
+        match self.recent.get_mut(self.next % HELD) {
+            Some(oldest) => *oldest = kept,
+            None => self.recent.push(kept),
+        }
+        self.next = self.next.wrapping_add(1);
     }
 
     /// Whether each frame is there twice, whoever sent it.
