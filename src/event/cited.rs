@@ -34,7 +34,12 @@ impl Cited {
     /// Quotes the headers of `frame`, for one that will most likely not be shown.
     pub fn beginning(frame: &Frame<'_>) -> Self {
         let headers = frame.bytes.len().saturating_sub(frame.layers.rest.len());
-        Self::first(frame, if headers > BEGINNING { KEPT } else { BEGINNING })
+        match frame.bytes.get(..BEGINNING) {
+            Some(first) if headers <= BEGINNING && first.len() < frame.bytes.len() => {
+                Self::quoting(frame, frame.beginning(first))
+            }
+            _ => Self::of(frame),
+        }
     }
 
     /// Quotes at most `most` bytes of `frame`.
@@ -44,6 +49,10 @@ impl Cited {
             // A question by ARP is remembered by half a dozen at once.
             _ => frame.remembered(),
         };
+        Self::quoting(frame, bytes)
+    }
+
+    const fn quoting(frame: &Frame<'_>, bytes: Arc<[u8]>) -> Self {
         Self { at: frame.at, time: frame.time, wire_len: frame.wire_len, bytes, link: frame.link }
     }
 

@@ -89,8 +89,9 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
     /// What they mean.
     pub layers: Layers<'a>,
-    /// The bytes once somebody remembers them: whoever else does shares them.
+    /// The bytes once somebody remembers them, and the beginning of a longer frame: whoever else does shares them.
     remembered: OnceCell<Arc<[u8]>>,
+    beginning: OnceCell<Arc<[u8]>>,
 }
 
 impl<'a> Frame<'a> {
@@ -108,6 +109,7 @@ impl<'a> Frame<'a> {
             bytes: record.bytes,
             layers: Layers::new(),
             remembered: OnceCell::new(),
+            beginning: OnceCell::new(),
         }
     }
 
@@ -130,6 +132,11 @@ impl<'a> Frame<'a> {
     /// The captured bytes, to be remembered: the same for all who do.
     pub(super) fn remembered(&self) -> Arc<[u8]> {
         Arc::clone(self.remembered.get_or_init(|| self.bytes.into()))
+    }
+
+    /// The first captured bytes, of which all who remember a beginning want equally many.
+    pub(super) fn beginning(&self, first: &[u8]) -> Arc<[u8]> {
+        Arc::clone(self.beginning.get_or_init(|| first.into()))
     }
 
     /// Whether the capture holds less than the wire carried.

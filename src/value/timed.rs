@@ -242,4 +242,27 @@ mod tests {
             (Some(('c', 6)), None, Some(('d', 4)), 0)
         );
     }
+
+    #[test]
+    fn the_next_deadline_is_that_of_an_entry_and_the_order_takes_no_more_room() {
+        let mut map = TimedMap::new(40);
+        for step in 0..20_000_i64 {
+            let (key, now) = (step.wrapping_mul(7_919) % 97, Timestamp::from_nanos(step + 50));
+            let later = Timestamp::from_nanos(step + step.wrapping_mul(104_729) % 200);
+            match step % 8 {
+                0 => drop(map.remove(&key)),
+                1 => assert!(map.due(now).is_none_or(|key| map.deadline(&key).is_none() && map.peek(&key).is_some())),
+                2 => assert!(map.pop(now).is_none_or(|(key, _)| map.peek(&key).is_none())),
+                3 => drop(map.rouse(now, |_, _| if step % 3 == 0 { Timestamp::MAX } else { now.max(later) })),
+                4 => map.wake(&key, later),
+                5 => map.insert_until(key, step, later),
+                6 => *map.entry(&key, || step) += 1,
+                _ => map.tend(&key, || step, |_| later),
+            }
+            // Twice as many as there may be keys, and each once more before anything that is stale is looked for.
+            assert!(map.len() <= 40 && !map.order.is_stale(60));
+            let first = map.by_age().filter_map(|(key, _)| map.deadline(key)).min();
+            assert_eq!(map.next_deadline(), first, "step {step}");
+        }
+    }
 }

@@ -248,30 +248,33 @@ impl Tracker for Addresses {
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
-        while let Some(place) = self.wanted.due(now) {
-            let Some(run) = self.wanted.get_mut(&place) else { continue };
+        let (table, discovers) = (&self.table, &self.discovers);
+        let mut judge = |place: &Place, run: &mut Run| {
             run.wanted.until = now;
-            let owner = self.table.peek(&place).copied().unwrap_or_default();
+            let owner = table.peek(place).copied().unwrap_or_default();
             let is_offered = owner.offered.is_some_and(|at| now.since(at) <= OFFERED);
             if is_offered && owner.spoke.is_none() {
-                continue;
+                return Timestamp::MAX;
             }
             // Whoever asks in those seconds only, and alone, was a server whose offer did not pass here.
-            let asked = self.discovers.peek(&place.0);
+            let asked = discovers.peek(&place.0);
             if asked.is_some_and(|asked| asked.iter().any(|at| run.is_free_check(*at)))
                 && owner.spoke.is_none_or(|(_, at)| at < run.wanted.since)
             {
-                continue;
+                return Timestamp::MAX;
             }
             let latest = asked.and_then(|asked| asked.iter().max());
             let checked = latest.map(|at| at.after(FREE_CHECK)).filter(|until| *until > now);
             if let Some(until) = checked.filter(|_| run.told.is_none()) {
                 // A server may be looking whether the address is free; by then it has offered it.
-                self.wanted.wake(&place, until);
-            } else if run.tells(now) {
+                return until;
+            }
+            if run.tells(now) {
                 out.push(Derived::Wanted(Arc::new(run.wanted.clone())));
             }
-        }
+            Timestamp::MAX
+        };
+        while self.wanted.rouse(now, &mut judge).is_some() {}
     }
 
     fn conclude(&mut self, out: &mut Vec<Derived>) {

@@ -12,12 +12,15 @@ use crate::wire::{BpduKind, Kind, Kinds, Layers, LinkType, StpFamily, Why};
 const COUNTED: Kinds = Kinds::of(&[Kind::Dhcp, Kind::Stp, Kind::Arp, Kind::Lacp, Kind::Lldp, Kind::Icmp, Kind::Icmpv6]);
 /// Stacks of tags that the report lists.
 const MOST_STACKS: usize = 256;
+/// How operations of ARP are called, by their numbers; 0 stands for all that have no name.
+const OPERATIONS: [&str; 5] = ["other", "request", "reply", "rarp-request", "rarp-reply"];
 
-/// The counts so far. Frames by depth are counted apart, since nearly every frame has few tags.
+/// The counts so far. Frames by depth, and ARP by operation, are counted apart, since there are few of either.
 #[derive(Debug, Default)]
 pub struct Counter {
     total: Tally,
     depths: [u64; 16],
+    operations: [u64; OPERATIONS.len()],
 }
 
 impl Counter {
@@ -41,6 +44,10 @@ impl Counter {
         }
         if layers.kinds().intersects(COUNTED) {
             total.count_protocols(layers);
+            if let Some(arp) = layers.arp() {
+                let at = Some(usize::from(arp.op())).filter(|at| *at < OPERATIONS.len()).unwrap_or(0);
+                self.operations.get_mut(at).into_iter().for_each(|count| add(count, 1));
+            }
         }
         if let Some(stop) = layers.stop {
             let stops = &mut total.stops;
@@ -60,6 +67,7 @@ impl Counter {
     pub fn total(&self, domains: &Domains) -> Tally {
         let mut total = self.total.clone();
         total.vlan.depth = (0..).zip(self.depths).filter(|(_, frames)| *frames > 0).collect();
+        total.arp = OPERATIONS.into_iter().zip(self.operations).filter(|(_, frames)| *frames > 0).collect();
         let mut stacks: BTreeMap<TagStack, u64> = BTreeMap::new();
         for (_, stack, frames, _) in domains.stacks().filter(|(_, stack, frames, _)| !stack.is_empty() && *frames > 0) {
             add(stacks.entry(stack).or_default(), frames);
@@ -97,16 +105,6 @@ impl Tally {
                 },
                 1,
             );
-        }
-        if let Some(arp) = layers.arp() {
-            let name = match arp.op() {
-                1 => "request",
-                2 => "reply",
-                3 => "rarp-request",
-                4 => "rarp-reply",
-                _ => "other",
-            };
-            add(self.arp.entry(name).or_default(), 1);
         }
         if layers.has(Kind::Lacp) {
             add(&mut self.lacp, 1);
