@@ -94,35 +94,36 @@ impl Judgement {
 
     /// Judges the next thing in the order.
     pub fn go_on(&mut self, watch: &mut dyn Watch) -> Progress {
-        let Some(item) = self.merge.next() else { return Progress::Over };
+        let next = self.merge.next();
+        let Some(item) = &next else { return Progress::Over };
         if self.wants_items {
-            watch.item(&item);
+            watch.item(item);
         }
         let progress = match item {
             Item::Frame(record, vantage, link, time) => {
-                self.engine.frame(record, vantage, link, time);
+                self.engine.frame(*record, *vantage, *link, *time);
                 Progress::Frame
             }
             Item::Vantage(id, vantage) => {
-                watch.vantage(id, &vantage.name);
-                self.engine.add_vantage(id, *vantage);
+                watch.vantage(*id, &vantage.name);
+                self.engine.add_vantage(*id, (**vantage).clone());
                 Progress::Other
             }
             Item::Fact(fact) => {
-                self.engine.fact(&fact);
+                self.engine.fact(fact);
                 Progress::Other
             }
             Item::Lost(drops) => {
-                self.engine.drops(&drops);
+                self.engine.drops(drops);
                 Progress::Other
             }
             Item::Ended(lane, until) => {
-                self.engine.ended(lane, until);
+                self.engine.ended(*lane, *until);
                 Progress::Other
             }
             Item::Tick(time) => {
-                self.engine.tick(time);
-                Progress::Idle(time)
+                self.engine.tick(*time);
+                Progress::Idle(*time)
             }
         };
         self.tell_changes(watch);

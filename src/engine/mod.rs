@@ -17,7 +17,7 @@ use crate::finding::{Change, Exchange, Finding, Input, Key, Ledger, Lost, NotChe
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
 use crate::wire::LinkType;
-use crate::world::{Derived, Heard, Observation, Renamed, Topic, World};
+use crate::world::{Derived, Observation, Renamed, Seen, Topic, World};
 
 /// How long after the end of a complete capture deadlines still fire: longer than any client of any protocol here keeps trying.
 const AFTER_THE_END: Span = Span::secs(86_400);
@@ -125,6 +125,7 @@ impl Engine {
     }
 
     /// A vantage is there from now on.
+    #[inline(never)]
     pub fn add_vantage(&mut self, id: VantageId, vantage: Vantage) {
         self.world.add_vantage(id, vantage);
     }
@@ -145,6 +146,7 @@ impl Engine {
     }
 
     /// Hears a fact about the host.
+    #[inline(never)]
     pub fn fact(&mut self, fact: &Stamped<Fact>) {
         self.hear(&Event::Host(fact), fact.time.unwrap_or(self.now));
         if let Fact::Finding(left) = &fact.what
@@ -169,6 +171,7 @@ impl Engine {
     }
 
     /// Hears that a vantage lost frames.
+    #[inline(never)]
     pub fn drops(&mut self, drops: &Drops) {
         self.lost.kernel = self.lost.kernel.saturating_add(drops.frames);
         self.hear(&Event::Lost(drops), drops.until);
@@ -181,6 +184,7 @@ impl Engine {
 
     /// Hears that nothing earlier than `time` will come: deadlines fire sooner, and nothing else changes, the clock included. A replay has
     /// no such moments; and where the next event may show that the capture had paused, none fires before it.
+    #[inline(never)]
     pub fn tick(&mut self, time: Timestamp) {
         if self.is_watched && self.due < time {
             self.advance_to(time);
@@ -188,6 +192,7 @@ impl Engine {
     }
 
     /// Hears that nothing more comes from `lane`, whose capture went on until `until` if that is known.
+    #[inline(never)]
     pub fn ended(&mut self, lane: u16, until: Option<Timestamp>) {
         self.hear(&Event::Ended { lane, until }, self.now);
     }
@@ -255,20 +260,28 @@ impl Engine {
             self.begin(time);
         }
         self.now = self.now.max(time);
-        let Some(heard) = self.world.apply(event, &mut self.derived) else { return };
-        match heard {
-            Heard::Frame { seen, is_first } => {
+        match event {
+            Event::Frame(frame) => {
+                let mut seen = Seen::new(frame);
+                let is_first = self.world.see(&mut seen, &mut self.derived);
                 if !is_first {
                     self.rename();
                 }
-                let rules = self.audience.of_frame(seen.frame.layers.kinds());
+                let rules = self.audience.of_frame(frame.layers.kinds());
                 if !(rules.is_empty() && self.recalled.is_empty()) {
                     let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
                     self.deliver(&observation, rules);
                 }
             }
-            Heard::Host(fact) => self.deliver(&Observation::Host(fact), self.audience.all()),
-            Heard::Lost(drops) => self.deliver(&Observation::Lost(drops), self.audience.all()),
+            Event::Host(fact) => {
+                self.world.learn(fact, &mut self.derived);
+                self.deliver(&Observation::Host(fact), self.audience.all());
+            }
+            Event::Lost(drops) => {
+                self.world.lose(drops, &mut self.derived);
+                self.deliver(&Observation::Lost(drops), self.audience.all());
+            }
+            Event::Ended { lane, until } => self.world.end(*lane, *until),
         }
         self.deliver_derived();
     }

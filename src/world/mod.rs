@@ -73,7 +73,7 @@ pub use trees::{Instance, Region, Speaker, Teller, Tree, TreeEvent, TreeKey, Tre
 
 use dispatch::sooner;
 
-use crate::event::{Direction, Drops, Event, Fact, Frame, Offload, Stamped, Vantage, VantageId};
+use crate::event::{Direction, Drops, Fact, Frame, Offload, Stamped, Vantage, VantageId};
 use crate::finding::{Exchange, KnownNeighbour, KnownTree, Tally};
 use crate::settings::{Settings, Stp};
 use crate::value::{Fingerprint, Timestamp};
@@ -99,6 +99,15 @@ pub struct Seen<'a> {
     pub was_at_member: bool,
     /// Whether its packet was seen first elsewhere in the same instant.
     pub is_at_once: bool,
+}
+
+impl<'a> Seen<'a> {
+    /// A frame of which nothing else is known yet.
+    #[inline]
+    pub fn new(frame: &'a Frame<'a>) -> Self {
+        let (domain, packet, hearing) = (DomainId::default(), None, Hearing::default());
+        Self { frame, domain, packet, hearing, is_at_member: false, was_at_member: false, is_at_once: false }
+    }
 }
 
 /// What a tracker or a detector hears.
@@ -253,58 +262,58 @@ impl World {
         self.next_deadline();
     }
 
-    /// Remembers `event`; what it means comes back as the observation of it, what follows goes to `out`.
-    #[inline(always)]
-    pub fn apply<'e>(&mut self, event: &'e Event<'e>, out: &mut Vec<Derived>) -> Option<Heard<'e>> {
-        match event {
-            Event::Frame(frame) => {
-                self.tally.count(frame);
-                self.clocks.note(frame, out);
-                let domain = self.domains.note(frame);
-                let Noted { packet, before, is_at_once } = self.sightings.note(frame, domain);
-                if let Some((_, twin)) = before {
-                    self.domains.join(domain, twin);
-                }
-                let is_first = before.is_none();
-                let is_unknown = frame.direction == Direction::Unknown;
-                let is_ours = before.is_some_and(|(first, _)| is_unknown && self.is_inside(first));
-                let is_doubtful = arrivals::is_doubtful(frame, &self.stp);
-                self.arrivals.note(frame, is_ours, is_doubtful, out);
-                sooner(&mut self.due, &self.arrivals);
-                let is_at_member = self.is_member(frame.at.vantage);
-                let was_at_member = before.is_some_and(|(first, _)| self.is_member(first));
-                let hearing = Hearing::default();
-                let mut seen = Seen { frame, domain, packet, hearing, is_at_member, was_at_member, is_at_once };
-                seen.hearing = self.flows.hear(&seen, out);
-                sooner(&mut self.due, &self.flows);
-                let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
-                self.track_frame(&observation, frame.layers.kinds(), out);
-                if is_first && self.path_mtus.is_watching(frame.order) {
-                    self.watch_size(&seen, out);
-                }
-                if self.oversizes.may_exceed(frame.wire_len) {
-                    self.compare_size(&seen, out);
-                }
-                Some(Heard::Frame { seen, is_first })
-            }
-            Event::Host(fact) => {
-                if self.host.learn(fact) {
-                    self.find_members();
-                    self.sightings.rearrange(&self.host);
-                    self.oversizes.arrange(&self.vantages, &self.host);
-                }
-                self.track(&Observation::Host(fact), out);
-                Some(Heard::Host(fact))
-            }
-            Event::Lost(drops) => {
-                self.track(&Observation::Lost(drops), out);
-                Some(Heard::Lost(drops))
-            }
-            Event::Ended { lane, until } => {
-                self.arrivals.end(*lane, *until);
-                None
-            }
+    /// Remembers the frame in `seen`, and adds what is known of it by then; what follows goes to `out`. Whether it is the first sighting of its packet.
+    #[inline]
+    pub fn see(&mut self, seen: &mut Seen<'_>, out: &mut Vec<Derived>) -> bool {
+        let frame = seen.frame;
+        self.tally.count(frame);
+        self.clocks.note(frame, out);
+        seen.domain = self.domains.note(frame);
+        let Noted { packet, before, is_at_once } = self.sightings.note(frame, seen.domain);
+        (seen.packet, seen.is_at_once) = (packet, is_at_once);
+        seen.is_at_member = self.is_member(frame.at.vantage);
+        let is_unknown = frame.direction == Direction::Unknown;
+        let is_doubtful = arrivals::is_doubtful(frame, &self.stp);
+        let mut is_ours = false;
+        if let Some((first, twin)) = before {
+            self.domains.join(seen.domain, twin);
+            is_ours = is_unknown && self.is_inside(first);
+            seen.was_at_member = self.is_member(first);
         }
+        self.arrivals.note(frame, is_ours, is_doubtful, out);
+        sooner(&mut self.due, &self.arrivals);
+        seen.hearing = self.flows.hear(seen, out);
+        sooner(&mut self.due, &self.flows);
+        let is_first = before.is_none();
+        let observation = if is_first { Observation::Packet(seen) } else { Observation::Sighting(seen) };
+        self.track_frame(&observation, frame.layers.kinds(), out);
+        if is_first && self.path_mtus.is_watching(frame.order) {
+            self.watch_size(seen, out);
+        }
+        if self.oversizes.may_exceed(frame.wire_len) {
+            self.compare_size(seen, out);
+        }
+        is_first
+    }
+
+    /// Remembers what the host said.
+    pub fn learn(&mut self, fact: &Stamped<Fact>, out: &mut Vec<Derived>) {
+        if self.host.learn(fact) {
+            self.find_members();
+            self.sightings.rearrange(&self.host);
+            self.oversizes.arrange(&self.vantages, &self.host);
+        }
+        self.track(&Observation::Host(fact), out);
+    }
+
+    /// Remembers that a vantage lost frames.
+    pub fn lose(&mut self, drops: &Drops, out: &mut Vec<Derived>) {
+        self.track(&Observation::Lost(drops), out);
+    }
+
+    /// Remembers that nothing more comes from `lane`, whose capture went on until `until` if that is known.
+    pub fn end(&mut self, lane: u16, until: Option<Timestamp>) {
+        self.arrivals.end(lane, until);
     }
 
     /// Who is at the other end of links, for the report.
@@ -385,20 +394,4 @@ impl World {
         let segment = self.flows.segment(seen.frame.at).filter(|_| !seen.frame.layers.has_tunnel());
         out.extend(self.oversizes.note(seen, &ip, segment).map(Derived::Oversized));
     }
-}
-
-/// What the engine hands on after the world has taken an event in.
-#[derive(Debug)]
-pub enum Heard<'e> {
-    /// A frame, and whether it is the first sighting of its packet.
-    Frame {
-        /// The frame with what the world knows of it.
-        seen: Seen<'e>,
-        /// Whether nobody saw the packet before.
-        is_first: bool,
-    },
-    /// A fact about the host.
-    Host(&'e Stamped<Fact>),
-    /// A loss.
-    Lost(&'e Drops),
 }
