@@ -41,7 +41,7 @@ mod window;
 
 pub use arp::Arp;
 pub use cdp::Cdp;
-pub use dhcp::{Area, Dhcp, DhcpFaults, DhcpKind, DhcpOption, OptionValue, Options};
+pub use dhcp::{Area, Dhcp, DhcpKind, DhcpOption, OptionValue, Options};
 pub use ethernet::Ethernet;
 pub use fragment::Fragment;
 pub use icmp::{Icmp, Icmpv6};

@@ -7,8 +7,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 pub use kind::DhcpKind;
-use options::Numbers;
-pub use options::{Area, DhcpFaults, DhcpOption, OptionValue, Options};
+use options::Held;
+pub use options::{Area, DhcpOption, OptionValue, Options};
 
 use super::stop::Why;
 use super::window::{Window, field, piece};
@@ -24,8 +24,8 @@ const HEAD: usize = 44;
 pub struct Dhcp<'a> {
     head: &'a [u8; HEAD],
     behind: &'a [u8],
-    /// Which options it holds: a message is asked for twenty of them, and most are not there.
-    held: Numbers,
+    /// Which options it holds, and whether they end as they should: a message is asked for twenty of them, and most are not there.
+    held: Held,
     wire: u32,
 }
 
@@ -40,8 +40,8 @@ impl<'a> Dhcp<'a> {
         let wire = u32::try_from(window.wire.max(whole)).unwrap_or(u32::MAX);
         let head = window.take()?;
         let behind = window.take_some(HEAD, window.wire);
-        let message = Self { head, behind, held: Numbers::default(), wire };
-        Ok(Self { held: Numbers::of(message.options()), ..message })
+        let message = Self { head, behind, held: Held::default(), wire };
+        Ok(Self { held: Held::of(message.options()), ..message })
     }
 
     /// 1 from a client, 2 from a server.
@@ -157,9 +157,32 @@ impl<'a> Dhcp<'a> {
         if self.held.may_hold(code) { OptionValue::find(self.options(), code) } else { None }
     }
 
+    /// The first piece of an option; the whole value unless it was split.
+    fn first(&self, code: u8) -> Option<&'a [u8]> {
+        if !self.held.may_hold(code) {
+            return None;
+        }
+        let field = self.behind.get(196..).unwrap_or(&[]);
+        options::first_of(field, code).or_else(|| Some(self.option(code)?.first()))
+    }
+
+    /// The first `N` bytes of an option.
+    fn fixed<const N: usize>(&self, code: u8) -> Option<[u8; N]> {
+        let first = self.first(code)?;
+        first.first_chunk().copied().or_else(|| self.option(code)?.fixed())
+    }
+
+    fn word(&self, code: u8) -> Option<u32> {
+        self.fixed(code).map(u32::from_be_bytes)
+    }
+
+    fn ip(&self, code: u8) -> Option<Ipv4Addr> {
+        self.fixed::<4>(code).map(Ipv4Addr::from)
+    }
+
     /// The message type; `None` in BOOTP, and where the capture does not reach so far.
     pub fn message_type(&self) -> Option<DhcpKind> {
-        self.option(53)?.byte().map(DhcpKind::from_number)
+        self.fixed(53).map(|[kind]| DhcpKind::from_number(kind))
     }
 
     /// Whether it has a message type; BOOTP has none.
@@ -169,73 +192,73 @@ impl<'a> Dhcp<'a> {
 
     /// The server that speaks, or that the client chose (54).
     pub fn server_id(&self) -> Option<Ipv4Addr> {
-        self.option(54)?.ip()
+        self.ip(54)
     }
 
     /// The address the client asks for (50).
     pub fn requested(&self) -> Option<Ipv4Addr> {
-        self.option(50)?.ip()
+        self.ip(50)
     }
 
     /// How long the address may be used, in seconds; 0xffffffff is for ever (51).
     pub fn lease(&self) -> Option<u32> {
-        self.option(51)?.word()
+        self.word(51)
     }
 
     /// When the client asks its own server again, in seconds (58).
     pub fn t1(&self) -> Option<u32> {
-        self.option(58)?.word()
+        self.word(58)
     }
 
     /// When the client asks any server, in seconds (59).
     pub fn t2(&self) -> Option<u32> {
-        self.option(59)?.word()
+        self.word(59)
     }
 
     /// The subnet mask (1).
     pub fn subnet_mask(&self) -> Option<Ipv4Addr> {
-        self.option(1)?.ip()
+        self.ip(1)
     }
 
     /// The routers (3).
     pub fn routers(&self) -> impl Iterator<Item = Ipv4Addr> + use<'a> {
-        let value = self.option(3).map_or(&[][..], |v| v.first());
+        let value = self.first(3).unwrap_or(&[]);
         value.chunks_exact(4).filter_map(|c| piece::<4>(c, 0)).map(Ipv4Addr::from)
     }
 
     /// By what the client wants to be known; the first piece where it is split (61).
     pub fn client_id(&self) -> Option<&'a [u8]> {
-        Some(self.option(61)?.first())
+        self.first(61)
     }
 
     /// What the server says in words, mostly in a NAK (56).
     pub fn message(&self) -> Option<Outside> {
-        Some(Outside::from_bytes(self.option(56)?.first()))
+        self.first(56).map(Outside::from_bytes)
     }
 
     /// What kind of client it is (60).
     pub fn vendor_class(&self) -> Option<Outside> {
-        Some(Outside::from_bytes(self.option(60)?.first()))
+        self.first(60).map(Outside::from_bytes)
     }
 
     /// Whether the client is a boot ROM, or the answer is for one, by its kind (60).
     pub fn is_pxe(&self) -> bool {
-        self.option(60).is_some_and(|class| class.first().starts_with(b"PXEClient"))
+        self.first(60).is_some_and(|class| class.starts_with(b"PXEClient"))
     }
 
     /// The client's name for itself (12).
     pub fn host_name(&self) -> Option<Outside> {
-        Some(Outside::from_bytes(self.option(12)?.first()))
+        self.first(12).map(Outside::from_bytes)
     }
 
     /// The interface MTU that the server gives (26).
     pub fn mtu(&self) -> Option<u16> {
-        self.option(26)?.short()
+        self.fixed(26).map(u16::from_be_bytes)
     }
 
     /// The options the client wants (55), in its order.
     pub fn parameter_list(&self) -> &'a [u8] {
-        self.option(55).map_or(&[], |v| v.first())
+        self.first(55).unwrap_or(&[])
     }
 
     /// What a relay added (82, RFC 3046): sub-option and value; 1 circuit, 2 remote.
@@ -250,9 +273,9 @@ impl<'a> Dhcp<'a> {
         })
     }
 
-    /// What is wrong with the options, as far as they were captured.
-    pub fn faults(&self) -> DhcpFaults {
-        DhcpFaults::of(self.options(), self.has_magic(), self.is_cut())
+    /// Whether the options end, and none runs over its field, as far as they were captured.
+    pub fn has_sound_options(&self) -> bool {
+        self.held.is_sound() || self.is_cut()
     }
 
     fn address(&self, at: usize) -> Ipv4Addr {

@@ -44,20 +44,10 @@ pub struct OptionValue<'a> {
     code: u8,
 }
 
-/// Numbers of options, by their remainders of 32: of most that are not among them it tells so.
+/// Numbers of the options of a message, by their remainders of 31: of most that are not among them it tells so. The lowest bit tells whether
+/// the options end as they should.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Numbers(u32);
-
-/// What is wrong with the options of a message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct DhcpFaults {
-    /// The option field ends without option 255.
-    pub no_end: bool,
-    /// An option is longer than the field it stands in.
-    pub option_overruns: bool,
-    /// The first option that comes twice and cannot be the two halves of one.
-    pub duplicate: Option<u8>,
-}
+pub(super) struct Held(u32);
 
 impl<'a> Options<'a> {
     pub(super) const fn new(options: &'a [u8], file: &'a [u8], sname: &'a [u8]) -> Self {
@@ -207,10 +197,29 @@ impl<'a> OptionValue<'a> {
     }
 }
 
-impl Numbers {
+/// The value of the first option `code` in `field`; `None` also where that tells of another field before.
+pub(super) fn first_of(mut field: &[u8], code: u8) -> Option<&[u8]> {
+    loop {
+        match field {
+            [0, behind @ ..] => field = behind,
+            [52 | 255, ..] => return None,
+            [other, len, behind @ ..] if *other == code => return behind.get(..usize::from(*len)),
+            [_, len, behind @ ..] => field = behind.get(usize::from(*len)..)?,
+            _ => return None,
+        }
+    }
+}
+
+impl Held {
     /// Those of `options`.
-    pub fn of(options: Options<'_>) -> Self {
-        options.fold(Self::default(), |Self(held), option| Self(held | Self::bit(option.code)))
+    pub fn of(mut options: Options<'_>) -> Self {
+        let held = options.by_ref().fold(0, |held, option| held | Self::bit(option.code));
+        Self(held | u32::from(options.has_end && !options.is_overrun))
+    }
+
+    /// Whether the options end, and none is longer than its field.
+    pub const fn is_sound(self) -> bool {
+        self.0 & 1 != 0
     }
 
     /// Whether the option `code` may be among them.
@@ -220,44 +229,8 @@ impl Numbers {
     }
 
     const fn bit(code: u8) -> u32 {
-        1 << (code & 31)
+        2 << (code % 31)
     }
-}
-
-impl DhcpFaults {
-    /// Reads all options once. What the capture cut off is nobody's fault.
-    pub(super) fn of(mut options: Options<'_>, has_magic: bool, is_cut: bool) -> Self {
-        if !has_magic {
-            return Self::default();
-        }
-        let mut seen = [0_u64; 4];
-        let mut duplicate = None;
-        for option in options.by_ref() {
-            let (word, bit) = (usize::from(option.code >> 6), 1_u64 << (option.code & 63));
-            let Some(word) = seen.get_mut(word) else { continue };
-            if *word & bit != 0 && is_single(option) {
-                duplicate = duplicate.or(Some(option.code));
-            }
-            *word |= bit;
-        }
-        Self { no_end: !options.has_end && !is_cut, option_overruns: options.is_overrun && !is_cut, duplicate }
-    }
-
-    /// Whether nothing is wrong.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// Whether the option has a fixed length, which this one has whole: then it is no half of a split one.
-fn is_single(option: DhcpOption<'_>) -> bool {
-    let len = match option.code {
-        52 | 53 => 1,
-        26 | 57 => 2,
-        1 | 50 | 51 | 54 | 58 | 59 => 4,
-        _ => return false,
-    };
-    option.value.len() >= len
 }
 
 #[cfg(test)]
@@ -275,8 +248,12 @@ mod tests {
         assert!(value.is(&[0, 0, 0x0e, 0x10]) && !value.is(&[0, 0, 0x0e]) && !value.is(&[0, 0, 0x0e, 0x10, 0]));
         let kind = OptionValue::find(Options::new(&options, &[], &[]), 53).unwrap().byte().map(DhcpKind::from_number);
         assert_eq!(kind, Some(DhcpKind::Offer));
-        let faults = DhcpFaults::of(Options::new(&options, &[], &[]), true, false);
-        assert!(faults.is_empty());
+        let held = Held::of(Options::new(&options, &[], &[]));
+        assert!(held.is_sound() && held.may_hold(51) && held.may_hold(53) && !held.may_hold(54));
+        assert_eq!(
+            (first_of(&options, 53), first_of(&options, 51), first_of(&options, 54)),
+            (Some(&[2][..]), Some(&[0, 0][..]), None)
+        );
     }
 
     #[test]
@@ -290,12 +267,10 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_unless_the_capture_cut() {
-        let faults = |options: &[u8], cut| DhcpFaults::of(Options::new(options, &[], &[]), true, cut);
-        let long = faults(&[53, 1, 1, 12, 9, b'x'], false);
-        assert!(long.no_end && long.option_overruns && long.duplicate.is_none());
-        assert!(faults(&[53, 1, 1, 12, 9, b'x'], true).is_empty());
-        assert_eq!(faults(&[53, 1, 1, 53, 1, 1, 255], false).duplicate, Some(53));
+    fn options_are_sound_that_end_in_their_field() {
+        let is_sound = |options: &[u8]| Held::of(Options::new(options, &[], &[])).is_sound();
+        assert!(is_sound(&[53, 1, 1, 0, 0, 255]));
+        assert!(!is_sound(&[53, 1, 1]) && !is_sound(&[53, 1, 1, 12, 9, b'x', 255]));
         // A file field that overloads itself would never end.
         let looped = [52, 1, 1, 255];
         assert_eq!(Options::new(&looped, &looped, &[]).count(), 2);

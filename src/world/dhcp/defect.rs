@@ -87,8 +87,7 @@ impl Defect {
                 defects.push(defect);
             }
         };
-        let faults = dhcp.faults();
-        say(Self::Unreadable, faults.no_end || faults.option_overruns);
+        say(Self::Unreadable, !dhcp.has_sound_options());
         say(Self::NoServer, dhcp.server_id().is_none());
         if !is_inform {
             let has_none =
