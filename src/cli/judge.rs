@@ -143,7 +143,7 @@ impl Judgement {
     }
 
     /// What a later run should know, as facts of its beginning.
-    pub fn left(&self) -> Vec<Fact> {
+    pub fn left(&mut self) -> Vec<Fact> {
         self.engine.left()
     }
 

@@ -34,7 +34,7 @@ pub use recalled::Recalled;
 use stacking::{Mended, Piles, devices, key_of, unstack, vlans};
 
 use crate::event::VantageId;
-use crate::finding::{Claim, Key, Ledger, Rule};
+use crate::finding::{Claim, Key, Rule};
 use crate::settings::Settings;
 use crate::value::{Timestamp, spelled_out};
 use crate::wire::Kind;
@@ -131,21 +131,14 @@ pub struct Context<'a> {
     pub world: &'a World,
     /// The settings.
     pub settings: &'a Settings,
-    /// Where what is claimed will be told or, if there is no room for more of its rule, only be counted.
-    room: Room<'a>,
     said: &'a mut Vec<Said>,
 }
-
-/// What the books still have room for, of the rule that judges; without them, for all.
-type Room<'a> = Option<(&'a Ledger, &'static Rule)>;
 
 /// What a detector said.
 #[derive(Debug)]
 pub enum Said {
     /// This is so.
     Raise(Box<Claim>),
-    /// One thing more is so, of which the books only count how many there are.
-    Count,
     /// This is over, for a reason in words.
     Resolve(Key, String),
     /// This is told by a wider finding from now on, for a reason in words.
@@ -156,31 +149,13 @@ pub enum Said {
 
 impl<'a> Context<'a> {
     /// A context in which what is said goes to `said`.
-    pub const fn new(
-        now: Timestamp,
-        world: &'a World,
-        settings: &'a Settings,
-        room: Room<'a>,
-        said: &'a mut Vec<Said>,
-    ) -> Self {
-        Self { now, world, settings, room, said }
+    pub const fn new(now: Timestamp, world: &'a World, settings: &'a Settings, said: &'a mut Vec<Said>) -> Self {
+        Self { now, world, settings, said }
     }
 
     /// Claims that something is so.
     pub fn raise(&mut self, claim: Claim) {
         self.said.push(Said::Raise(Box::new(claim)));
-    }
-
-    /// Claims that something is so about `key`. Where that would only be counted, it is not put into words.
-    pub fn raise_about(&mut self, key: Key, claim: impl FnOnce(Key, &Self) -> Claim) {
-        // What was said just now may make room.
-        let is_told = !self.said.is_empty() || self.room.is_none_or(|(books, rule)| books.has_room(rule, &key));
-        if is_told {
-            let claim = claim(key, self);
-            self.raise(claim);
-        } else {
-            self.said.push(Said::Count);
-        }
     }
 
     /// Says that what was claimed about `key` is over, and why, as in "Resolved after 33 s: `why`.".

@@ -165,7 +165,7 @@ impl Engine {
     }
 
     /// What a later run should know: facts that it is told at its beginning.
-    pub fn left(&self) -> Vec<Fact> {
+    pub fn left(&mut self) -> Vec<Fact> {
         let leases = self.world.dhcp.left().into_iter().map(Fact::Lease);
         leases.chain(self.ledger.left().map(Fact::Finding)).collect()
     }
@@ -385,10 +385,7 @@ impl Engine {
     /// Lets one detector judge, and enters what it says into the books.
     fn call(&mut self, at: usize, judge: impl FnOnce(&mut dyn Detector, &mut Context<'_>)) {
         let slot = &mut self.slots[at];
-        let rule = &slot.entry.rule;
-        // What a pause may have misled a rule to say is not entered, and listed in words.
-        let room = if self.pause.is_none() { Some((&self.ledger, rule)) } else { None };
-        let mut cx = Context::new(self.now, &self.world, &self.settings, room, &mut self.said);
+        let mut cx = Context::new(self.now, &self.world, &self.settings, &mut self.said);
         judge(slot.detector.as_mut(), &mut cx);
         let due = slot.detector.next_deadline().unwrap_or(Timestamp::MAX);
         self.dues.set(at, due);
@@ -396,22 +393,19 @@ impl Engine {
         if self.said.is_empty() {
             return;
         }
+        let rule = &slot.entry.rule;
         // Where a link shows nothing at all, that is just what those say who watch it: after a switch has shut a port, minutes pass.
         let pause = self.pause.filter(|_| !slot.entry.follows.contains(&Topic::Uplink));
         for said in std::mem::take(&mut self.said) {
             let change = match (said, pause) {
                 (Said::Raise(claim), Some(pause)) => {
                     self.misled.insert(at);
-                    self.wait_for(rule.code, &claim, pause);
+                    self.wait_for(rule.code, &claim.spelled(), pause);
                     None
                 }
                 (Said::Raise(mut claim), None) => {
                     claim.uplink = claim.uplink.or_else(|| self.world.uplink(claim.vantage?));
                     self.ledger.raise(rule, *claim, self.now)
-                }
-                (Said::Count, _) => {
-                    self.ledger.count(rule);
-                    None
                 }
                 (Said::Resolve(key, why), _) => self.ledger.resolve(rule, &key, &why, self.now),
                 (Said::Absorb(key, why), _) => self.ledger.absorb(rule, &key, &why, self.now),

@@ -9,7 +9,7 @@ use crate::event::{Cited, VantageId};
 use crate::value::{Timestamp, spelled_out};
 
 /// A detector's claim. Claiming the same key again brings the finding up to date.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Claim {
     /// What makes it one finding.
     pub key: Key,
@@ -47,7 +47,12 @@ pub struct Claim {
     pub uplink: Option<String>,
     /// Whether it takes back part of what was claimed before: then it may lower the severity.
     pub corrects: bool,
+    /// What is put into words only where somebody is told.
+    pub(super) words: Option<Words>,
 }
+
+/// Adds to a claim what is said of it.
+pub(super) struct Words(Box<dyn FnOnce(Claim) -> Claim + Send>);
 
 /// Something measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -98,7 +103,35 @@ impl Claim {
             doubted: None,
             uplink: None,
             corrects: false,
+            words: None,
         }
+    }
+
+    /// A claim about `key` that is made again and again, and seldom told: `in_words` adds what is said of it.
+    pub fn brief(
+        key: Key,
+        confidence: Confidence,
+        severity: Severity,
+        in_words: impl FnOnce(Self) -> Self + Send + 'static,
+    ) -> Self {
+        let words = Some(Words(Box::new(in_words)));
+        Self { words, ..Self::new(key, confidence, severity, String::new()) }
+    }
+
+    /// The same, put into words.
+    #[must_use]
+    pub fn spelled(mut self) -> Self {
+        match self.words.take() {
+            Some(Words(add)) => add(self),
+            None => self,
+        }
+    }
+
+    /// In one sentence.
+    #[must_use]
+    pub fn headline(mut self, headline: String) -> Self {
+        self.headline = spelled_out(headline);
+        self
     }
 
     /// With evidence that began at `first` and was seen `count` times.
@@ -219,6 +252,12 @@ impl From<String> for Number {
 impl From<&str> for Number {
     fn from(words: &str) -> Self {
         Self::Words(spelled_out(words.to_owned()))
+    }
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not yet in words")
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Ledger {
     /// By code.
     shelves: BTreeMap<&'static str, Shelf>,
     told: Vec<Timestamp>,
+    /// Claims whose words nobody has asked for so far, by the index of their finding.
+    unsaid: BTreeMap<usize, Claim>,
     /// Stretches of captures that are in doubt.
     doubts: Vec<(VantageId, Timestamp, Timestamp)>,
     /// Findings that another one tells now, by index.
@@ -83,6 +85,7 @@ impl Ledger {
         if self.is_doubted(claim.vantage, claim.first.unwrap_or(now), now)
             && let Some(severity) = rule.severity_in_doubt(claim.confidence)
         {
+            claim = claim.spelled();
             (claim.confidence, claim.severity) = (Confidence::Likely, severity);
             claim.assumptions.push(IN_DOUBT.to_owned());
         }
@@ -92,17 +95,6 @@ impl Ledger {
             }
             _ => self.open(rule, claim, now),
         }
-    }
-
-    /// Whether a claim of `rule` about `key` would be told, and not only counted.
-    pub fn has_room(&self, rule: &Rule, key: &Key) -> bool {
-        self.shelves.get(rule.code).is_none_or(|shelf| shelf.has_room() || shelf.by_key.contains_key(key))
-    }
-
-    /// One claim more of `rule`, for which there is no room.
-    pub fn count(&mut self, rule: &'static Rule) {
-        let shelf = self.shelves.entry(rule.code).or_default();
-        shelf.left_out = shelf.left_out.saturating_add(1);
     }
 
     /// Takes up what an earlier run left open, at `now`; a rule that does not exist any more, or would not say so, has nothing left open.
@@ -152,7 +144,8 @@ impl Ledger {
     }
 
     /// What is open, for a later run.
-    pub fn left(&self) -> impl Iterator<Item = LeftOpen> {
+    pub fn left(&mut self) -> impl Iterator<Item = LeftOpen> {
+        self.say_all();
         let open = (0..).zip(&self.findings).filter(|(at, f)| f.state == State::Open && !self.absorbed.contains(at));
         open.map(|(_, finding)| LeftOpen {
             code: Outside::from(finding.rule.code),
@@ -176,6 +169,7 @@ impl Ledger {
     fn end(&mut self, at: usize, why: &str, now: Timestamp) -> Option<(usize, Change)> {
         self.recalled.remove(&at);
         let finding = self.findings.get_mut(at).filter(|f| f.state == State::Open)?;
+        self.unsaid.remove(&at).into_iter().for_each(|claim| finding.say(claim));
         finding.state = State::Resolved;
         finding.resolved = Some(now);
         self.said.insert(at, finding.headline.len());
@@ -223,7 +217,8 @@ impl Ledger {
     }
 
     /// All findings in order of opening, and how many more of which code were only counted.
-    pub fn into_findings(self) -> (Vec<Finding>, Vec<(&'static str, u64)>) {
+    pub fn into_findings(mut self) -> (Vec<Finding>, Vec<(&'static str, u64)>) {
+        self.say_all();
         let kept = (0..).zip(self.findings).filter(|(at, _)| !self.absorbed.contains(at)).map(|(_, finding)| finding);
         let left_out = self.shelves.into_iter().map(|(code, shelf)| (code, shelf.left_out)).filter(|(_, n)| *n > 0);
         (kept.collect(), left_out.collect())
@@ -237,7 +232,7 @@ impl Ledger {
     fn open(&mut self, rule: &'static Rule, claim: Claim, now: Timestamp) -> Option<(usize, Change)> {
         let shelf = self.shelves.entry(rule.code).or_default();
         if !shelf.has_room() {
-            self.count(rule);
+            shelf.left_out = shelf.left_out.saturating_add(1);
             return None;
         }
         let at = self.findings.len();
@@ -261,16 +256,31 @@ impl Ledger {
             finding.episodes = finding.episodes.saturating_add(1);
             self.shelves.entry(finding.rule.code).or_default().reopen();
         }
-        finding.take(claim, now);
         let told = self.told.get_mut(at)?;
         let change = match (reopened, climbed, now.since(*told) >= UPDATE_EVERY) {
-            (true, ..) => Change::Reopened,
-            (_, true, _) => Change::Climbed,
-            (.., true) => Change::Updated,
-            _ => return None,
+            (true, ..) => Some(Change::Reopened),
+            (_, true, _) => Some(Change::Climbed),
+            (.., true) => Some(Change::Updated),
+            _ => None,
         };
-        *told = now;
-        Some((at, change))
+        // What is claimed again and again is put into words where somebody is told.
+        if let Some(claim) = finding.take(claim, now) {
+            self.unsaid.insert(at, claim);
+        }
+        if change.is_some() {
+            *told = now;
+            self.unsaid.remove(&at).into_iter().for_each(|claim| finding.say(claim));
+        }
+        Some((at, change?))
+    }
+
+    /// Puts into words what is claimed.
+    fn say_all(&mut self) {
+        for (at, claim) in std::mem::take(&mut self.unsaid) {
+            if let Some(finding) = self.findings.get_mut(at) {
+                finding.say(claim);
+            }
+        }
     }
 
     /// Notes what `claim` puts in doubt: what was found there already is held at `likely`, too (findings.md 1.1).
@@ -288,6 +298,7 @@ impl Ledger {
         let is_within = |f: &Finding| f.vantage == Some(vantage) && f.first <= until && from <= f.last;
         for (at, finding) in self.findings.iter_mut().enumerate().filter(|(_, finding)| is_within(finding)) {
             if let Some(severity) = finding.rule.severity_in_doubt(finding.confidence) {
+                self.unsaid.remove(&at).into_iter().for_each(|claim| finding.say(claim));
                 (finding.confidence, finding.severity) = (Confidence::Likely, severity);
                 finding.assumptions.push(IN_DOUBT.to_owned());
                 self.lowered.push(at);
@@ -328,7 +339,9 @@ impl Finding {
             explains: Vec::new(),
             explained_by: None,
         };
-        finding.take(claim, now);
+        if let Some(claim) = finding.take(claim, now) {
+            finding.say(claim);
+        }
         finding
     }
 
@@ -342,27 +355,35 @@ impl Finding {
         self.key == claim.key || claim.vantage.is_none() || self.vantage == claim.vantage
     }
 
-    fn take(&mut self, claim: Claim, now: Timestamp) {
-        // The words follow the surest claim, so that a later, weaker one does not water them down.
-        let is_surest = (claim.confidence, claim.severity) >= (self.confidence, self.severity);
-        if is_surest || claim.corrects || self.headline.is_empty() {
-            self.confidence = self.confidence.max(claim.confidence);
-            self.severity = claim.severity;
-            self.headline = claim.headline;
-            self.numbers = claim.numbers;
-            self.filter = claim.filter;
-            self.causes = claim.causes;
-            self.remedy = claim.remedy;
-            self.assumptions = claim.assumptions;
-            if !claim.ways.is_empty() {
-                self.ways = claim.ways;
-            }
-        }
+    /// Takes in what was seen; the claim comes back if the finding is to be told in its words.
+    fn take(&mut self, mut claim: Claim, now: Timestamp) -> Option<Claim> {
         self.first = self.first.min(claim.first.unwrap_or(now));
         self.last = self.last.max(claim.last.unwrap_or(now));
         self.count = self.count.max(claim.count);
-        for cited in claim.evidence {
+        for cited in claim.evidence.drain(..) {
             self.cite(cited);
+        }
+        // The words follow the surest claim, so that a later, weaker one does not water them down.
+        let is_surest = (claim.confidence, claim.severity) >= (self.confidence, self.severity);
+        if !is_surest && !claim.corrects {
+            return None;
+        }
+        self.confidence = self.confidence.max(claim.confidence);
+        self.severity = claim.severity;
+        Some(claim)
+    }
+
+    /// Tells it in the words of `claim`.
+    fn say(&mut self, claim: Claim) {
+        let claim = claim.spelled();
+        self.headline = claim.headline;
+        self.numbers = claim.numbers;
+        self.filter = claim.filter;
+        self.causes = claim.causes;
+        self.remedy = claim.remedy;
+        self.assumptions = claim.assumptions;
+        if !claim.ways.is_empty() {
+            self.ways = claim.ways;
         }
     }
 

@@ -49,7 +49,7 @@ pub fn run(args: &Live) -> anyhow::Result<Exit> {
     let judgement = Judgement::new(case, &settings, &watch);
     let mut judging = Judging { judgement, watch, until_look: LOOK_EVERY };
     session.drive(&mut judging);
-    let Judging { judgement, mut watch, .. } = judging;
+    let Judging { mut judgement, mut watch, .. } = judging;
     let ended = judgement.merge.end();
     if let Some(kept) = watch.kept.take() {
         kept.finish(judgement.left());
@@ -75,7 +75,7 @@ impl Run for Judging {
         if matches!(progress, Progress::Idle(_)) || self.until_look == 0 {
             self.until_look = LOOK_EVERY;
             if let Some(kept) = &mut self.watch.kept {
-                kept.look(&self.judgement);
+                kept.look(&mut self.judgement);
             }
         }
         progress

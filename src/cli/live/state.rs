@@ -65,7 +65,7 @@ impl Kept {
     }
 
     /// It may be time to write.
-    pub fn look(&mut self, judgement: &Judgement) {
+    pub fn look(&mut self, judgement: &mut Judgement) {
         let now = now();
         let least = if self.is_changed { WRITE_MOST } else { WRITE_EVERY };
         if now.since(self.written).abs() < least {

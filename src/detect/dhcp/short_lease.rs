@@ -150,23 +150,19 @@ impl Grants {
         let fresh = || Key::new().with("server", server).with("lease", format!("{lease} s"));
         let key = self.told.take().map_or_else(fresh, |(key, _)| key);
         self.told = Some((key.clone(), cx.now));
-        let (clients, proofs) = (self.clients.len(), std::mem::take(&mut self.fresh));
-        cx.raise_about(key, |key, cx| {
+        let (clients, network) = (self.clients.len(), network(step.domain, cx));
+        let claim = Claim::brief(key, Confidence::Risk, severity, move |claim| {
             let hourly = 3_600_u32.checked_div(t1).unwrap_or(3_600);
-            let headline = format!(
-                "{server} ({}) gives leases of {lease} s: each client renews every {t1} s, {hourly} times an hour, and an outage of {} s \
-                 costs addresses.",
-                network(step.domain, cx),
-                lease.saturating_sub(t1),
-            );
-            Claim::new(key, Confidence::Risk, severity, headline)
-                .seen(since, count)
-                .at(step.cited.at.vantage)
+            claim
+                .headline(format!(
+                    "{server} ({network}) gives leases of {lease} s: each client renews every {t1} s, {hourly} times an hour, and an outage of {} s \
+                     costs addresses.",
+                    lease.saturating_sub(t1),
+                ))
                 .number("lease_s", lease)
                 .number("t1_s", t1)
                 .number("clients", clients)
                 .number("packets_per_s", packets)
-                .proved_by(proofs)
                 .filter("dhcp.option.ip_address_lease_time < 240")
                 .cause("the lease time is configured so: dhcp_lease_time of nova-network (120 s by default), dhcp_lease_duration of Neutron")
                 .step(
@@ -174,6 +170,8 @@ impl Grants {
                     "grep -rn 'dhcp_lease' /etc/nova /etc/neutron",
                 )
         });
+        let proofs = std::mem::take(&mut self.fresh);
+        cx.raise(claim.seen(since, count).at(step.cited.at.vantage).proved_by(proofs));
     }
 }
 
