@@ -34,6 +34,8 @@ pub enum Kind {
     Lacp,
     Lldp,
     Cdp,
+    /// The outermost link header goes to a group, or to everybody.
+    Group,
     /// The outermost link header has two or more tags.
     VlanStack,
     /// The outermost link header has a tag with VID 0.
@@ -163,6 +165,7 @@ impl fmt::Display for Kind {
             Self::Lacp => "LACP",
             Self::Lldp => "LLDP",
             Self::Cdp => "CDP",
+            Self::Group => "to a group",
             Self::VlanStack => "tag stack",
             Self::PriorityTag => "priority tag",
             Self::ReservedTag => "reserved VID",

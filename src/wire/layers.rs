@@ -217,15 +217,21 @@ impl<'a> Layers<'a> {
     }
 
     /// The source of the innermost link header: the outermost where there is no tunnel.
-    #[inline]
+    #[inline(always)]
     pub fn inner_src(&self) -> Option<Mac> {
-        if self.has_tunnel() { self.iter().rev().find_map(src_of) } else { self.link_src() }
+        if self.has_tunnel() { self.innermost(src_of) } else { self.link_src() }
     }
 
     /// The destination of the innermost Ethernet header: the outermost where there is no tunnel.
-    #[inline]
+    #[inline(always)]
     pub fn inner_dst(&self) -> Option<Mac> {
-        if self.has_tunnel() { self.iter().rev().find_map(dst_of) } else { self.link_dst() }
+        if self.has_tunnel() { self.innermost(dst_of) } else { self.link_dst() }
+    }
+
+    /// An address of the innermost link header that has it.
+    #[inline(never)]
+    fn innermost(&self, address: fn(&Layer<'a>) -> Option<Mac>) -> Option<Mac> {
+        self.iter().rev().find_map(address)
     }
 
     /// The outermost IP header.

@@ -155,6 +155,9 @@ impl<'a> Walk<'a, '_> {
     fn ethernet(&mut self) -> Option<Next> {
         let ethernet = self.read(Kind::Ethernet, Ethernet::parse, Layer::Ethernet)?;
         self.dst = Some(ethernet.dst());
+        if !self.is_inside && ethernet.dst().is_group() {
+            self.layers.mark(Kind::Group);
+        }
         Some(by_type(ethernet.ethertype_or_length()))
     }
 

@@ -47,7 +47,19 @@ impl Clocks {
     }
 
     /// Takes the stamp of `frame`; a jump back past the setting is said.
+    #[inline]
     pub fn note(&mut self, frame: &Frame<'_>, out: &mut Vec<Derived>) {
+        match self.stamps.get_mut(self.at) {
+            Some((vantage, before, latest)) if *vantage == frame.at.vantage && frame.time >= *latest => {
+                (*before, *latest) = (frame.time, frame.time);
+            }
+            _ => self.note_other(frame, out),
+        }
+    }
+
+    /// The first stamp of a vantage or of its turn, or one that runs back.
+    #[inline(never)]
+    fn note_other(&mut self, frame: &Frame<'_>, out: &mut Vec<Derived>) {
         let vantage = frame.at.vantage;
         if self.stamps.get(self.at).is_none_or(|(v, ..)| *v != vantage) {
             self.at = self.stamps.iter().position(|(v, ..)| *v == vantage).unwrap_or(self.stamps.len());

@@ -30,7 +30,9 @@ impl World {
         if self.heard_by_few().intersects(kinds) {
             self.track_seldom(observation, kinds, out);
         }
-        tell(&mut self.floods, observation, Some(kinds), &self.domains, &mut self.due, out);
+        if self.floods.hears().intersects(kinds) {
+            tell(&mut self.floods, observation, Some(kinds), &self.domains, &mut self.due, out);
+        }
     }
 
     /// Lets every tracker take in what is no frame.

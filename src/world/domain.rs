@@ -16,7 +16,7 @@ pub struct DomainId(u32);
 pub struct Domains {
     nodes: Vec<Node>,
     /// The node that was found last for each trace of a place: nearly every frame is of a network seen lately.
-    recent: Vec<u32>,
+    recent: Box<[u32; RECENT]>,
     index: Index,
     hash: foldhash::fast::RandomState,
     limit: usize,
@@ -107,7 +107,7 @@ impl Domains {
     pub fn new(settings: &Settings) -> Self {
         let limit = settings.tables.stacks.max(1);
         let hash = foldhash::fast::RandomState::default();
-        let (recent, index) = (vec![u32::MAX; RECENT], Index::default());
+        let (recent, index) = (Box::new([u32::MAX; RECENT]), Index::default());
         Self { nodes: Vec::new(), recent, index, hash, limit, forgotten: 0, joined: 0, renamed: Vec::new() }
     }
 

@@ -127,7 +127,7 @@ impl Default for Floods {
 
 impl Tracker for Floods {
     fn hears(&self) -> Kinds {
-        const { Kinds::of(&[Kind::Ethernet]) }
+        const { Kinds::of(&[Kind::Group]) }
     }
 
     #[inline]

@@ -89,7 +89,7 @@ impl World {
 
     /// Whether `id` is a member of a bond that was captured itself.
     pub fn is_member(&self, id: VantageId) -> bool {
-        self.members.contains(&id)
+        !self.members.is_empty() && self.members.contains(&id)
     }
 
     fn is_found_member(&self, id: VantageId) -> bool {
