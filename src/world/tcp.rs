@@ -86,9 +86,7 @@ pub struct Segment {
     pub is_peer_alive: bool,
 }
 
-/// Both ends, the lower first. A segment passes both of them, and each of them is a cache line of its own.
 #[derive(Default)]
-#[repr(align(64))]
 struct Flow {
     ends: [End; 2],
 }
