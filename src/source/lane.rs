@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use super::filtered::Filtered;
-use super::{Aligned, Heading, Interface, Item, NO_RECORD, Source, SourceError, Step};
+use super::{Aligned, Interface, Item, NO_RECORD, Source, SourceError, Step, Told};
 use crate::event::{Drops, Place, Record, Vantage, VantageId};
 use crate::value::{Outside, Span, Timestamp};
 use crate::wire::LinkType;
@@ -36,8 +36,8 @@ pub struct Lane {
     pub joined: Option<Timestamp>,
     source: Box<dyn Source>,
     pub(super) state: State,
-    /// What the source says of its head.
-    heading: Heading,
+    /// How much the source has told of itself.
+    told: Told,
     /// How the frames of each interface that was told begin.
     links: Vec<LinkType>,
     dropped: u64,
@@ -108,7 +108,7 @@ impl Lane {
             joined: None,
             source,
             state: State::Spent,
-            heading: Heading { time: Timestamp::MIN, interfaces: 0, dropped: 0 },
+            told: Told::default(),
             links: Vec::new(),
             dropped: 0,
             lost: None,
@@ -158,10 +158,10 @@ impl Lane {
     /// Moves the source on, to the record that is the head from then on.
     pub(super) fn fill(&mut self, until: Option<Timestamp>) {
         let step = self.source.advance();
-        self.heading = self.source.heading();
+        self.told = self.source.told();
         match step {
             Ok(Step::Record) => {
-                let time = self.heading.time.after(self.offset);
+                let time = self.source.time().after(self.offset);
                 if until.is_some_and(|until| time > until) {
                     self.state = State::Ended;
                     return;
@@ -227,14 +227,14 @@ impl Lane {
     /// The vantages that came up while filling; and a loss, which is kept for its place in the order.
     #[inline]
     pub(super) fn news(&mut self, lane: u16, news: &mut VecDeque<Item<'static>>) {
-        if self.heading.interfaces != self.links.len() || self.heading.dropped > self.dropped {
+        if self.told.interfaces != self.links.len() || self.told.dropped > self.dropped {
             self.tell(lane, news);
         }
     }
 
     #[cold]
     fn tell(&mut self, lane: u16, news: &mut VecDeque<Item<'static>>) {
-        let (interfaces, dropped) = (self.source.interfaces(), self.heading.dropped);
+        let (interfaces, dropped) = (self.source.interfaces(), self.told.dropped);
         for (at, interface) in (0_u32..).zip(interfaces).skip(self.links.len()) {
             news.push_back(Item::Vantage(
                 VantageId { lane, interface: at },

@@ -65,11 +65,16 @@ pub trait Source: Send {
     /// The record that `advance` moved to.
     fn record(&self) -> Record<'_>;
 
-    /// What is to be known of it before it is taken. Asked at each record.
-    fn heading(&self) -> Heading {
+    /// Its stamp, where only its turn is asked for.
+    fn time(&self) -> Timestamp {
+        self.record().time
+    }
+
+    /// How much it has told of itself. Asked at each step.
+    fn told(&self) -> Told {
         let interfaces = self.interfaces();
         let dropped = interfaces.iter().fold(0, |sum: u64, interface| sum.saturating_add(interface.dropped));
-        Heading { time: self.record().time, interfaces: interfaces.len(), dropped }
+        Told { interfaces: interfaces.len(), dropped }
     }
 
     /// The interfaces met so far; a record's `interface` is an index into them.
@@ -90,11 +95,9 @@ pub trait Source: Send {
     }
 }
 
-/// What tells whose turn it is, and whether anything else is to be told first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Heading {
-    /// When the record was captured.
-    pub time: Timestamp,
+/// How much a source has told of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Told {
     /// How many interfaces were met so far.
     pub interfaces: usize,
     /// Frames that were lost before they could be read, over all interfaces.

@@ -5,7 +5,7 @@ use super::error::{Part, SourceError, Trouble};
 use super::packing::{Packing, format_name};
 use super::unpack::Position;
 use super::window::{Order, Window};
-use super::{Heading, Interface, Source, Step};
+use super::{Interface, Source, Step, Told};
 use crate::event::{Direction, Offload, Record};
 use crate::value::{Outside, Timestamp};
 use crate::wire::LinkType;
@@ -187,8 +187,12 @@ impl Source for Pcap {
         }
     }
 
-    fn heading(&self) -> Heading {
-        Heading { time: self.found.time, interfaces: self.interface.len(), dropped: 0 }
+    fn time(&self) -> Timestamp {
+        self.found.time
+    }
+
+    fn told(&self) -> Told {
+        Told { interfaces: self.interface.len(), dropped: 0 }
     }
 
     fn interfaces(&self) -> &[Interface] {

@@ -11,10 +11,10 @@ use super::error::{Part, SourceError, Trouble};
 use super::packing::{Packing, format_name};
 use super::unpack::Position;
 use super::window::{Order, Window};
-use super::{Heading, Interface, Source, Step};
+use super::{Interface, Source, Step, Told};
 use crate::event::{Direction, Offload, Record};
 use crate::pcapng::{ORDER_MAGIC, SECTION};
-use crate::value::Outside;
+use crate::value::{Outside, Timestamp};
 
 /// Type, length, and the length again (3.1).
 const LEAST: usize = 12;
@@ -177,10 +177,12 @@ impl Source for Pcapng {
         &self.sections.interfaces
     }
 
-    fn heading(&self) -> Heading {
-        let Sections { interfaces, dropped, .. } = &self.sections;
-        let time = self.found.map(|found| found.time).unwrap_or_default();
-        Heading { time, interfaces: interfaces.len(), dropped: *dropped }
+    fn time(&self) -> Timestamp {
+        self.found.map(|found| found.time).unwrap_or_default()
+    }
+
+    fn told(&self) -> Told {
+        Told { interfaces: self.sections.interfaces.len(), dropped: self.sections.dropped }
     }
 
     fn format(&self) -> String {
