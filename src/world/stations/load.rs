@@ -15,19 +15,22 @@ const PEAK_TIMES: f64 = 10.0;
 /// Bits a second below which nothing is called load: what any chatter makes.
 const NOTHING: f64 = 1e6;
 
-/// The meter of one station: the running second, where each frame to the station counts, and what it leads to.
+/// Seconds that are counted before what came before them is looked at: a power of two.
+const RUNNING: usize = 4;
+
+/// The meter of one station: the running seconds, where each frame to the station counts, and what they lead to.
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
     /// Where it counts: a frame that comes late from one vantage to the next must not count twice.
     vantage: VantageId,
     /// The second that runs, since 1970.
     now: i64,
-    /// Its bytes so far.
-    bytes: u32,
+    /// The bytes so far of the seconds from the last multiple of `RUNNING` on.
+    bytes: [u32; RUNNING],
     past: Option<Box<Past>>,
 }
 
-/// The seconds before the running one: two cache lines, which are read anew at each second of each station.
+/// The seconds before the running ones: two cache lines, which are read anew now and then for each station.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
 struct Past {
@@ -35,6 +38,8 @@ struct Past {
     total: u64,
     fastest_at: i64,
     fastest: u32,
+    /// Up to which second after the first the places are its own, and not those of a second long ago.
+    passed: u32,
     /// In units of 1,024 bytes, rounded down where a second ends.
     tens: [u32; TENS],
     seconds: [u32; SECONDS],
@@ -59,7 +64,7 @@ pub struct Load {
 
 impl Meter {
     pub fn new(vantage: VantageId, time: Timestamp) -> Self {
-        Self { vantage, now: second_of(time), bytes: 0, past: None }
+        Self { vantage, now: second_of(time), bytes: [0; RUNNING], past: None }
     }
 
     /// Counts `bytes` that were seen at `vantage` at `time`; gives the bytes of the running second.
@@ -70,27 +75,41 @@ impl Meter {
         }
         let second = second_of(time);
         if second > self.now {
-            self.turn(second);
+            if begin_of(second) != begin_of(self.now) {
+                self.turn();
+            }
+            self.now = second;
         }
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.bytes
+        let Some(running) = self.bytes.get_mut(place(self.now, RUNNING)) else { return 0 };
+        *running = running.saturating_add(bytes);
+        *running
     }
 
-    /// Ends the running second and all up to `second`.
+    /// Ends the running seconds.
     #[cold]
-    fn turn(&mut self, second: i64) {
-        let first = self.now;
-        let past = self.past.get_or_insert_with(|| Box::new(Past { first, fastest_at: first, ..Past::default() }));
-        past.end(self.now, self.bytes);
-        past.pass(self.now, second);
-        (self.now, self.bytes) = (second, 0);
+    fn turn(&mut self) {
+        let mut past = self.past.take().unwrap_or_else(|| Box::new(self.fresh()));
+        self.seconds().for_each(|(second, bytes)| past.end(second, bytes));
+        (self.past, self.bytes) = (Some(past), [0; RUNNING]);
+    }
+
+    /// The running seconds, up to the one that runs, each with its bytes.
+    fn seconds(&self) -> impl Iterator<Item = (i64, u32)> {
+        (begin_of(self.now)..=self.now).zip(self.bytes)
+    }
+
+    /// Nothing is past yet: what is counted begins with the first frame.
+    fn fresh(&self) -> Past {
+        let first = self.seconds().find(|(_, bytes)| *bytes > 0).map_or(self.now, |(second, _)| second);
+        Past { first, fastest_at: first, ..Past::default() }
     }
 
     /// What was sent before `until`; `fastest` is the fastest second of any station of the capture, in bytes.
     pub fn load(&self, until: Timestamp, fastest: u32) -> Load {
-        let fresh = || Past { first: self.now, fastest_at: self.now, ..Past::default() };
-        let mut past = self.past.as_deref().cloned().unwrap_or_else(fresh);
-        past.count(self.now, self.bytes);
+        let mut past = self.past.as_deref().cloned().unwrap_or_else(|| self.fresh());
+        for (second, bytes) in self.seconds() {
+            if second < self.now { past.end(second, bytes) } else { past.count(second, bytes) }
+        }
         past.load(self.now, until, fastest)
     }
 }
@@ -129,8 +148,9 @@ impl Past {
         }
     }
 
-    /// Counts `bytes` of one second.
+    /// Counts `bytes` of one second that goes on.
     fn count(&mut self, second: i64, bytes: u32) {
+        self.pass(second);
         self.total = self.total.saturating_add(u64::from(bytes));
         if bytes > self.fastest {
             (self.fastest, self.fastest_at) = (bytes, second);
@@ -138,18 +158,23 @@ impl Past {
         self.seconds.get_mut(place(second, SECONDS)).into_iter().for_each(|slot| *slot = bytes);
     }
 
-    /// Counts `bytes` of a second that is over, and towards its ten.
+    /// Counts `bytes` of a second that is over, and towards its ten. What was before the first is nothing.
     fn end(&mut self, second: i64, bytes: u32) {
+        if second < self.first {
+            return;
+        }
         self.count(second, bytes);
         if let Some(ten) = self.tens.get_mut(place(second.div_euclid(10), TENS)) {
             *ten = ten.saturating_add(bytes >> 10);
         }
     }
 
-    /// Forgets what stood in the places of the seconds behind `now` up to `second`.
-    fn pass(&mut self, now: i64, second: i64) {
-        clear(&mut self.seconds, now, second);
-        clear(&mut self.tens, now.div_euclid(10), second.div_euclid(10));
+    /// Forgets what stood in the places of the seconds up to `second`.
+    fn pass(&mut self, second: i64) {
+        let passed = self.first.saturating_add(self.passed.into());
+        clear(&mut self.seconds, passed, second);
+        clear(&mut self.tens, passed.div_euclid(10), second.div_euclid(10));
+        self.passed = u32::try_from(second.saturating_sub(self.first)).unwrap_or(u32::MAX);
     }
 }
 
@@ -171,6 +196,12 @@ impl Load {
 
 fn second_of(time: Timestamp) -> i64 {
     time.nanos().div_euclid(Span::secs(1).as_nanos())
+}
+
+/// With which second the running seconds begin that `second` is one of.
+#[inline]
+fn begin_of(second: i64) -> i64 {
+    second.saturating_sub(i64::try_from(place(second, RUNNING)).unwrap_or(0))
 }
 
 #[inline]
