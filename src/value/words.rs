@@ -23,40 +23,22 @@ impl Words {
 }
 
 impl Hasher for Numbers<'_> {
-    #[inline]
+    /// Numbers come by this way, too; how many bytes there are is known where a key is hashed, so that one of these is left of it.
+    #[inline(always)]
     fn write(&mut self, bytes: &[u8]) {
-        if let Ok(four) = bytes.try_into() {
-            self.0.write_u32(u32::from_le_bytes(four));
+        if let Ok(one) = bytes.try_into() {
+            self.0.write_u8(u8::from_ne_bytes(one));
+        } else if let Ok(two) = bytes.try_into() {
+            self.0.write_u16(u16::from_ne_bytes(two));
+        } else if let Ok(four) = bytes.try_into() {
+            self.0.write_u32(u32::from_ne_bytes(four));
+        } else if let Ok(eight) = bytes.try_into() {
+            self.0.write_u64(u64::from_ne_bytes(eight));
         } else if let Ok(sixteen) = bytes.try_into() {
-            self.0.write_u128(u128::from_le_bytes(sixteen));
+            self.0.write_u128(u128::from_ne_bytes(sixteen));
         } else {
             self.0.write(bytes);
         }
-    }
-
-    #[inline]
-    fn write_u8(&mut self, number: u8) {
-        self.0.write_u8(number);
-    }
-
-    #[inline]
-    fn write_u16(&mut self, number: u16) {
-        self.0.write_u16(number);
-    }
-
-    #[inline]
-    fn write_u32(&mut self, number: u32) {
-        self.0.write_u32(number);
-    }
-
-    #[inline]
-    fn write_u64(&mut self, number: u64) {
-        self.0.write_u64(number);
-    }
-
-    #[inline]
-    fn write_u128(&mut self, number: u128) {
-        self.0.write_u128(number);
     }
 
     /// Which variant, or how long: of that the lower bits tell enough.
