@@ -59,7 +59,7 @@ struct Kept {
 struct Copies {
     /// The latest frames: a ring.
     recent: Vec<Kept>,
-    /// Where in it the next belongs, in turns of `HELD`.
+    /// Where in it the next belongs, in turns of `HELD`, a power of two.
     next: usize,
     frames: u64,
     twice: u64,
@@ -134,12 +134,10 @@ impl Copies {
 
     /// The frame `print`, if it is among those of the last moment: the latest are looked at first.
     fn find(&mut self, print: Print, now: Timestamp) -> Option<&mut Kept> {
+        let is_fresh = |kept: &Kept| now.since(kept.first) <= APART;
         let places = (1..=HELD).map(|back| self.next.wrapping_sub(back) % HELD);
-        let mut fresh = places.map_while(|at| {
-            let kept = self.recent.get(at).filter(|kept| now.since(kept.first) <= APART)?;
-            Some((at, kept.print))
-        });
-        let (at, _) = fresh.find(|(_, known)| *known == print)?;
+        let mut fresh = places.take_while(|at| self.recent.get(*at).is_some_and(is_fresh));
+        let at = fresh.find(|at| self.recent.get(*at).is_some_and(|kept| kept.print == print))?;
         self.recent.get_mut(at)
     }
 
