@@ -118,9 +118,11 @@ impl Talk {
         let attempt =
             if is_answer { asked.map_or(0, |a| a.tries) } else { self.ask(kind, dhcp.xid(), frame.order, is_copy) };
         let is_inform = asked.is_some_and(|asked| asked.kind == DhcpKind::Inform);
-        let terms = is_answer.then(|| Terms::of(dhcp));
-        let defects = match (kind, &terms) {
-            (DhcpKind::Offer | DhcpKind::Ack, Some(terms)) if !is_copy => {
+        // What gives an address is looked through even where its first byte says that a client sent it.
+        let gives = matches!(kind, DhcpKind::Offer | DhcpKind::Ack);
+        let terms = (is_answer || gives).then(|| Terms::of(dhcp));
+        let defects = match &terms {
+            Some(terms) if gives && !is_copy => {
                 Defect::all(frame, dhcp, (kind, terms), self.wish.as_ref().filter(|_| asked.is_some()), is_inform)
             }
             _ => Few::new(),
@@ -159,7 +161,7 @@ impl Talk {
                 _ => None,
             },
             words: dhcp.message(),
-            terms,
+            terms: terms.filter(|_| is_answer),
             lease: self.lease,
             checksum: Checksum::of(frame),
             defects,
