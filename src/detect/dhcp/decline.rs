@@ -35,7 +35,7 @@ const PAUSE: Span = Span::secs(10);
 /// Declines within this span are counted together.
 const TOGETHER: Span = Span::secs(600);
 /// Who says that an address is its own is remembered for that long, and so many times at most: those of the last seconds of a busy network.
-const MOST_HOLDERS: usize = 8_192;
+const MOST_HOLDERS: usize = 32_768;
 
 struct Decline {
     limit: usize,
