@@ -235,7 +235,7 @@ pub(super) fn input_line(input: &Input) -> String {
         format!(", clock put right by {offset:+.6} s (± {}, from {} packets)", clock.within, clock.packets)
     });
     let links: String = input.link_types.iter().map(|link| format!(", {link}")).collect();
-    let frames = if *frames == 1 { "1 frame".to_owned() } else { format!("{frames} frames") };
+    let frames = so_many(*frames, "frame", "frames");
     format!("{path}: {frames}{lost}, {format}{links}{}", clock.unwrap_or_default())
 }
 
@@ -352,20 +352,32 @@ fn counted(tally: &Tally) -> String {
 fn lost(report: &Report) -> String {
     let lost = &report.lost;
     let counts = [
-        (lost.kernel, "frames dropped while capturing"),
-        (lost.card, "frames that network cards lost before"),
-        (lost.ring, "frames that the ring had no room for"),
-        (lost.us, "frames dropped by netdiag"),
-        (lost.disordered, "frames with a stamp earlier than the one before"),
-        (lost.late, "frames too late for their place"),
-        (lost.asleep_s, "seconds in which this host slept and nothing was heard"),
-        (lost.internal_errors, "frames over which netdiag itself failed: please report this"),
+        (lost.kernel, "dropped while capturing"),
+        (lost.card, "that network cards lost before"),
+        (lost.ring, "that the ring had no room for"),
+        (lost.us, "dropped by netdiag"),
+        (lost.disordered, "with a stamp earlier than the one before"),
+        (lost.late, "too late for their place"),
+        (lost.internal_errors, "over which netdiag itself failed: please report this"),
     ];
-    let mut parts: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let frames = counts.iter().filter(|(n, _)| *n > 0);
+    let mut parts: Vec<String> = frames.map(|(n, what)| format!("{} {what}", so_many(*n, "frame", "frames"))).collect();
+    if lost.asleep_s > 0 {
+        let seconds = so_many(lost.asleep_s, "second", "seconds");
+        parts.push(format!("{seconds} in which this host slept and nothing was heard"));
+    }
+    let entries = |n: &u64| so_many(*n, "entry", "entries");
     parts.extend(
-        lost.forgotten.iter().map(|(table, n)| format!("{n} entries of table {table} forgotten because it was full")),
+        lost.forgotten
+            .iter()
+            .map(|(table, n)| format!("{} of table {table} forgotten because it was full", entries(n))),
     );
     parts.join(", ")
+}
+
+/// So many of something: `1 frame`, `2 frames`.
+fn so_many(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 fn end_of(first: Timestamp, last: Timestamp) -> String {
