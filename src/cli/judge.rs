@@ -47,8 +47,8 @@ pub trait Watch {
 
 impl Watch for () {}
 
-/// Frames between two looks at the progress.
-const LOOK_EVERY: u32 = 16_384;
+/// Steps between two looks at the progress.
+const LOOK_EVERY: u32 = 64;
 
 /// A judgement that runs.
 pub struct Judgement {
@@ -63,7 +63,7 @@ pub struct Judgement {
 /// What a judgement came to when it was asked to go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
-    /// To a frame.
+    /// To a frame, or past several.
     Frame,
     /// To something else.
     Other,
@@ -92,8 +92,11 @@ impl Judgement {
         Self { engine, merge, wants_items, wants_changes, follows_exchanges }
     }
 
-    /// Judges the next thing in the order.
+    /// Judges what comes next in the order: one thing, or a run of frames.
     pub fn go_on(&mut self, watch: &mut dyn Watch) -> Progress {
+        if self.run() {
+            return Progress::Frame;
+        }
         let next = self.merge.next();
         let Some(item) = &next else { return Progress::Over };
         if self.wants_items {
@@ -131,6 +134,14 @@ impl Judgement {
             self.engine.exchanges().iter().for_each(|exchange| watch.exchange(exchange));
         }
         progress
+    }
+
+    /// Judges a run of frames, where there is one and nobody follows what each of them brings about.
+    #[inline]
+    fn run(&mut self) -> bool {
+        let Self { merge, engine, .. } = self;
+        let is_followed = self.wants_items || self.wants_changes || self.follows_exchanges;
+        !is_followed && merge.run(|record, vantage, link, time| engine.frame(record, vantage, link, time))
     }
 
     #[inline]

@@ -194,6 +194,26 @@ impl Lane {
         (record, link.unwrap_or(LinkType::Other(u32::MAX)))
     }
 
+    /// Whether its record was handed out, and with it all that had to be told before.
+    #[inline]
+    pub(super) fn is_under_way(&self) -> bool {
+        self.state == State::Spent && self.first.is_some()
+    }
+
+    /// Gives the records behind the one that was handed out, as far as nobody needs to be asked about them, to `take`: each with its interface,
+    /// how it begins, and its place in the order.
+    #[inline]
+    pub(super) fn run(&mut self, mut take: impl FnMut(Record<'_>, LinkType, Timestamp)) {
+        let Self { source, latest, frames, links, offset, .. } = self;
+        source.run(&mut |mut record| {
+            record.time = record.time.after(*offset);
+            *latest = record.time.max(*latest);
+            *frames = frames.saturating_add(1);
+            let link = links.get(record.interface as usize).copied();
+            take(record, link.unwrap_or(LinkType::Other(u32::MAX)), *latest);
+        });
+    }
+
     /// Counts what was lost up to now, for the capture ends.
     pub(super) fn take_stock(&mut self) {
         self.source.take_stock();

@@ -129,6 +129,26 @@ impl Merge {
         }
     }
 
+    /// Gives the next frames to `take` where they are there already and nothing else can come between them: those of a file that is judged
+    /// alone. Whether there were any; if not, `next` goes on.
+    #[inline]
+    pub fn run(&mut self, mut take: impl FnMut(Record<'_>, VantageId, LinkType, Timestamp)) -> bool {
+        let Self { lanes, handed, .. } = self;
+        let [lane] = lanes.as_mut_slice() else { return false };
+        let is_alone = self.queued.is_empty() && self.facts.is_empty() && lane.lost.is_none();
+        let is_live = self.until.is_some() || self.has_slept.is_some();
+        if !lane.is_under_way() || !is_alone || is_live {
+            return false;
+        }
+        let mut has_any = false;
+        lane.run(|record, link, time| {
+            (*handed, has_any) = (time, true);
+            let vantage = VantageId { lane: 0, interface: record.interface };
+            take(record, vantage, link, time);
+        });
+        has_any
+    }
+
     /// The same, where several lanes, or facts and frames, take turns.
     #[inline(never)]
     fn merged(&mut self) -> Option<Item<'_>> {

@@ -65,6 +65,10 @@ pub trait Source: Send {
     /// The record that `advance` moved to.
     fn record(&self) -> Record<'_>;
 
+    /// Moves past those of the next records that are in memory already and change nothing else, and gives each to `take`. What is not so plain
+    /// is left to `advance`, which goes on behind them.
+    fn run(&mut self, _take: &mut dyn FnMut(Record<'_>)) {}
+
     /// Its stamp, where only its turn is asked for.
     fn time(&self) -> Timestamp {
         self.record().time

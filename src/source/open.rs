@@ -66,6 +66,7 @@ pub(in crate::source) mod tests {
     use crate::value::Timestamp;
 
     /// A record that was copied.
+    #[derive(PartialEq, Debug)]
     pub(in crate::source) struct Kept {
         pub(in crate::source) interface: u32,
         pub(in crate::source) number: u64,
@@ -76,6 +77,7 @@ pub(in crate::source) mod tests {
     }
 
     /// All that a source gave.
+    #[derive(PartialEq, Debug)]
     pub(in crate::source) struct Read {
         pub(in crate::source) frames: Vec<Kept>,
         pub(in crate::source) interfaces: Vec<Interface>,
@@ -83,9 +85,14 @@ pub(in crate::source) mod tests {
         pub(in crate::source) error: Option<String>,
     }
 
-    /// Reads `parts` to the end as one file of the name `x`.
+    /// Reads `parts` to the end as one file of the name `x`: record by record and in runs, which is the same.
     pub(in crate::source) fn read(parts: &[&[u8]]) -> Read {
-        let bytes = parts.concat();
+        let all = read_by(parts.concat(), false);
+        assert_eq!(read_by(parts.concat(), true), all);
+        all
+    }
+
+    fn read_by(bytes: Vec<u8>, in_runs: bool) -> Read {
         let mut all = Read { frames: Vec::new(), interfaces: Vec::new(), format: String::new(), error: None };
         let mut source = match open_reader(Outside::from("x"), Box::new(io::Cursor::new(bytes))) {
             Ok(source) => source,
@@ -94,11 +101,17 @@ pub(in crate::source) mod tests {
                 return all;
             }
         };
+        let mut keep = |record: Record<'_>| {
+            let Record { interface, number, time, wire_len, direction, bytes, .. } = record;
+            all.frames.push(Kept { interface, number, time, wire_len, direction, bytes: bytes.to_vec() });
+        };
         loop {
             match source.advance() {
                 Ok(Step::Record) => {
-                    let Record { interface, number, time, wire_len, direction, bytes, .. } = source.record();
-                    all.frames.push(Kept { interface, number, time, wire_len, direction, bytes: bytes.to_vec() });
+                    keep(source.record());
+                    if in_runs {
+                        source.run(&mut keep);
+                    }
                 }
                 Ok(_) => break,
                 Err(error) => {

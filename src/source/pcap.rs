@@ -122,34 +122,23 @@ impl Pcap {
     fn step(&mut self) -> Result<Step, Trouble> {
         self.window.skip(self.found.span);
         self.found.span = 0;
-        let Layout { order, header, unit, swap } = self.layout;
+        let header = self.layout.header;
         let have = self.window.fill(header);
         if have == 0 && !self.window.has_trouble() {
             return Ok(Step::End);
         }
         self.number = self.number.saturating_add(1);
-        let words = order.words(self.window.bytes()).filter(|_| have >= header);
-        let Some([second, fraction, first, last]) = words else {
+        let Some(found) = self.layout.found(self.window.bytes()) else {
             return Err(self.window.cut("record header", header));
         };
-        let (captured, original) = match swap {
-            Swap::No => (first, last),
-            Swap::Maybe if first > last => (last, first),
-            Swap::Maybe => (first, last),
-            Swap::Yes => (last, first),
-        };
-        if captured > MOST {
-            let (length, most) = (u64::from(captured), u64::from(MOST));
+        if found.captured(header) > MOST as usize {
+            let (length, most) = (found.captured(header) as u64, u64::from(MOST));
             return Err(Trouble::TooLong { what: "record", length, most });
         }
-        let wire_len = original.max(captured);
-        let span = header.saturating_add(captured as usize);
-        if have < span && self.window.fill(span) < span {
-            return Err(self.window.cut("record", span));
+        if have < found.span && self.window.fill(found.span) < found.span {
+            return Err(self.window.cut("record", found.span));
         }
-        // A fraction of more than a second carries over by itself.
-        let time = Timestamp::from_parts(i64::from(second), i64::from(fraction).saturating_mul(unit));
-        self.found = Found { time, wire_len, span };
+        self.found = found;
         Ok(Step::Record)
     }
 
@@ -176,15 +165,25 @@ impl Source for Pcap {
     }
 
     fn record(&self) -> Record<'_> {
-        Record {
-            interface: 0,
-            number: self.number,
-            time: self.found.time,
-            wire_len: self.found.wire_len,
-            direction: Direction::Unknown,
-            offload: Offload::Unknown,
-            bytes: self.window.bytes().get(self.layout.header..self.found.span).unwrap_or_default(),
+        self.found.record(self.number, self.window.bytes(), self.layout.header)
+    }
+
+    fn run(&mut self, take: &mut dyn FnMut(Record<'_>)) {
+        if self.is_over {
+            return;
         }
+        self.window.skip(std::mem::take(&mut self.found.span));
+        let (header, mut rest) = (self.layout.header, self.window.bytes());
+        while let Some(found) = self.layout.found(rest)
+            && found.captured(header) <= MOST as usize
+            && let Some(behind) = rest.get(found.span..)
+        {
+            self.number = self.number.saturating_add(1);
+            take(found.record(self.number, rest, header));
+            rest = behind;
+        }
+        let left = rest.len();
+        self.window.leave(left);
     }
 
     fn time(&self) -> Timestamp {
@@ -208,7 +207,45 @@ impl Source for Pcap {
     }
 }
 
+impl Found {
+    /// Its captured bytes, where the header has so many.
+    #[inline]
+    const fn captured(&self, header: usize) -> usize {
+        self.span.saturating_sub(header)
+    }
+
+    /// The record at the beginning of `bytes`, whose header is so long.
+    #[inline]
+    fn record<'a>(&self, number: u64, bytes: &'a [u8], header: usize) -> Record<'a> {
+        Record {
+            interface: 0,
+            number,
+            time: self.time,
+            wire_len: self.wire_len,
+            direction: Direction::Unknown,
+            offload: Offload::Unknown,
+            bytes: bytes.get(header..self.span).unwrap_or_default(),
+        }
+    }
+}
+
 impl Layout {
+    /// The record at the beginning of `bytes`, as its header tells; `None` where that is not whole.
+    #[inline]
+    fn found(&self, bytes: &[u8]) -> Option<Found> {
+        let [second, fraction, first, last] = self.order.words(bytes.get(..self.header)?)?;
+        let (captured, original) = match self.swap {
+            Swap::No => (first, last),
+            Swap::Maybe if first > last => (last, first),
+            Swap::Maybe => (first, last),
+            Swap::Yes => (last, first),
+        };
+        // A fraction of more than a second carries over by itself.
+        let time = Timestamp::from_parts(i64::from(second), i64::from(fraction).saturating_mul(self.unit));
+        let span = self.header.saturating_add(captured as usize);
+        Some(Found { time, wire_len: original.max(captured), span })
+    }
+
     fn from_magic(first: &[u8]) -> Option<Self> {
         let magic = first.first_chunk::<4>()?;
         [Order::Big, Order::Little].into_iter().find_map(|order| {

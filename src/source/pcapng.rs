@@ -11,9 +11,9 @@ use super::error::{Part, SourceError, Trouble};
 use super::packing::{Packing, format_name};
 use super::unpack::Position;
 use super::window::{Order, Window};
-use super::{Interface, Source, Step, Told};
-use crate::event::{Direction, Offload, Record};
-use crate::pcapng::{ORDER_MAGIC, SECTION};
+use super::{Interface, NO_RECORD, Source, Step, Told};
+use crate::event::Record;
+use crate::pcapng::{ENHANCED_PACKET, ORDER_MAGIC, SECTION};
 use crate::value::{Outside, Timestamp};
 
 /// Type, length, and the length again (3.1).
@@ -159,18 +159,28 @@ impl Source for Pcapng {
     }
 
     fn record(&self) -> Record<'_> {
-        let block = self.window.bytes().get(BODY..self.span).unwrap_or_default();
-        let bytes = self.found.and_then(|found| block.get(found.start..)?.get(..found.captured));
-        let found = self.found.as_ref();
-        Record {
-            interface: found.map_or(0, |found| found.interface),
-            number: self.number,
-            time: found.map(|found| found.time).unwrap_or_default(),
-            wire_len: found.map_or(0, |found| found.wire_len),
-            direction: found.map_or(Direction::Unknown, |found| found.direction),
-            offload: found.map_or(Offload::Unknown, |found| found.offload),
-            bytes: bytes.unwrap_or_default(),
+        let body = self.window.bytes().get(BODY..self.span).unwrap_or_default();
+        let none = Record { number: self.number, ..NO_RECORD };
+        self.found.map_or(none, |found| found.record(self.number, body))
+    }
+
+    fn run(&mut self, take: &mut dyn FnMut(Record<'_>)) {
+        if self.is_over {
+            return;
         }
+        self.found = None;
+        self.window.skip(std::mem::take(&mut self.span));
+        let mut rest = self.window.bytes();
+        while let Some((body, behind)) = self.sections.plain(rest)
+            && let Ok(Some(found)) = self.sections.take(ENHANCED_PACKET, body)
+        {
+            self.blocks = self.blocks.saturating_add(1);
+            self.number = self.number.saturating_add(1);
+            take(found.record(self.number, body));
+            rest = behind;
+        }
+        let left = rest.len();
+        self.window.leave(left);
     }
 
     fn interfaces(&self) -> &[Interface] {

@@ -65,6 +65,12 @@ impl Window {
         self.offset = self.offset.saturating_add(count as u64);
     }
 
+    /// Moves on until only `count` of the unread bytes are left.
+    #[inline]
+    pub(super) fn leave(&mut self, count: usize) {
+        self.skip(self.bytes().len().saturating_sub(count));
+    }
+
     /// How many bytes lie before the unread ones.
     pub(super) const fn offset(&self) -> u64 {
         self.offset

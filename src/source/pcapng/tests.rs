@@ -3,6 +3,7 @@
 use super::super::open::open_reader;
 use super::super::open::tests::{Read, read};
 use super::*;
+use crate::event::{Direction, Offload};
 use crate::value::Timestamp;
 use crate::wire::LinkType;
 
