@@ -25,6 +25,60 @@ pub struct Cited {
     link: LinkType,
 }
 
+/// The beginning of a frame in place: for one that will most likely be forgotten before anybody quotes it, and costs no allocation.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Which frame.
+    pub at: FrameRef,
+    time: Timestamp,
+    wire_len: u32,
+    link: LinkType,
+    bytes: Held,
+}
+
+/// Bytes in place, or those of headers that are longer.
+#[derive(Clone, Debug)]
+enum Held {
+    Here { len: u8, bytes: [u8; BEGINNING] },
+    Shared(Arc<[u8]>),
+}
+
+impl Beginning {
+    /// The beginning of `frame`.
+    pub fn of(frame: &Frame<'_>) -> Self {
+        Self { at: frame.at, time: frame.time, wire_len: frame.wire_len, link: frame.link, bytes: Held::of(frame) }
+    }
+
+    /// Quotes the frame by it, as [`Cited::beginning`] would have done.
+    pub fn cited(&self) -> Cited {
+        let bytes = match &self.bytes {
+            Held::Here { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes).into(),
+            Held::Shared(bytes) => Arc::clone(bytes),
+        };
+        Cited { at: self.at, time: self.time, wire_len: self.wire_len, bytes, link: self.link }
+    }
+}
+
+impl Held {
+    fn of(frame: &Frame<'_>) -> Self {
+        let first = first(frame);
+        let mut bytes = [0; BEGINNING];
+        match (u8::try_from(first.len()), bytes.get_mut(..first.len())) {
+            (Ok(len), Some(here)) => {
+                here.copy_from_slice(first);
+                Self::Here { len, bytes }
+            }
+            _ => Self::Shared(Cited::of(frame).bytes),
+        }
+    }
+}
+
+/// The first bytes of `frame`, all of its headers among them: it whole, where these are long or there is no more.
+fn first<'a>(frame: &Frame<'a>) -> &'a [u8] {
+    let headers = frame.bytes.len().saturating_sub(frame.layers.rest.len());
+    frame.bytes.get(..BEGINNING).filter(|_| headers <= BEGINNING).unwrap_or(frame.bytes)
+}
+
 impl Cited {
     /// Quotes `frame`.
     pub fn of(frame: &Frame<'_>) -> Self {
@@ -33,13 +87,8 @@ impl Cited {
 
     /// Quotes the headers of `frame`, for one that will most likely not be shown.
     pub fn beginning(frame: &Frame<'_>) -> Self {
-        let headers = frame.bytes.len().saturating_sub(frame.layers.rest.len());
-        match frame.bytes.get(..BEGINNING) {
-            Some(first) if headers <= BEGINNING && first.len() < frame.bytes.len() => {
-                Self::quoting(frame, frame.beginning(first))
-            }
-            _ => Self::of(frame),
-        }
+        let first = first(frame);
+        if first.len() < frame.bytes.len() { Self::quoting(frame, frame.beginning(first)) } else { Self::of(frame) }
     }
 
     /// Quotes at most `most` bytes of `frame`.

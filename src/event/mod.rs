@@ -7,7 +7,7 @@ mod host;
 mod identity;
 mod vantage;
 
-pub use cited::Cited;
+pub use cited::{Beginning, Cited};
 pub use frame::{Direction, Frame, FrameRef, Offload, Record};
 pub use hidden::Protocol;
 pub use host::{Drop, Fact, Guest, LeaseEnd, LeftOpen, Link, LinkKind, Name, Stamped};

@@ -14,6 +14,11 @@ impl<T> Few<T> {
         Self { first: None, more: Vec::new() }
     }
 
+    /// One.
+    pub const fn of(one: T) -> Self {
+        Self { first: Some(one), more: Vec::new() }
+    }
+
     /// The first, if there is one.
     pub const fn first(&self) -> Option<&T> {
         self.first.as_ref()

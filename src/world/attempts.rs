@@ -5,6 +5,7 @@
 mod clients;
 mod fresh;
 mod group;
+mod key;
 mod port;
 mod refusals;
 mod target;
@@ -14,19 +15,19 @@ pub use group::Unreached;
 pub use target::Prefix;
 pub use told::{Attempt, Refusal};
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use clients::Clients;
-use fresh::{Asked, Door, Fresh, Waiting};
+use clients::{Beyond, Clients};
+use fresh::{Asked, Brief, Fresh, Waiting};
 use group::Group;
+use key::{Door, Pair, Party, Reach};
 use port::Port;
 use target::Server;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
 use crate::event::{Cited, Frame};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Few, Mac, TimedMap, Timestamp};
+use crate::value::{BoundedMap, Few, TimedMap, Timestamp};
 use crate::wire::{Ip, Kind, Kinds, Tcp};
 
 /// Ports of one server that are told apart for one client; more than these are a scan of it.
@@ -38,15 +39,12 @@ const MOST_CITED: usize = 5;
 pub struct Attempts {
     fresh: Fresh,
     pairs: TimedMap<Pair, Few<Port>>,
-    servers: BoundedMap<(DomainId, IpAddr), Server>,
-    groups: BoundedMap<(DomainId, IpAddr, Prefix), Group>,
+    servers: BoundedMap<Party, Server>,
+    groups: BoundedMap<Reach, Group>,
     clients: Clients,
     /// Attempts that still waited when there was no room.
     forgotten: u64,
 }
-
-/// A network, a client in it, and a server.
-type Pair = (DomainId, IpAddr, IpAddr);
 
 impl Attempts {
     /// None yet.
@@ -64,28 +62,32 @@ impl Attempts {
 
     /// Whether `seen`, an answer that comes to the client of `door`, is heard there: one that only a member of a bond saw may be thrown away by the
     /// bond, and counts where the question, too, was seen nowhere else.
-    fn is_heard(&self, seen: &Seen<'_>, (pair, port): Door) -> bool {
+    fn is_heard(&self, seen: &Seen<'_>, door: Door) -> bool {
         let asked_at = || {
-            let client = self.clients.get(pair.0, pair.1).map(|client| client.vantage);
-            self.fresh.vantage(&(pair, port)).or(client)
+            let client = self.clients.get(&door.pair.client()).map(|client| client.vantage);
+            self.fresh.vantage(&door).or(client)
         };
         !seen.is_at_member || asked_at() == Some(seen.frame.at.vantage)
     }
 
     fn note_tcp(&mut self, seen: &Seen<'_>, tcp: &Tcp<'_>, ip: &Ip<'_>, domain: DomainId, out: &mut Vec<Derived>) {
         let (frame, src, dst) = (seen.frame, ip.src(), ip.dst());
-        match (tcp.is_syn(), tcp.is_ack()) {
-            (true, false) => self.opens(frame, tcp, (domain, src, dst), out),
-            (true, true) => {
-                let (port, at) = (tcp.src_port(), frame.order);
-                let server = self.servers.entry(&(domain, src), Server::default);
+        if tcp.is_syn() && !tcp.is_ack() {
+            let pair = Pair { domain, client: src, server: dst };
+            return self.opens(frame, tcp, pair.door(tcp.dst_port()), out);
+        }
+        let (pair, port) = (Pair { domain, client: dst, server: src }, tcp.src_port());
+        let is_heard = self.is_heard(seen, pair.door(port));
+        match (tcp.is_syn(), is_heard) {
+            (true, _) => {
+                let at = frame.order;
+                let server = self.servers.entry(&pair.server(), Server::default);
                 if server.accepts(port, at, ip.ttl()) {
                     out.push(Derived::Accepted { domain, server: src, port, at });
                 }
-                let pair = (domain, dst, src);
-                if self.is_heard(seen, (pair, port)) {
+                if is_heard {
                     // Whoever waits there is answered with it; an attempt is fresh or remembered, never both.
-                    match self.fresh.take(&(pair, port)) {
+                    match self.fresh.take(&pair.door(port)) {
                         Some(_) => self.replied(pair, at, out),
                         None => self.answered(pair, port, at, out),
                     }
@@ -95,40 +97,41 @@ impl Attempts {
                     entry.thrown_away = Some(frame.at.vantage);
                 }
             }
-            _ if self.is_heard(seen, ((domain, dst, src), tcp.src_port())) => self.resets(frame, tcp, ip, domain, out),
-            _ => {}
+            (false, true) => self.resets(frame, tcp, ip, pair, out),
+            (false, false) => {}
         }
     }
 
     /// A SYN: it is remembered if nobody answers there soon, or it repeats one that nobody did.
-    fn opens(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, pair: Pair, out: &mut Vec<Derived>) {
-        let (door, asked, now) = ((pair, tcp.dst_port()), Asked::of(frame), frame.order);
-        if !self.pairs.is_empty() && self.pairs.peek(&pair).is_some() {
-            self.remember(door, now, out);
-            self.attempted(door, asked, now, out);
-        } else if let Some((waiting, asked)) = self.fresh.add(&door, asked) {
-            self.wait(door, waiting, now, out);
-            self.attempted(door, asked, now, out);
+    fn opens(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, door: Door, out: &mut Vec<Derived>) {
+        let (attempt, now) = ((tcp.src_port(), tcp.seq()), frame.order);
+        if self.pairs.peek(&door.pair).is_some() {
+            self.remember(&door, now, out);
+        } else {
+            match self.fresh.add(&door, Brief::of(frame, attempt)) {
+                Some(waiting) => self.wait(&door, &waiting, now, out),
+                None => return,
+            }
         }
+        self.attempted(&door, &Asked::of(frame, attempt), now, out);
     }
 
     /// Remembers who asked at a door lately.
-    fn remember(&mut self, door: Door, now: Timestamp, out: &mut Vec<Derived>) {
-        if let Some(waiting) = self.fresh.take(&door) {
-            self.wait(door, waiting, now, out);
+    fn remember(&mut self, door: &Door, now: Timestamp, out: &mut Vec<Derived>) {
+        if let Some(waiting) = self.fresh.take(door) {
+            self.wait(door, &waiting, now, out);
         }
     }
 
     /// Those who wait at a door do so for long.
-    fn wait(&mut self, door: Door, waiting: Waiting, now: Timestamp, out: &mut Vec<Derived>) {
-        for asked in waiting {
-            self.attempted(door, asked, now, out);
+    fn wait(&mut self, door: &Door, waiting: &Waiting, now: Timestamp, out: &mut Vec<Derived>) {
+        for brief in waiting.all() {
+            self.attempted(door, &brief.asked(), now, out);
         }
     }
 
     /// A client waits for an answer.
-    fn attempted(&mut self, (pair, port): Door, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
-        let attempt = asked.attempt;
+    fn attempted(&mut self, &Door { pair, port }: &Door, asked: &Asked, now: Timestamp, out: &mut Vec<Derived>) {
         let ports = self.pairs.entry_after(&pair, |old| {
             let mut ports = old.unwrap_or_default();
             // Who was answered is forgotten by plan.
@@ -137,62 +140,64 @@ impl Attempts {
             ports
         });
         let is_full = ports.len() >= MOST_PORTS;
-        let is_new = ports.iter().all(|p| p.number != port);
-        self.clients.asks(&pair, &asked, now, is_new, is_full);
-        if is_new && is_full {
-            return;
+        let known = ports.iter_mut().find(|p| p.number == port);
+        let client = self.clients.asks(&pair, asked, now, known.is_none(), is_full);
+        let beyond = client.asks_beyond(&pair, asked, now);
+        match known {
+            Some(entry) => {
+                entry.asked(asked);
+                // One that was sent once says nothing yet.
+                if entry.due.is_some() {
+                    self.wake(pair);
+                    self.judge(pair, port, now, out);
+                }
+            }
+            None if is_full => return,
+            None => ports.push(Port::new(port, asked)),
         }
-        if is_new {
-            ports.push(Port::new(port, attempt, asked.at));
+        if let Some(beyond) = beyond {
+            self.group(&beyond, (&pair, Some(port)), asked, now, out);
         }
-        let Some(entry) = ports.iter_mut().find(|p| p.number == port) else { return };
-        entry.asked(attempt, asked.at, &asked.cited);
-        // One that was sent once says nothing yet.
-        if entry.due.is_some() {
-            self.wake(pair);
-            self.judge(pair, port, now, out);
-        }
-        self.group(pair, Some(port), asked, now, out);
     }
 
-    /// A question to a network behind a gateway.
-    fn group(&mut self, pair: Pair, port: Option<u16>, asked: Asked, now: Timestamp, out: &mut Vec<Derived>) {
-        let (domain, client, server) = pair;
-        let prefix = Prefix::of(server);
-        if prefix == Prefix::of(client) || !asked.dst.is_station() || asked.src == Mac::ZERO {
-            return;
-        }
-        let known = self.clients.get(domain, client);
-        if known.is_some_and(|client| client.is_scanning(now)) {
-            return;
-        }
-        let answered = known.and_then(|client| client.answered_by(prefix));
-        if answered.is_some_and(|answered| answered >= asked.at) {
-            return;
-        }
-        let group = self.groups.entry_after(&(domain, client, prefix), |old| {
+    /// A question to a network behind a gateway: to a server, at a port or with an echo.
+    fn group(
+        &mut self,
+        &Beyond { reach, answered }: &Beyond,
+        (pair, port): (&Pair, Option<u16>),
+        asked: &Asked,
+        now: Timestamp,
+        out: &mut Vec<Derived>,
+    ) {
+        let mut is_new = false;
+        let group = self.groups.entry_after(&reach, |old| {
             let is_lost = old.is_some_and(|group| group.attempts > 0);
             self.forgotten = self.forgotten.saturating_add(u64::from(is_lost));
-            Group::new(&asked, answered)
+            is_new = true;
+            Group::new(pair.server, port, asked, answered)
         });
-        group.asked(server, port, asked.at, asked.cited);
+        // One question says nothing yet.
+        if is_new {
+            return;
+        }
+        group.asked(pair.server, port, asked);
         if group.tells(now) {
-            self.tell_group((domain, client, prefix), out);
+            self.tell_group(&reach, out);
         }
     }
 
     /// Says that a network is silent, and which others are not.
-    fn tell_group(&self, place: (DomainId, IpAddr, Prefix), out: &mut Vec<Derived>) {
-        let (domain, client, prefix) = place;
-        let Some(group) = self.groups.peek(&place) else { return };
-        let known = self.clients.get(domain, client);
+    fn tell_group(&self, reach: &Reach, out: &mut Vec<Derived>) {
+        let &Reach { domain, client, prefix } = reach;
+        let Some(group) = self.groups.peek(reach) else { return };
+        let known = self.clients.get(&reach.client());
         let answering = known.map(|client| client.answering(group.since, prefix)).unwrap_or_default();
         out.push(Derived::Unreached(Arc::new((domain, group.unreached(client, prefix, answering)))));
     }
 
     /// A server answered a client: at a port, or with an echo.
     fn answered(&mut self, pair: Pair, port: u16, at: Timestamp, out: &mut Vec<Derived>) {
-        let (domain, client, server) = pair;
+        let Pair { domain, client, server } = pair;
         self.replied(pair, at, out);
         let Some(entry) = self.pairs.get_mut(&pair).and_then(|ports| ports.iter_mut().find(|p| p.number == port))
         else {
@@ -201,18 +206,19 @@ impl Attempts {
         if entry.settle() {
             out.push(Derived::Connected { domain, client, server, port, at });
         }
-        if let Some(server) = self.servers.get_mut(&(domain, server)) {
+        if let Some(server) = self.servers.get_mut(&pair.server()) {
             server.failing.retain(|failing| *failing != client);
         }
     }
 
     /// Something came back from the server's network.
-    fn replied(&mut self, (domain, client, server): Pair, at: Timestamp, out: &mut Vec<Derived>) {
-        let prefix = Prefix::of(server);
-        self.clients.is_answered(domain, client, prefix, at);
-        if let Some(group) = self.groups.get_mut(&(domain, client, prefix))
+    fn replied(&mut self, pair: Pair, at: Timestamp, out: &mut Vec<Derived>) {
+        let (reach, server) = (pair.reach(), pair.server);
+        self.clients.is_answered(&reach, at);
+        if let Some(group) = self.groups.get_mut(&reach)
             && group.settle(at)
         {
+            let Reach { domain, client, prefix } = reach;
             out.push(Derived::Reached { domain, client, prefix, server, at });
         }
     }
@@ -231,7 +237,7 @@ impl Attempts {
         else {
             return;
         };
-        let known = self.clients.get(pair.0, pair.1);
+        let known = self.clients.get(&pair.client());
         if known.is_some_and(|client| !client.is_scanning(now)) && port.tells(now) {
             self.tell(pair, number, now, out);
         }
@@ -239,12 +245,12 @@ impl Attempts {
 
     /// Says that a connection does not open, as was known at `until`.
     fn tell(&mut self, pair: Pair, number: u16, until: Timestamp, out: &mut Vec<Derived>) {
-        let (domain, client, server) = pair;
+        let Pair { domain, client, server } = pair;
         let Some(port) = self.pairs.peek(&pair).and_then(|ports| ports.iter().find(|p| p.number == number)) else {
             return;
         };
-        let Some(known) = self.clients.get(domain, client) else { return };
-        let entry = self.servers.entry(&(domain, server), Server::default);
+        let Some(known) = self.clients.get(&pair.client()) else { return };
+        let entry = self.servers.entry(&pair.server(), Server::default);
         entry.fails(client);
         out.push(Derived::Unopened(Arc::new(Attempt {
             domain,
@@ -272,7 +278,7 @@ impl Attempts {
         let domain = domains.root(seen.domain);
         if let Some(tcp) = seen.frame.layers.tcp() {
             self.note_tcp(seen, &tcp, &ip, domain, out);
-        } else if self.is_heard(seen, ((domain, ip.dst(), ip.src()), 0)) {
+        } else if self.is_heard(seen, Pair { domain, client: ip.dst(), server: ip.src() }.door(0)) {
             self.note_icmp(seen.frame, &ip, domain, out);
         }
     }
@@ -313,7 +319,7 @@ impl Tracker for Attempts {
 
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
         while let Some((door, waiting)) = self.fresh.pop(now) {
-            self.wait(door, waiting, now, out);
+            self.wait(&door, &waiting, now, out);
         }
         while let Some(pair) = self.pairs.due(now) {
             // What was answered meanwhile is not due any more.
@@ -326,14 +332,14 @@ impl Tracker for Attempts {
 
     fn conclude(&mut self, out: &mut Vec<Derived>) {
         let groups = self.groups.by_age().filter(|(_, group)| group.is_outgrown());
-        let mut groups: Vec<_> = groups.map(|(place, _)| *place).collect();
+        let mut groups: Vec<Reach> = groups.map(|(reach, _)| *reach).collect();
         groups.sort();
-        groups.into_iter().for_each(|place| self.tell_group(place, out));
+        groups.iter().for_each(|reach| self.tell_group(reach, out));
         let ports = self.pairs.by_age().flat_map(|(pair, ports)| ports.iter().map(|port| (*pair, port)));
         let ports = ports.filter(|(_, port)| port.is_outgrown());
-        let mut doors: Vec<(Door, Timestamp)> = ports.map(|(pair, port)| ((pair, port.number), port.last)).collect();
+        let mut doors: Vec<(Door, Timestamp)> = ports.map(|(pair, port)| (pair.door(port.number), port.last)).collect();
         doors.sort();
-        doors.into_iter().for_each(|((pair, port), last)| self.tell(pair, port, last, out));
+        doors.into_iter().for_each(|(Door { pair, port }, last)| self.tell(pair, port, last, out));
     }
 
     fn forgotten(&self) -> u64 {
@@ -343,8 +349,8 @@ impl Tracker for Attempts {
 
 /// Keeps a frame beside those that are kept, in their order: what is remembered late may lie before them.
 fn cite(cited: &mut Few<Cited>, next: Cited) {
-    let at = cited.iter().take_while(|before| before.time <= next.time).count();
-    cited.insert(at, next);
+    let later = cited.iter().position(|one| one.time > next.time);
+    cited.insert(later.unwrap_or(cited.len()), next);
     if cited.len() > MOST_CITED {
         cited.remove(MOST_CITED.saturating_sub(1));
     }

@@ -1,13 +1,10 @@
 //! Who attempts: each client by its place on the link, whether it looks around, and which networks answered it when. At most `tables.attempts`.
 
-use std::net::IpAddr;
-
-use super::Pair;
 use super::fresh::Asked;
+use super::key::{Pair, Party, Reach};
 use super::target::Prefix;
 use crate::event::VantageId;
-use crate::value::{BoundedMap, Few, Mac, Span, Timestamp};
-use crate::world::DomainId;
+use crate::value::{BoundedMap, Mac, Span, Timestamp};
 
 /// New destinations of one client in a second that are a scan.
 const MOST_NEW: u32 = 20;
@@ -18,7 +15,7 @@ const MOST_ANSWERING: usize = 8;
 
 /// All clients.
 pub(super) struct Clients {
-    table: BoundedMap<(DomainId, IpAddr), Client>,
+    table: BoundedMap<Party, Client>,
 }
 
 /// One client.
@@ -31,7 +28,15 @@ pub(super) struct Client {
     second: i64,
     new: u32,
     scans_until: Option<Timestamp>,
-    answering: Few<(Prefix, Timestamp)>,
+    /// In the order in which they answered first.
+    answering: Vec<(Prefix, Timestamp)>,
+}
+
+/// A network behind a gateway that owes a client an answer.
+pub(super) struct Beyond {
+    pub reach: Reach,
+    /// When anybody there answered the client before.
+    pub answered: Option<Timestamp>,
 }
 
 impl Clients {
@@ -39,15 +44,15 @@ impl Clients {
         Self { table: BoundedMap::new(limit) }
     }
 
-    /// The client `ip` of a network, if it is known.
-    pub fn get(&self, domain: DomainId, ip: IpAddr) -> Option<&Client> {
-        self.table.peek(&(domain, ip))
+    /// The client, if it is known.
+    pub fn get(&self, client: &Party) -> Option<&Client> {
+        self.table.peek(client)
     }
 
     /// Notes who the client of a pair is, and whether it looks around: `is_new` tells that it did not ask there before, `is_full` that it
     /// asked at more ports than are told apart.
-    pub fn asks(&mut self, pair: &Pair, asked: &Asked, now: Timestamp, is_new: bool, is_full: bool) {
-        let client = self.table.entry(&(pair.0, pair.1), Client::default);
+    pub fn asks(&mut self, pair: &Pair, asked: &Asked, now: Timestamp, is_new: bool, is_full: bool) -> &Client {
+        let client = self.table.entry(&pair.client(), Client::default);
         (client.mac, client.gateway, client.vantage) = (asked.src, asked.dst, asked.vantage());
         let second = now.nanos().div_euclid(Span::secs(1).as_nanos());
         if client.second != second {
@@ -57,19 +62,20 @@ impl Clients {
         if client.new > MOST_NEW || (is_full && is_new) {
             client.scans_until = Some(now.after(SCANNING));
         }
+        client
     }
 
-    /// Somebody in the network `prefix` answered the client `ip`.
-    pub fn is_answered(&mut self, domain: DomainId, ip: IpAddr, prefix: Prefix, at: Timestamp) {
-        let answering = &mut self.table.entry(&(domain, ip), Client::default).answering;
-        if let Some((_, last)) = answering.iter_mut().find(|(p, _)| *p == prefix) {
+    /// Somebody in the network answered the client.
+    pub fn is_answered(&mut self, reach: &Reach, at: Timestamp) {
+        let answering = &mut self.table.entry(&reach.client(), Client::default).answering;
+        if let Some((_, last)) = answering.iter_mut().find(|(p, _)| *p == reach.prefix) {
             *last = at;
             return;
         }
         if answering.len() >= MOST_ANSWERING {
             answering.remove(0);
         }
-        answering.push((prefix, at));
+        answering.push((reach.prefix, at));
     }
 }
 
@@ -79,8 +85,19 @@ impl Client {
         self.scans_until.is_some_and(|until| until > now)
     }
 
+    /// The network that owes it an answer to what it `asked` at `now`, if that lies behind a gateway: not to one that looks around.
+    pub fn asks_beyond(&self, pair: &Pair, asked: &Asked, now: Timestamp) -> Option<Beyond> {
+        let reach = pair.reach();
+        let is_beyond = reach.prefix != Prefix::of(pair.client) && asked.dst.is_station() && asked.src != Mac::ZERO;
+        if !is_beyond || self.is_scanning(now) {
+            return None;
+        }
+        let answered = self.answered_by(reach.prefix);
+        answered.is_none_or(|answered| answered < asked.at).then_some(Beyond { reach, answered })
+    }
+
     /// When anybody in the network `prefix` answered it last.
-    pub fn answered_by(&self, prefix: Prefix) -> Option<Timestamp> {
+    fn answered_by(&self, prefix: Prefix) -> Option<Timestamp> {
         self.answering.iter().find(|(p, _)| *p == prefix).map(|(_, at)| *at)
     }
 

@@ -1,7 +1,7 @@
 //! Attempts of the last seconds. Nearly all are answered before they are worth remembering, and these cost no more than this.
 
-use super::Pair;
-use crate::event::{Cited, Frame, VantageId};
+use super::key::Door;
+use crate::event::{Beginning, Cited, Frame, VantageId};
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 
 /// Seconds that an attempt is fresh: whoever means it sends it again after one second and after three (RFC 6298 section 5.5), which is what ends
@@ -10,9 +10,6 @@ const FRESH: i64 = 6;
 
 /// Connections to one port that may wait side by side; with more of them all are remembered.
 const MOST_ASIDE: usize = 8;
-
-/// A pair, and the port of its server.
-pub(super) type Door = (Pair, u16);
 
 /// A question: for a connection, or an echo.
 #[derive(Clone, Debug)]
@@ -25,6 +22,16 @@ pub(super) struct Asked {
     pub cited: Cited,
 }
 
+/// A question for a connection as long as it is fresh, of which nothing is allocated.
+#[derive(Clone, Debug)]
+pub(super) struct Brief {
+    at: Timestamp,
+    src: Mac,
+    dst: Mac,
+    attempt: (u16, u32),
+    beginning: Beginning,
+}
+
 /// Connections that were asked for lately.
 pub(super) struct Fresh {
     table: BoundedMap<Door, Waiting>,
@@ -34,38 +41,30 @@ pub(super) struct Fresh {
 pub(super) struct Waiting {
     /// When the first is no longer fresh.
     stale: Timestamp,
-    first: Asked,
-    beside: Vec<Asked>,
+    first: Brief,
+    beside: Vec<Brief>,
 }
 
 impl Waiting {
     /// Whether the connection from the client's port `from` is among them.
     pub fn is_from(&self, from: u16) -> bool {
-        self.all().any(|asked| asked.attempt.0 == from)
+        self.all().any(|brief| brief.attempt.0 == from)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Asked> {
+    /// All of them, in their order.
+    pub fn all(&self) -> impl Iterator<Item = &Brief> {
         std::iter::once(&self.first).chain(&self.beside)
     }
 }
 
-impl IntoIterator for Waiting {
-    type Item = Asked;
-    type IntoIter = std::iter::Chain<std::iter::Once<Asked>, std::vec::IntoIter<Asked>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        std::iter::once(self.first).chain(self.beside)
-    }
-}
-
 impl Asked {
-    /// What `frame` asks.
-    pub fn of(frame: &Frame<'_>) -> Self {
+    /// What `frame` asks: for a connection from this port with this first number, where it asks for one.
+    pub fn of(frame: &Frame<'_>, attempt: (u16, u32)) -> Self {
         Self {
             at: frame.order,
             src: frame.layers.inner_src().unwrap_or_default(),
             dst: frame.layers.inner_dst().unwrap_or_default(),
-            attempt: frame.layers.tcp().map_or((0, 0), |tcp| (tcp.src_port(), tcp.seq())),
+            attempt,
             cited: Cited::beginning(frame),
         }
     }
@@ -73,6 +72,25 @@ impl Asked {
     /// Where it was seen.
     pub const fn vantage(&self) -> VantageId {
         self.cited.at.vantage
+    }
+}
+
+impl Brief {
+    /// What `frame` asks for: a connection from this port with this first number.
+    pub fn of(frame: &Frame<'_>, attempt: (u16, u32)) -> Self {
+        Self {
+            at: frame.order,
+            src: frame.layers.inner_src().unwrap_or_default(),
+            dst: frame.layers.inner_dst().unwrap_or_default(),
+            attempt,
+            beginning: Beginning::of(frame),
+        }
+    }
+
+    /// The same as it is remembered.
+    pub fn asked(&self) -> Asked {
+        let &Self { at, src, dst, attempt, ref beginning } = self;
+        Asked { at, src, dst, attempt, cited: beginning.cited() }
     }
 
     /// When it is no longer fresh: with all others of its second, so that one look is enough for them.
@@ -87,15 +105,16 @@ impl Fresh {
         Self { table: BoundedMap::new(limit) }
     }
 
-    /// Adds what is asked for now. What comes back is fresh no more: it is asked for again, or by too many.
-    pub fn add(&mut self, door: &Door, asked: Asked) -> Option<(Waiting, Asked)> {
-        let waiting = Waiting { stale: asked.stale(), first: asked, beside: Vec::new() };
+    /// Adds what is asked for now. Those that come back are fresh no more, nor is what they were to wait with: it is asked for again, or by
+    /// too many.
+    pub fn add(&mut self, door: &Door, brief: Brief) -> Option<Waiting> {
+        let waiting = Waiting { stale: brief.stale(), first: brief, beside: Vec::new() };
         // Untouched: they stand in the order in which the first of each was asked.
-        let Err((waiting, Waiting { first: asked, .. })) = self.table.try_insert(door, waiting) else { return None };
-        if waiting.is_from(asked.attempt.0) || waiting.beside.len() >= MOST_ASIDE {
-            return self.table.remove(door).map(|waiting| (waiting, asked));
+        let Err((waiting, Waiting { first: brief, .. })) = self.table.try_insert(door, waiting) else { return None };
+        if waiting.is_from(brief.attempt.0) || waiting.beside.len() >= MOST_ASIDE {
+            return self.table.remove(door);
         }
-        waiting.beside.push(asked);
+        waiting.beside.push(brief);
         None
     }
 
@@ -106,7 +125,7 @@ impl Fresh {
 
     /// Where the first of those at a door was seen to ask.
     pub fn vantage(&self, door: &Door) -> Option<VantageId> {
-        self.table.peek(door).map(|waiting| waiting.first.vantage())
+        self.table.peek(door).map(|waiting| waiting.first.beginning.at.vantage)
     }
 
     /// Those at a door among whom is the connection from the client's port `from`, which is given up.

@@ -78,28 +78,29 @@ pub struct Unreached {
 }
 
 impl Group {
-    /// A network that begins to be silent with what was `asked`; anybody there had `answered` before.
-    pub fn new(asked: &Asked, answered: Option<Timestamp>) -> Self {
+    /// A network that begins to be silent with what was `asked` of `target`; anybody there had `answered` before.
+    pub fn new(target: IpAddr, port: Option<u16>, asked: &Asked, answered: Option<Timestamp>) -> Self {
         Self {
             client_mac: asked.src,
             gateway: asked.dst,
             vantage: asked.vantage(),
-            targets: Few::new(),
-            ports: Few::new(),
-            has_echo: false,
-            attempts: 0,
+            targets: Few::of(target),
+            ports: port.map(Few::of).unwrap_or_default(),
+            has_echo: port.is_none(),
+            attempts: 1,
             repeats: 0,
             since: asked.at,
             last: asked.at,
             answered,
             refusal: None,
             told: None,
-            cited: Few::new(),
+            cited: Few::of(asked.cited.clone()),
         }
     }
 
-    /// A question to `target`: at a port, or an echo.
-    pub fn asked(&mut self, target: IpAddr, port: Option<u16>, at: Timestamp, cited: Cited) {
+    /// A further question, to `target`: at a port, or an echo.
+    pub fn asked(&mut self, target: IpAddr, port: Option<u16>, asked: &Asked) {
+        let at = asked.at;
         self.since = if self.attempts == 0 { at } else { self.since.min(at) };
         self.last = self.last.max(at);
         self.attempts = self.attempts.saturating_add(1);
@@ -113,7 +114,7 @@ impl Group {
             Some(_) => {}
             None => self.has_echo = true,
         }
-        cite(&mut self.cited, cited);
+        cite(&mut self.cited, asked.cited.clone());
     }
 
     /// Somebody there answered; whether the silence had been told of.

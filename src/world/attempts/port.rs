@@ -1,6 +1,7 @@
 //! One client's attempts at one port of a server, since it was answered last.
 
 use super::cite;
+use super::fresh::Asked;
 use crate::event::{Cited, VantageId};
 use crate::value::{Few, Span, Timestamp};
 
@@ -37,24 +38,25 @@ pub(super) struct Port {
 }
 
 impl Port {
-    pub fn new(number: u16, attempt: (u16, u32), at: Timestamp) -> Self {
+    /// A port at which was `asked` for the first time.
+    pub fn new(number: u16, asked: &Asked) -> Self {
         Self {
             number,
-            attempt,
-            last: at,
-            since: at,
-            sends: 0,
-            attempts: 0,
+            attempt: asked.attempt,
+            last: asked.at,
+            since: asked.at,
+            sends: 1,
+            attempts: 1,
             is_settled: false,
             thrown_away: None,
             due: None,
             told: None,
-            cited: Few::new(),
+            cited: Few::of(asked.cited.clone()),
         }
     }
 
     /// A SYN; one that repeats an attempt which was answered asks nothing: the answer was lost, or is not believed.
-    pub fn asked(&mut self, attempt: (u16, u32), at: Timestamp, cited: &Cited) {
+    pub fn asked(&mut self, &Asked { attempt, at, ref cited, .. }: &Asked) {
         let is_repeat = self.attempt == attempt;
         if is_repeat && self.is_settled {
             return;

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::fresh::Asked;
+use super::key::Pair;
 use super::port::Port;
-use super::target::{Prefix, Server};
-use super::{Attempts, Pair, Refusal};
+use super::target::Server;
+use super::{Attempts, Refusal};
 use crate::event::{Cited, Frame};
 use crate::value::{Span, Timestamp};
 use crate::wire::{Ip, Quoted, Tcp};
@@ -16,19 +17,13 @@ use crate::world::{Derived, DomainId};
 const REFUSAL: Span = Span::secs(1);
 
 impl Attempts {
-    /// A RST: a refusal, or the end of something.
-    pub(super) fn resets(
-        &mut self,
-        frame: &Frame<'_>,
-        tcp: &Tcp<'_>,
-        ip: &Ip<'_>,
-        domain: DomainId,
-        out: &mut Vec<Derived>,
-    ) {
-        let (from, to, at) = (ip.src(), ip.dst(), frame.order);
+    /// A RST, seen from its receiver: a refusal, or the end of something.
+    pub(super) fn resets(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, ip: &Ip<'_>, pair: Pair, out: &mut Vec<Derived>) {
+        let Pair { domain, client: to, server: from } = pair;
+        let at = frame.order;
         // The client itself gives up: it has heard something that is no SYN-ACK, or does not want any more.
-        let own = (domain, from, to);
-        if self.fresh.give_up(&(own, tcp.dst_port()), tcp.src_port()).is_some() {
+        let own = Pair { domain, client: from, server: to };
+        if self.fresh.give_up(&own.door(tcp.dst_port()), tcp.src_port()).is_some() {
             return;
         }
         if let Some(ports) = self.pairs.get_mut(&own)
@@ -37,23 +32,22 @@ impl Attempts {
             entry.settle();
             return;
         }
-        let pair = (domain, to, from);
-        self.remember((pair, tcp.src_port()), at, out);
-        let Some(ports) = self.pairs.get_mut(&pair) else { return };
         let port = tcp.src_port();
+        self.remember(&pair.door(port), at, out);
+        let Some(ports) = self.pairs.get_mut(&pair) else { return };
         let is_asked = |p: &&mut Port| p.number == port && p.is_answered_by(tcp.dst_port(), tcp.ack());
         let Some(entry) = ports.iter_mut().find(is_asked) else { return };
         let is_soon = at.since(entry.last) <= REFUSAL;
-        let server = self.servers.entry(&(domain, from), Server::default);
+        let server = self.servers.entry(&pair.server(), Server::default);
         server.alive = Some(at);
         let (ttl, is_served) = ((ip.ttl(), server.ttl), server.open.contains(&port));
         self.answered(pair, port, at, out);
-        let client = self.clients.get(domain, to);
+        let client = self.clients.get(&pair.client());
         let scans = client.is_some_and(|client| client.is_scanning(at));
         if is_soon && !scans && tcp.is_ack() {
             let client_mac = client.map(|c| c.mac).unwrap_or_default();
             let cited = Cited::beginning(frame);
-            if let Some(server) = self.servers.get_mut(&(domain, from)) {
+            if let Some(server) = self.servers.get_mut(&pair.server()) {
                 server.refuses(port);
             }
             let refusal = Refusal { domain, client: to, client_mac, server: from, port, is_served, ttl, cited };
@@ -77,14 +71,18 @@ impl Attempts {
         };
         let at = frame.order;
         if is_request {
-            let (asked, pair) = (Asked::of(frame), (domain, ip.src(), ip.dst()));
-            self.clients.asks(&pair, &asked, at, false, false);
-            self.group(pair, None, asked, at, out);
+            let (asked, pair) = (Asked::of(frame, (0, 0)), Pair { domain, client: ip.src(), server: ip.dst() });
+            let client = self.clients.asks(&pair, &asked, at, false, false);
+            if let Some(beyond) = client.asks_beyond(&pair, &asked, at) {
+                self.group(&beyond, (&pair, None), &asked, at, out);
+            }
         } else if is_reply {
-            self.servers.entry(&(domain, ip.src()), Server::default).alive = Some(at);
-            self.replied((domain, ip.dst(), ip.src()), at, out);
+            let pair = Pair { domain, client: ip.dst(), server: ip.src() };
+            self.servers.entry(&pair.server(), Server::default).alive = Some(at);
+            self.replied(pair, at, out);
         } else if let (Some(code), Some(quoted)) = (code, Quoted::parse(quoted)) {
-            self.refused_on_the_way((domain, quoted.src, quoted.dst), quoted, (code, ip.src()), at, out);
+            let pair = Pair { domain, client: quoted.src, server: quoted.dst };
+            self.refused_on_the_way(pair, quoted, (code, ip.src()), at, out);
         }
     }
 
@@ -97,15 +95,14 @@ impl Attempts {
         at: Timestamp,
         out: &mut Vec<Derived>,
     ) {
-        let (domain, client, server) = pair;
-        if refusal.1 == server {
-            self.servers.entry(&(domain, server), Server::default).alive = Some(at);
+        if refusal.1 == pair.server {
+            self.servers.entry(&pair.server(), Server::default).alive = Some(at);
             self.replied(pair, at, out);
-        } else if let Some(group) = self.groups.get_mut(&(domain, client, Prefix::of(server))) {
+        } else if let Some(group) = self.groups.get_mut(&pair.reach()) {
             group.refusal = Some(refusal);
         }
         if let (6, Some((_, port))) = (quoted.protocol, quoted.ports) {
-            self.remember((pair, port), at, out);
+            self.remember(&pair.door(port), at, out);
         }
         // It was answered, though not as it had hoped: ICMP has rules of its own.
         if let (6, Some((_, port)), Some(ports)) = (quoted.protocol, quoted.ports, self.pairs.get_mut(&pair))

@@ -10,23 +10,36 @@ const MOST_PORTS: usize = 16;
 /// Clients without an answer that are remembered of a server.
 const MOST_CLIENTS: usize = 16;
 
-/// A network as large as addresses are mostly given out in: /24, or /64 of IPv6.
+/// A network as large as addresses are mostly given out in: /24, or /64 of IPv6. In a word, since it is compared more often than shown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Prefix(IpAddr);
+pub struct Prefix {
+    is_v6: bool,
+    /// The first address of IPv4, or the upper half of that of IPv6.
+    bits: u64,
+}
 
 impl Prefix {
     /// The network that `ip` lies in.
     pub const fn of(ip: IpAddr) -> Self {
         match ip {
-            IpAddr::V4(ip) => Self(IpAddr::V4(Ipv4Addr::from_bits(ip.to_bits() & !0xff))),
-            IpAddr::V6(ip) => Self(IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (!0 << 64)))),
+            IpAddr::V4(ip) => Self { is_v6: false, bits: (ip.to_bits() & !0xff) as u64 },
+            IpAddr::V6(ip) => Self { is_v6: true, bits: (ip.to_bits() >> 64) as u64 },
         }
+    }
+
+    /// It as a word; what family it is of is known where two are told apart by this.
+    pub(super) const fn bits(self) -> u64 {
+        self.bits
     }
 }
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.0, if self.0.is_ipv4() { 24 } else { 64 })
+        if self.is_v6 {
+            write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(self.bits) << 64))
+        } else {
+            write!(f, "{}/24", Ipv4Addr::from_bits(self.bits as u32))
+        }
     }
 }
 
