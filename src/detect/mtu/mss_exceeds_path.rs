@@ -214,7 +214,7 @@ impl Network {
         }
         if self.cited < CITED {
             self.cited = self.cited.saturating_add(1);
-            self.fresh.push(announced.cited.clone());
+            self.fresh.push(announced.beginning.cited());
         }
     }
 

@@ -1,7 +1,7 @@
 //! How large segments are: what a SYN announces (RFC 6691), and what super-frames are on the wire (findings.md 2.6).
 
 use super::stuck::Path;
-use crate::event::{Cited, Frame, Offload};
+use crate::event::{Beginning, Frame, Offload};
 use crate::wire::{Ip, Tcp};
 use crate::world::Seen;
 
@@ -22,7 +22,7 @@ pub struct Announced {
     /// Bytes of layer 3 outside the packet: the tunnel's headers.
     pub tunnel: u32,
     /// The segment.
-    pub cited: Cited,
+    pub beginning: Beginning,
 }
 
 impl Announced {
@@ -38,7 +38,7 @@ impl Announced {
         let path = Path::of(seen, ip)?;
         let ports = (tcp.src_port(), tcp.dst_port());
         let packet_len = u32::from(mss).saturating_add(headers);
-        Some(Self { path, ports, mss, packet_len, tunnel, cited: Cited::beginning(seen.frame) })
+        Some(Self { path, ports, mss, packet_len, tunnel, beginning: Beginning::of(seen.frame) })
     }
 }
 
