@@ -12,8 +12,8 @@ const NONE: u32 = u32::MAX;
 pub struct BoundedMap<K, V> {
     limit: usize,
     forgotten: u64,
-    /// Touches so far.
-    clock: u64,
+    /// Touches so far, as far as they fit: after four billion of them one touch may leave an entry in its place.
+    clock: u32,
     index: Index,
     slots: Vec<Slot<K, V>>,
     oldest: u32,
@@ -27,8 +27,10 @@ pub struct BoundedMap<K, V> {
 struct Slot<K, V> {
     older: u32,
     newer: u32,
-    /// The touch at which it was moved to the front.
-    moved: u64,
+    /// The touch at which it was moved to the front, as far as it fits.
+    moved: u32,
+    /// The half of the key's hash that the index knows: whoever goes need not be hashed again.
+    hash: u32,
     /// That of the entry which is here, or was here last.
     key: K,
     value: Option<V>,
@@ -122,19 +124,18 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     /// Takes `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let hash = self.hash.of(key);
-        let slot = self.find(hash, key)?;
+        let slot = self.find(self.hash.of(key), key)?;
         self.unlink(slot);
-        self.take(hash, slot)
+        self.take(slot)
     }
 
     /// Takes out the entry used least recently, if `is_it`.
     pub fn pop_oldest(&mut self, is_it: impl FnOnce(&V) -> bool) -> Option<(K, V)> {
         let slot = self.oldest;
         let (key, _) = self.oldest().filter(|(_, value)| is_it(value))?;
-        let (key, hash) = (key.clone(), self.hash.of(key));
+        let key = key.clone();
         self.unlink(slot);
-        Some((key, self.take(hash, slot)?))
+        Some((key, self.take(slot)?))
     }
 
     /// Entries that went out because there was no room.
@@ -189,24 +190,25 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     #[inline(never)]
     fn add(&mut self, hash: u64, key: K, value: V) -> u32 {
-        let (moved, free) = (self.clock, self.free.pop());
+        let (moved, half, free) = (self.clock, (hash >> 32) as u32, self.free.pop());
         let slot = free.unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(NONE));
         // Values are large: each is moved once.
         match self.slots.get_mut(slot as usize) {
             Some(place) => {
-                (place.moved, place.key) = (moved, key);
+                (place.moved, place.hash, place.key) = (moved, half, key);
                 place.value = Some(value);
             }
-            None => self.slots.push(Slot { older: NONE, newer: NONE, moved, key, value: Some(value) }),
+            None => self.slots.push(Slot { older: NONE, newer: NONE, moved, hash: half, key, value: Some(value) }),
         }
         self.index.add(hash, slot);
         self.link(slot);
         slot
     }
 
-    fn take(&mut self, hash: u64, slot: u32) -> Option<V> {
-        let value = self.slots.get_mut(slot as usize)?.value.take()?;
-        self.index.remove(hash, slot);
+    fn take(&mut self, slot: u32) -> Option<V> {
+        let place = self.slots.get_mut(slot as usize)?;
+        let value = place.value.take()?;
+        self.index.remove(u64::from(place.hash) << 32, slot);
         self.free.push(slot);
         Some(value)
     }
@@ -215,7 +217,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     #[inline]
     fn touch(&mut self, slot: u32) -> Option<&mut V> {
         self.clock = self.clock.wrapping_add(1);
-        let slack = (self.limit / 4) as u64;
+        let slack = (self.limit / 4) as u32;
         let moved = self.slots.get(slot as usize)?.moved;
         if self.clock.wrapping_sub(moved) > slack && self.newest != slot {
             self.renew(slot);
