@@ -108,7 +108,7 @@ impl Attempts {
         if self.pairs.peek(&door.pair).is_some() {
             self.remember(&door, now, out);
         } else {
-            match self.fresh.add(&door, Brief::of(frame, attempt)) {
+            match self.fresh.add(&door, Brief::brief(frame, attempt)) {
                 Some(waiting) => self.wait(&door, &waiting, now, out),
                 None => return,
             }

@@ -11,26 +11,19 @@ const FRESH: i64 = 6;
 /// Connections to one port that may wait side by side; with more of them all are remembered.
 const MOST_ASIDE: usize = 8;
 
-/// A question: for a connection, or an echo.
+/// A question: for a connection, or an echo; with the frame that asks, as it is quoted.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct Asked<C = Cited> {
     pub at: Timestamp,
     pub src: Mac,
     pub dst: Mac,
     /// The client's port and first sequence number, where it asks for a connection.
     pub attempt: (u16, u32),
-    pub cited: Cited,
+    pub cited: C,
 }
 
 /// A question for a connection as long as it is fresh, of which nothing is allocated.
-#[derive(Clone, Debug)]
-pub(super) struct Brief {
-    at: Timestamp,
-    src: Mac,
-    dst: Mac,
-    attempt: (u16, u32),
-    beginning: Beginning,
-}
+pub(super) type Brief = Asked<Beginning>;
 
 /// Connections that were asked for lately.
 pub(super) struct Fresh {
@@ -57,16 +50,18 @@ impl Waiting {
     }
 }
 
+impl<C> Asked<C> {
+    fn quoting(frame: &Frame<'_>, attempt: (u16, u32), cited: C) -> Self {
+        let layers = &frame.layers;
+        let (src, dst) = (layers.inner_src().unwrap_or_default(), layers.inner_dst().unwrap_or_default());
+        Self { at: frame.order, src, dst, attempt, cited }
+    }
+}
+
 impl Asked {
     /// What `frame` asks: for a connection from this port with this first number, where it asks for one.
     pub fn of(frame: &Frame<'_>, attempt: (u16, u32)) -> Self {
-        Self {
-            at: frame.order,
-            src: frame.layers.inner_src().unwrap_or_default(),
-            dst: frame.layers.inner_dst().unwrap_or_default(),
-            attempt,
-            cited: Cited::beginning(frame),
-        }
+        Self::quoting(frame, attempt, Cited::beginning(frame))
     }
 
     /// Where it was seen.
@@ -77,20 +72,14 @@ impl Asked {
 
 impl Brief {
     /// What `frame` asks for: a connection from this port with this first number.
-    pub fn of(frame: &Frame<'_>, attempt: (u16, u32)) -> Self {
-        Self {
-            at: frame.order,
-            src: frame.layers.inner_src().unwrap_or_default(),
-            dst: frame.layers.inner_dst().unwrap_or_default(),
-            attempt,
-            beginning: Beginning::of(frame),
-        }
+    pub fn brief(frame: &Frame<'_>, attempt: (u16, u32)) -> Self {
+        Self::quoting(frame, attempt, Beginning::of(frame))
     }
 
     /// The same as it is remembered.
     pub fn asked(&self) -> Asked {
-        let &Self { at, src, dst, attempt, ref beginning } = self;
-        Asked { at, src, dst, attempt, cited: beginning.cited() }
+        let &Self { at, src, dst, attempt, ref cited } = self;
+        Asked { at, src, dst, attempt, cited: cited.cited() }
     }
 
     /// When it is no longer fresh: with all others of its second, so that one look is enough for them.
@@ -125,7 +114,7 @@ impl Fresh {
 
     /// Where the first of those at a door was seen to ask.
     pub fn vantage(&self, door: &Door) -> Option<VantageId> {
-        self.table.peek(door).map(|waiting| waiting.first.beginning.at.vantage)
+        self.table.peek(door).map(|waiting| waiting.first.cited.at.vantage)
     }
 
     /// Those at a door among whom is the connection from the client's port `from`, which is given up.
