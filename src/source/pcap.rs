@@ -262,6 +262,7 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use super::super::open::open_reader;
     use super::super::open::tests::{Read, read};
     use super::*;
 
@@ -287,6 +288,17 @@ mod tests {
         assert_eq!(all.frames[0].time, Timestamp::from_nanos(1_000_000_009));
         assert_eq!((all.frames[0].wire_len, all.frames[0].bytes.len()), (20, 20));
         assert_eq!((all.interfaces[0].link, all.error), (LinkType::RawIp, None));
+    }
+
+    #[test]
+    fn a_run_ends_before_a_record_that_is_not_whole() {
+        let file = [LITTLE, RECORD, RECORD, RECORD, &RECORD[..18]].concat();
+        let mut source = open_reader(Outside::from("x"), Box::new(std::io::Cursor::new(file))).unwrap();
+        assert_eq!((source.advance(), source.record().number), (Ok(Step::Record), 1));
+        let mut run = Vec::new();
+        source.run(&mut |record| run.push((record.number, record.bytes.len())));
+        assert_eq!(run, [(2, 3), (3, 3)]);
+        assert_eq!(source.advance().unwrap_err().part, Part::Record(4));
     }
 
     #[test]

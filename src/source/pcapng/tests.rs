@@ -39,6 +39,22 @@ fn packet(interface: u8, options: &[u8]) -> Vec<u8> {
     little(6, &[&[interface], &b"\0\0\0\0\0\0\0\x05\0\0\0\x03\0\0\0\x3c\0\0\0abc\0"[..], options].concat())
 }
 
+#[test]
+fn a_run_ends_where_a_block_holds_more_than_a_frame() {
+    let told = packet(0, b"\x02\0\x04\0\x01\0\0\0\0\0\0\0");
+    let plain = packet(0, b"");
+    let file = [section(), interface(b""), plain.clone(), plain.clone(), plain.clone(), told, plain].concat();
+    let mut source = open_reader(Outside::from("x"), Box::new(std::io::Cursor::new(file))).unwrap();
+    let mut numbers = Vec::new();
+    while source.advance() == Ok(Step::Record) {
+        numbers.push(vec![source.record().number]);
+        let mut run = Vec::new();
+        source.run(&mut |record| run.push(record.number));
+        numbers.push(run);
+    }
+    assert_eq!(numbers, [vec![1], vec![2, 3], vec![4], vec![5]]);
+}
+
 fn error(parts: &[&[u8]]) -> (usize, String) {
     let Read { frames, error, .. } = read(parts);
     (frames.len(), error.unwrap_or_default())
