@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
-use crate::finding::{Claim, Command};
+use crate::finding::{Claim, Command, IFACE, is_device_name};
 use crate::value::{Deadlines, Outside, Span, Timestamp, Tpid, Vid};
 use crate::world::{Host, Pile, World};
 
@@ -136,6 +136,8 @@ pub fn unstack(claim: Claim, world: &World, carrier: &str, outer: (Tpid, Vid), i
     let pile = host.pile(carrier, outer);
     let lower = pile.as_ref().and_then(|pile| Some(pile.devices.first()?.lower.to_string()));
     let elsewhere = pile.is_none() && host.link(carrier).is_some();
+    // A vantage may be called after its file, which no configuration knows.
+    let (carrier, device) = if is_device_name(carrier) { (carrier, carrier) } else { ("the uplink", IFACE) };
     let claim = match (&lower, elsewhere) {
         (Some(lower), _) => claim.cause(format!(
             "vlan_interface in nova.conf, or the network's stored bridge_interface, names {lower}, which is a VLAN device, instead of {carrier}"
@@ -170,7 +172,7 @@ pub fn unstack(claim: Claim, world: &World, carrier: &str, outer: (Tpid, Vid), i
             "Delete the stacked devices first, one a tenant VLAN: they are only made anew if they are not there, and their instances lose the link meanwhile",
             delete,
         )
-        .step(format!("Name {carrier} in the configuration, then restart the service"), Command::from("grep -E 'vlan_interface|flat_interface' /etc/nova/nova.conf").remark(format_args!("set vlan_interface={carrier}")))
+        .step(format!("Name {carrier} in the configuration, then restart the service"), Command::from("grep -E 'vlan_interface|flat_interface' /etc/nova/nova.conf").remark(format_args!("set vlan_interface={device}")))
         .step(
             "Look at what each network has stored, which wins over the configuration",
             "mysql nova -e 'select id, vlan, bridge_interface from networks'",
