@@ -112,9 +112,14 @@ impl Stations {
         self.sights.of(vantage).is_some_and(Sight::is_on_the_way)
     }
 
-    /// Whether unicast traffic between stations that have nobody in common was seen at `vantage`.
+    /// Whether stations that have nobody in common converse at `vantage`.
     pub fn is_between(&self, vantage: VantageId) -> bool {
         self.sights.of(vantage).is_some_and(Sight::is_between)
+    }
+
+    /// Whether unicast frames of stations that have nobody in common were seen at `vantage`, even if nobody answered them.
+    pub fn has_strangers(&self, vantage: VantageId) -> bool {
+        self.sights.of(vantage).is_some_and(Sight::has_strangers)
     }
 
     /// Whether frames of one station to another alone, and frames back, were seen at `vantage`: it shows both directions.
@@ -122,12 +127,12 @@ impl Stations {
         self.sights.of(vantage).is_some_and(Sight::is_two_way)
     }
 
-    /// Whether one station is an end of all unicast conversations at `vantage`, and it is not `mac`: somebody else's port.
+    /// Whether one station is an end of all unicast frames at `vantage`, and it is not `mac`: somebody else's port.
     pub fn is_port_of_another(&self, vantage: VantageId, mac: Mac) -> bool {
         self.sights.of(vantage).is_some_and(|sight| sight.is_port_of_another(mac))
     }
 
-    /// Whether one station is an end of all unicast conversations at `vantage`, and it is `mac`.
+    /// Whether `mac` is an end of all unicast frames at `vantage`.
     pub fn is_only_end(&self, vantage: VantageId, mac: Mac) -> bool {
         self.sights.of(vantage).is_some_and(|sight| sight.is_only_end(mac))
     }

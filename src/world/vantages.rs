@@ -117,7 +117,7 @@ impl World {
     /// traffic is in it that no guest's port shows.
     pub fn is_port(&self, id: VantageId) -> bool {
         let port = self.vantage(id).filter(|v| matches!(v.place, Place::Tap | Place::Guest));
-        port.is_some_and(|v| v.is_placed || !self.stations.is_between(id))
+        port.is_some_and(|v| v.is_placed || !self.stations.has_strangers(id))
     }
 
     /// Who sent the packet that `seen` is a sighting of, as far as its sightings so far and the host tell.

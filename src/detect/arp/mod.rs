@@ -20,8 +20,9 @@ const REQUESTS: u64 = 3;
 
 /// Those who ask in vain, as far as the answer would be seen where they were seen, and the address is one that they may expect there.
 fn askers<'w>(wanted: &'w Wanted, cx: &Context<'_>) -> Vec<&'w Asker> {
-    let is_known = wanted.owner.is_some();
-    let counts = |a: &&Asker| (is_known || !a.is_sweeping) && cx.world.stations.shows_answers(a.vantage, a.mac);
+    let owner = wanted.owner.map(|(mac, _)| mac);
+    let is_seen = |a: &Asker| cx.world.stations.shows_answers(a.vantage, a.mac, owner);
+    let counts = |a: &&Asker| (owner.is_some() || !a.is_sweeping) && is_seen(a);
     wanted.askers.iter().filter(counts).collect()
 }
 

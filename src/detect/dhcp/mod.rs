@@ -94,7 +94,7 @@ fn visibility(step: &DhcpStep, cx: &Context<'_>) -> Option<&'static str> {
     if is_addressed && !places.iter().all(is_overheard) {
         return Some("frames for the client alone pass here, so that answers to it would be seen too");
     }
-    if places.iter().any(|id| world.stations.is_between(*id) && world.stations.is_two_way(*id)) {
+    if places.iter().any(|id| world.stations.is_between(*id)) {
         return Some("unicast traffic between others passes here");
     }
     if step.is_broadcast {

@@ -285,18 +285,17 @@ impl Stations {
         (is_own || self.owner(ip, domain, domains) == Some(mac)) && station.is_some_and(|s| !s.is_forwarding)
     }
 
-    /// Whether an answer to `asker` would be seen at `vantage`, whoever gives it.
-    pub fn shows_answers(&self, vantage: VantageId, asker: Mac) -> bool {
+    /// Whether the answer to `asker` would be seen at `vantage`: of `owner`, or of anybody where nobody is known to owe it.
+    pub fn shows_answers(&self, vantage: VantageId, asker: Mac, owner: Option<Mac>) -> bool {
         let Some(sight) = self.sights.of(vantage) else { return false };
-        sight.is_on_the_way() || sight.is_only_end(asker) || sight.is_between()
+        sight.is_on_the_way() || sight.is_between() || sight.is_port_of_either(asker, owner.unwrap_or(asker))
     }
 
     /// Whether the answer of `mac` to `frame` would pass where the frame was seen.
     pub(super) fn is_answer_seen(&self, frame: &Frame<'_>, mac: Mac, domain: DomainId) -> bool {
         let Some(sight) = self.sights.of(frame.at.vantage) else { return false };
         let asker = frame.layers.inner_src();
-        let passes =
-            sight.is_on_the_way() || sight.is_only_end(mac) || asker.is_some_and(|asker| sight.is_only_end(asker));
+        let passes = sight.is_on_the_way() || asker.is_some_and(|asker| sight.is_port_of_either(mac, asker));
         passes || (sight.is_between() && self.table.peek(&(mac, domain)).is_some_and(|s| s.proof.is_some()))
     }
 }

@@ -3,8 +3,8 @@
 use crate::event::{Place, VantageId};
 use crate::value::Mac;
 
-/// Pairs of which one was not heard to answer that are remembered of a vantage, so that an answer is known: those who speak at one time.
-const MOST_UNRETURNED: usize = 64;
+/// Pairs who spoke that are remembered of a vantage, so that an answer is known: those who speak at one time.
+const MOST_SPOKEN: usize = 64;
 
 /// What all vantages show.
 #[derive(Debug, Default)]
@@ -22,21 +22,24 @@ pub(super) struct Sight {
     /// Whether the traffic of others passes here, by what kind of place it is, and whether that was told.
     is_on_the_way: bool,
     is_placed: bool,
-    /// Who spoke to whom and was not answered so far, each pair in the place of both its directions, where the next goes over it; `None` once
-    /// anybody was answered: both directions are there.
-    unreturned: Option<Vec<(Mac, Mac)>>,
-    way: Way,
+    /// Who spoke to whom, each pair in the place of both its directions, where the next goes over it; empty once others converse here.
+    spoken: Vec<(Mac, Mac)>,
+    /// Who is at the ends of all that was sent to one alone.
+    ways: Way,
+    /// Who is at the ends of what went both ways. A switch sends what goes to an address that it does not know to everybody, and that is
+    /// one-way: it does not make a port a place where others converse.
+    conversations: Way,
     sender: Sender,
 }
 
-/// Who is at the ends of unicast conversations.
+/// Who is at the ends of unicast frames.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// There was none so far.
     Unseen,
-    /// Every unicast frame so far had one of these two at an end.
+    /// Every one so far had one of these two at an end; both, while they spoke with nobody else.
     Ends(Mac, Mac),
-    /// They have nobody in common: the vantage is on the way.
+    /// They have nobody in common.
     Between,
 }
 
@@ -75,15 +78,24 @@ impl Sights {
         }
         self.at = self.all.partition_point(|sight| sight.vantage < vantage);
         if self.all.get(self.at).is_none_or(|sight| sight.vantage != vantage) {
-            let (way, sender) = (Way::Unseen, Sender::Nobody);
-            let unreturned = Some(Vec::new());
-            self.all
-                .insert(self.at, Sight { vantage, is_on_the_way: false, is_placed: false, unreturned, way, sender });
+            self.all.insert(self.at, Sight::new(vantage));
         }
     }
 }
 
 impl Sight {
+    const fn new(vantage: VantageId) -> Self {
+        Self {
+            vantage,
+            is_on_the_way: false,
+            is_placed: false,
+            spoken: Vec::new(),
+            ways: Way::Unseen,
+            conversations: Way::Unseen,
+            sender: Sender::Nobody,
+        }
+    }
+
     /// What kind of place it is; what is heard first stays.
     pub fn is_at(&mut self, place: Place, is_placed: bool) {
         if !self.is_on_the_way {
@@ -101,8 +113,8 @@ impl Sight {
             Sender::Only(_) => self.sender = Sender::Several,
         }
         let Some(dst) = to else { return };
-        if !self.is_between() {
-            self.way = self.way.with(src, dst);
+        if !self.has_strangers() {
+            self.ways = self.ways.with(src, dst);
         }
         self.note_direction(src, dst);
     }
@@ -110,27 +122,28 @@ impl Sight {
     /// The station `src` sent a frame to the station `dst` here, or a packet that was seen elsewhere before.
     #[inline]
     pub fn note_direction(&mut self, src: Mac, dst: Mac) {
-        if self.unreturned.is_some() {
+        if !self.is_between() {
             self.look_for_answers(src, dst);
         }
     }
 
     #[inline(never)]
     fn look_for_answers(&mut self, src: Mac, dst: Mac) {
-        let Some(pairs) = &mut self.unreturned else { return };
         // Of many vantages nothing is ever seen: places are made for the first pair.
-        pairs.resize(MOST_UNRETURNED, (Mac::ZERO, Mac::ZERO));
-        let Some(place) = pairs.get_mut(place_of(src, dst)) else { return };
+        self.spoken.resize(MOST_SPOKEN, (Mac::ZERO, Mac::ZERO));
+        let Some(place) = self.spoken.get_mut(place_of(src, dst)) else { return };
         if *place == (dst, src) {
-            self.unreturned = None;
-        } else {
-            *place = (src, dst);
+            self.conversations = self.conversations.with(src, dst);
+        }
+        *place = (src, dst);
+        if self.is_between() {
+            self.spoken = Vec::new();
         }
     }
 
     /// Whether frames of one station to another alone, and frames back, were seen: both directions are there.
     pub const fn is_two_way(&self) -> bool {
-        self.unreturned.is_none()
+        !matches!(self.conversations, Way::Unseen)
     }
 
     /// Whether the traffic of others passes, both ways, by what kind of place it is. What a file is called tells that of the link, and not of
@@ -139,19 +152,34 @@ impl Sight {
         self.is_on_the_way && (self.is_placed || self.is_two_way())
     }
 
-    /// Whether unicast traffic between stations that have nobody in common was seen.
+    /// Whether stations that have nobody in common converse here.
     pub const fn is_between(&self) -> bool {
-        matches!(self.way, Way::Between)
+        matches!(self.conversations, Way::Between)
     }
 
-    /// Whether one station is an end of all unicast conversations, and it is `mac`.
+    /// Whether unicast frames of stations that have nobody in common were seen here, even if nobody answered them.
+    pub const fn has_strangers(&self) -> bool {
+        matches!(self.ways, Way::Between)
+    }
+
+    /// Whether what `a` and `b` say to each other would be seen, as this is the port of one of them. Two who conversed with nobody else show no
+    /// more than their own words: whose port it is, nothing tells.
+    pub fn is_port_of_either(&self, a: Mac, b: Mac) -> bool {
+        match self.conversations {
+            Way::Ends(one, other) if one == other => one == a || one == b,
+            Way::Ends(one, other) => (one, other) == (a, b) || (one, other) == (b, a),
+            Way::Unseen | Way::Between => false,
+        }
+    }
+
+    /// Whether `mac` is an end of all unicast frames.
     pub fn is_only_end(&self, mac: Mac) -> bool {
-        matches!(self.way, Way::Ends(a, b) if a == mac || b == mac)
+        matches!(self.ways, Way::Ends(a, b) if a == mac || b == mac)
     }
 
-    /// Whether one station that is not `mac` is an end of all unicast conversations.
+    /// Whether one station that is not `mac` is an end of all unicast frames.
     pub fn is_port_of_another(&self, mac: Mac) -> bool {
-        matches!(self.way, Way::Ends(a, b) if a == b && a != mac)
+        matches!(self.ways, Way::Ends(a, b) if a == b && a != mac)
     }
 
     /// Whether `mac` sent all that was seen: its own machine, cut off from the rest.
@@ -164,7 +192,7 @@ impl Sight {
 fn place_of(a: Mac, b: Mac) -> usize {
     let [.., a1, a0] = a.0;
     let [.., b1, b0] = b.0;
-    usize::from((a0 ^ b0).wrapping_add((a1 ^ b1).wrapping_mul(31))) % MOST_UNRETURNED
+    usize::from((a0 ^ b0).wrapping_add((a1 ^ b1).wrapping_mul(31))) % MOST_SPOKEN
 }
 
 impl Way {

@@ -26,6 +26,8 @@ pub fn cases() -> Vec<Case> {
         case("healthy/life-vrrp-failover", "bond0.pcap", pcap(failover())),
         case("healthy/life-mid-stream", "bond0.pcap", pcap(mid_stream())),
         case("healthy/life-broadcasts-only", "eth0.pcap", pcap(broadcasts_only())),
+        case("healthy/life-router-watched-by-others", "eth0.pcap", pcap(watched_by_others())),
+        case("healthy/life-router-watched-by-others-among-floods", "eth0.pcap", pcap(among_floods())),
         case("healthy/life-filter-drops-echo", "bond0.pcap", pcap(drops_echo())),
         case("tcp/one-connection-stalls", "bond0.pcap", pcap(one_stalls())),
         case("healthy/life-back-after-three-seconds", "bond0.pcap", pcap(back_soon())),
@@ -184,6 +186,28 @@ fn broadcasts_only() -> Vec<Shot> {
     shots.push(at(7.0003, own.arp_reply(NEIGHBOUR_IP, SERVER_IP)));
     shots.push(at(30.0, renew(XID, GUEST, GUEST_IP).asked(&[])));
     in_order(vec![shots])
+}
+
+/// On the port of a guest that speaks with its router and with nobody else, until it has nothing more to say. Two others ask for the router every two
+/// seconds, answered or not, and the router looks for one of them: what those three say to each other goes past this port.
+fn watched_by_others() -> Vec<Shot> {
+    let ask = |t: f64, mac: Mac, own, wanted| at(t, frame().from(mac).arp_request(own, wanted));
+    let others = [(GUEST, GUEST_IP), (SECOND, SECOND_IP)];
+    let watch = (0..60).flat_map(|i| others.map(|(mac, ip)| ask(0.4 + 2.02 * f64::from(i), mac, ip, SERVER_IP)));
+    let looks = [70.0, 71.0, 72.0].map(|t| ask(t, SERVER, SERVER_IP, GUEST_IP));
+    let own = End { mac: NEIGHBOUR, ip: NEIGHBOUR_IP, port: 41_000 };
+    let mut talk = Talk::midway(own, End { mac: SERVER, ip: SERVER_IP, port: 53 }, &[]);
+    for i in 0..30 {
+        talk.exchange(0.1 + f64::from(i), Who::Caller, 60);
+    }
+    in_order(vec![watch.collect(), looks.to_vec(), talk.shots()])
+}
+
+/// The same where the switch has forgotten an address now and then, and sends to every port what goes there.
+fn among_floods() -> Vec<Shot> {
+    let flooded =
+        |t: f64| at(t, frame().from(SECOND).to(GUEST).ipv4(SECOND_IP, GUEST_IP).udp(40_000, 514).bytes(b"<13>well"));
+    in_order(vec![watched_by_others(), [5.0, 65.0].map(flooded).to_vec()])
 }
 
 /// A guest whose filter drops echo, asked for a minute; else it is well.
