@@ -72,6 +72,9 @@ pub(super) static RELATIONS: &[Relation] = &[
     // Seen on both sides of a router it is one loss: of the two links the later one, behind which it happens, tells it.
     ever("MTU003", &["MTU003"], ENDS),
     ever("MTU003", &["MTU009", "TCP001"], HOP),
+    // Many pairs of hosts that are told as one name what all of them have in common.
+    ever("MTU003", &["TCP001"], &[("mac", "common_mac")]),
+    ever("MTU003", &["TCP001"], &[("next_hop", "common_next_hop")]),
     // What did not fit is sent again, all that was on its way with it.
     during("MTU004", &["TCP001"], &[("host", "host"), ("other_host", "other_host")]),
     during("MTU009", &["TCP001"], HOP),

@@ -4,6 +4,7 @@ mod connection_refused;
 mod crowd;
 mod receiver_stalled;
 mod refusers;
+mod repeats;
 pub mod retransmission_storm;
 mod syn_unanswered;
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::detect::{Context, Detector, Entry, Needs, filter};
-use crate::event::{Cited, VantageId};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use super::repeats::{Hosts, Pair, claim_of_many};
+use crate::detect::{Context, Detector, Entry, Needs, many};
+use crate::event::VantageId;
+use crate::finding::{Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Mac, Span, Timestamp};
 use crate::world::{Derived, DomainId, Freed, Observation, Storm, Stuck, Topic};
 
@@ -29,31 +30,25 @@ const SENDS: u32 = 5;
 const QUIET_FOR: Span = Span::secs(60);
 /// Pairs of hosts that are remembered; further ones are not judged.
 const MOST: usize = 1_024;
-/// Frames that are cited.
-const CITED: usize = 4;
+/// At most one word about many pairs in this time, unless there is one more of them.
+const TELL_EVERY: Span = Span::secs(10);
 
 #[derive(Default)]
 struct RetransmissionStorm {
-    pairs: BTreeMap<PairKey, Pair>,
-    deadlines: Deadlines<PairKey>,
+    pairs: BTreeMap<Hosts, Pair>,
+    /// Pairs that have a host in common, by it; none is empty.
+    crowds: BTreeMap<(IpAddr, DomainId), Common>,
+    deadlines: Deadlines<Hosts>,
 }
 
-/// The hosts, the lower first, and the network.
-type PairKey = (IpAddr, IpAddr, DomainId);
-
-struct Pair {
-    vantage: VantageId,
-    domain: DomainId,
-    /// Sender and next hop of the repeats on the link.
-    macs: (Mac, Mac),
-    first: Timestamp,
-    last: Timestamp,
-    /// The most repeats in thirty seconds, and all segments then.
-    storm: Option<(u32, u32)>,
-    /// The segment that was sent most often: who sends it to whom, how often, over how long.
-    stuck: Option<(IpAddr, IpAddr, u32, Span)>,
-    cited: usize,
-    fresh: Vec<Cited>,
+/// Pairs that have a host in common.
+#[derive(Default)]
+struct Common {
+    crowd: many::Crowd<Hosts, ()>,
+    /// When all were told as one last, and how many they were.
+    told: Option<(Timestamp, usize)>,
+    /// Whether there was news of them since.
+    is_outgrown: bool,
 }
 
 impl Detector for RetransmissionStorm {
@@ -71,47 +66,46 @@ impl Detector for RetransmissionStorm {
     }
 
     fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(key) = self.deadlines.pop(cx.now) {
-            self.look_again(key, cx);
+        while let Some(hosts) = self.deadlines.pop(cx.now) {
+            self.look_again(hosts, cx);
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let outgrown = self.crowds.iter().filter(|(_, common)| common.is_outgrown).map(|(place, _)| *place);
+        for (host, domain) in outgrown.collect::<Vec<_>>() {
+            self.tell(host, domain, cx);
         }
     }
 }
 
 impl RetransmissionStorm {
     fn storm(&mut self, storm: &Storm, cx: &mut Context<'_>) {
-        let Some((key, pair)) = self.pair(storm.hosts, storm.vantage, storm.domain, storm.macs, cx) else { return };
-        if pair.storm.is_none_or(|(repeats, _)| repeats < storm.repeats) {
-            pair.storm = Some((storm.repeats, storm.segments));
-        }
-        pair.cite(std::slice::from_ref(&storm.cited));
-        self.raise(key, cx);
+        let Some((hosts, pair)) = self.pair(storm.hosts, storm.vantage, storm.domain, storm.macs, cx) else { return };
+        pair.note_storm(storm);
+        self.raise(hosts, cx);
     }
 
     fn stuck(&mut self, stuck: &Stuck, cx: &mut Context<'_>) {
         let path = &stuck.path;
         let hosts = (path.src.min(path.dst), path.src.max(path.dst));
-        let Some((key, pair)) = self.pair(hosts, path.vantage, path.domain, (path.from, path.to), cx) else { return };
-        if pair.stuck.is_none_or(|(_, _, sends, _)| sends <= stuck.sends) {
-            pair.stuck = Some((path.src, path.dst, stuck.sends, stuck.last.since(stuck.first)));
-        }
-        pair.first = pair.first.min(stuck.first);
-        pair.cite(&stuck.cited);
-        self.raise(key, cx);
+        let Some((hosts, pair)) = self.pair(hosts, path.vantage, path.domain, (path.from, path.to), cx) else { return };
+        pair.note_stuck(stuck);
+        self.raise(hosts, cx);
     }
 
     /// What was stuck arrived: it is over, or a minute of quiet begins where more than that was sent again.
     fn freed(&mut self, freed: &Freed, cx: &mut Context<'_>) {
         let path = &freed.path;
-        let key = (path.src.min(path.dst), path.src.max(path.dst), cx.world.domains.root(path.domain));
-        let Some(pair) = self.pairs.get_mut(&key) else { return };
+        let hosts = (path.src.min(path.dst), path.src.max(path.dst), cx.world.domains.root(path.domain));
+        let Some(pair) = self.pairs.get_mut(&hosts) else { return };
         pair.last = cx.now;
         if pair.storm.is_some() {
-            self.deadlines.set(key, cx.now.after(QUIET_FOR));
+            self.deadlines.set(hosts, cx.now.after(QUIET_FOR));
             return;
         }
-        cx.resolve(claim_key(&key, pair.domain, cx), "the segment arrived");
-        self.pairs.remove(&key);
-        self.deadlines.clear(&key);
+        self.end(hosts, "the segment arrived", cx);
+        self.deadlines.clear(&hosts);
     }
 
     fn pair(
@@ -121,94 +115,103 @@ impl RetransmissionStorm {
         domain: DomainId,
         macs: (Mac, Mac),
         cx: &Context<'_>,
-    ) -> Option<(PairKey, &mut Pair)> {
-        let key = (low, high, cx.world.domains.root(domain));
-        if self.pairs.len() >= MOST && !self.pairs.contains_key(&key) {
+    ) -> Option<(Hosts, &mut Pair)> {
+        let hosts = (low, high, cx.world.domains.root(domain));
+        if self.pairs.len() >= MOST && !self.pairs.contains_key(&hosts) {
             return None;
         }
-        let fresh = || Pair {
-            vantage,
-            domain,
-            macs,
-            first: cx.now,
-            last: cx.now,
-            storm: None,
-            stuck: None,
-            cited: 0,
-            fresh: Vec::new(),
-        };
-        let pair = self.pairs.entry(key).or_insert_with(fresh);
+        let pair = self.pairs.entry(hosts).or_insert_with(|| Pair::new(vantage, domain, macs, cx.now));
         pair.last = cx.now;
-        Some((key, pair))
+        Some((hosts, pair))
     }
 
-    fn raise(&mut self, key: PairKey, cx: &mut Context<'_>) {
-        let Some(pair) = self.pairs.get_mut(&key) else { return };
-        let claim = pair.claim(claim_key(&key, pair.domain, cx), (key.0, key.1));
-        cx.raise(claim.at(pair.vantage));
-        self.deadlines.set(key, cx.now.after(QUIET_FOR));
+    fn raise(&mut self, hosts: Hosts, cx: &mut Context<'_>) {
+        self.deadlines.set(hosts, cx.now.after(QUIET_FOR));
+        let (low, high, domain) = hosts;
+        for host in [low, high] {
+            self.crowds.entry((host, domain)).or_default().crowd.join(hosts, ());
+        }
+        let many = |host: &IpAddr| self.crowds.get(&(*host, domain)).and_then(Common::many);
+        if let Some(host) = [low, high].into_iter().filter(|host| many(host).is_some()).max_by_key(|host| many(host)) {
+            self.raise_together(host, domain, cx);
+        } else if let Some(pair) = self.pairs.get_mut(&hosts) {
+            pair.is_alone = true;
+            cx.raise(pair.claim(claim_key(&hosts, pair.domain, cx), (low, high)));
+        }
+    }
+
+    /// Much is sent again between `host` and many: told where there is more to tell than last time.
+    fn raise_together(&mut self, host: IpAddr, domain: DomainId, cx: &mut Context<'_>) {
+        let Some(common) = self.crowds.get_mut(&(host, domain)) else { return };
+        let count = common.crowd.places().count();
+        let is_news = common.told.is_none_or(|(at, told)| count > told || cx.now.since(at) >= TELL_EVERY);
+        common.is_outgrown = !is_news;
+        if is_news {
+            common.told = Some((cx.now, count));
+            self.tell(host, domain, cx);
+        }
+    }
+
+    /// Says that much is sent again between `host` and many; what was said of some of them alone leaves the report.
+    fn tell(&mut self, host: IpAddr, domain: DomainId, cx: &mut Context<'_>) {
+        let Some(Common { crowd, .. }) = self.crowds.get_mut(&(host, domain)) else { return };
+        let mut alone = Vec::new();
+        for place in crowd.places() {
+            if let Some(pair) = self.pairs.get_mut(&place).filter(|pair| pair.is_alone) {
+                pair.is_alone = false;
+                alone.push(claim_key(&place, pair.domain, cx));
+            }
+        }
+        let fresh = || Key::new().with("host", host).with("domain", cx.world.domains.name(domain));
+        let telling = crowd.tell(Severity::Warning, fresh);
+        let pairs: Vec<(Hosts, &Pair)> =
+            crowd.places().filter_map(|place| Some((place, self.pairs.get(&place)?))).collect();
+        let claim = claim_of_many(telling.key.clone(), host, crowd.at_least(), &pairs, telling.is_first);
+        telling.absorb(alone, cx);
+        cx.raise(claim);
     }
 
     /// A minute has passed since the latest news: it is over if next to nothing is sent again now. Repeats come at doubling intervals, so that
     /// a sender has given up once as much time has passed again as all of them took.
-    fn look_again(&mut self, key: PairKey, cx: &mut Context<'_>) {
-        let Some(pair) = self.pairs.get(&key) else { return };
-        let (repeats, segments) = cx.world.flows.storms().window(pair.vantage, (key.0, key.1), cx.now);
+    fn look_again(&mut self, hosts: Hosts, cx: &mut Context<'_>) {
+        let Some(pair) = self.pairs.get(&hosts) else { return };
+        let (repeats, segments) = cx.world.flows.storms().window(pair.vantage, (hosts.0, hosts.1), cx.now);
         let quiet = cx.now.since(pair.last);
         let patience = pair.stuck.map_or(QUIET_FOR, |(_, _, _, span)| span.times(2).max(QUIET_FOR));
         if repeats.saturating_mul(100) <= segments && quiet >= patience {
-            cx.resolve(claim_key(&key, pair.domain, cx), format!("next to nothing was sent again for {quiet}"));
-            self.pairs.remove(&key);
+            self.end(hosts, &format!("next to nothing was sent again for {quiet}"), cx);
         } else {
             // Each look waits as long again as all before it: a capture may leap over years.
-            self.deadlines.set(key, cx.now.after(quiet.max(QUIET_FOR)));
+            self.deadlines.set(hosts, cx.now.after(quiet.max(QUIET_FOR)));
+        }
+    }
+
+    /// Between these two it is over, and so it is between one of them and many if they were the last.
+    fn end(&mut self, hosts: Hosts, why: &str, cx: &mut Context<'_>) {
+        let Some(pair) = self.pairs.remove(&hosts) else { return };
+        if pair.is_alone {
+            cx.resolve(claim_key(&hosts, pair.domain, cx), why);
+        }
+        for host in [hosts.0, hosts.1] {
+            let Some(Common { crowd, .. }) = self.crowds.get_mut(&(host, hosts.2)) else { continue };
+            if let (_, Some(key)) = crowd.leave(hosts) {
+                cx.resolve(key, format!("it is over with the last of them ({why})"));
+            }
+            if crowd.places().next().is_none() {
+                self.crowds.remove(&(host, hosts.2));
+            }
         }
     }
 }
 
-impl Pair {
-    fn cite(&mut self, frames: &[Cited]) {
-        for cited in frames.iter().take(CITED.saturating_sub(self.cited)) {
-            self.fresh.push(cited.clone());
-            self.cited = self.cited.saturating_add(1);
-        }
-    }
-
-    fn claim(&mut self, key: Key, (low, high): (IpAddr, IpAddr)) -> Claim {
-        let mut said = Vec::new();
-        if let Some((repeats, segments)) = self.storm {
-            let share = repeats.saturating_mul(100).checked_div(segments).unwrap_or(0);
-            said.push(format!("{share} % of the data segments are repeats ({repeats} of about {segments} in 30 s)"));
-        }
-        if let Some((src, dst, sends, span)) = self.stuck {
-            said.push(format!(
-                "one segment from {src} to {dst} was sent {sends} times, its repeats over {span}, and never acknowledged"
-            ));
-        }
-        let headline = format!("{low} ↔ {high}: {}.", said.join("; "));
-        let (repeats, segments) = self.storm.unwrap_or_default();
-        Claim::new(key, Confidence::Confirmed, Severity::Warning, headline)
-            .seen(self.first, u64::from(repeats.max(self.stuck.map_or(0, |(_, _, sends, _)| sends))))
-            .number("repeats", repeats)
-            .number("segments", segments)
-            .number("sends", self.stuck.map_or(0, |(_, _, sends, _)| sends))
-            .number("host", low.to_string())
-            .number("other_host", high.to_string())
-            .number("mac", self.macs.0.to_string())
-            .number("next_hop", self.macs.1.to_string())
-            .proved_by(self.fresh.drain(..))
-            .filter(format!("{} && {} && tcp.analysis.retransmission", filter::host(low), filter::host(high)))
-            .cause("loss on the way: a bad cable or transceiver, a port at half duplex, a full queue")
-            .cause("one member of a bond loses frames while the others do not: compare them one by one")
-            .cause("the other end is gone, or its path back is")
-            .step("Look for errors and drops at each device on the way through this host", "ip -s link")
-            .step(
-                "And at the card itself, for each member of the bond",
-                "ethtool -S eth0 | grep -iE 'err|drop|crc|discard'",
-            )
+impl Common {
+    /// How many pairs there are, if they are told as one.
+    fn many(&self) -> Option<usize> {
+        let count = self.crowd.places().count();
+        self.crowd.is_one(count).then_some(count)
     }
 }
 
-fn claim_key((low, high, _): &PairKey, domain: DomainId, cx: &Context<'_>) -> Key {
+fn claim_key((low, high, _): &Hosts, domain: DomainId, cx: &Context<'_>) -> Key {
     Key::new().with("hosts", format!("{low} {high}")).with("domain", cx.world.domains.name(domain))
 }

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use netdiag::value::Mac;
+
 use super::super::frame::{Link, Segment, pattern};
 use super::super::tcp::{End, Talk, Who};
 use super::super::{GUEST, GUEST_IP, NODE, Pcapng, SECOND, SERVER, SERVER_IP, Shot, at, frame, pcap};
@@ -14,6 +16,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("mtu/double-vlan-overflow", "bond0.pcap", pcap(overflow())),
         case("mtu/double-vlan-overflow-on-the-way-out", "bond0.pcapng", overflow_with_directions()),
+        case("mtu/double-vlan-overflow-to-five-clients", "bond0.pcap", pcap(overflow_to_five())),
         case("mtu/double-vlan-full-size", "bond0.pcap", pcap(lasting(burst(1_460), 34.0))),
         case("mtu/double-vlan-over-by-2", "bond0.pcap", pcap(lasting(burst(1_458), 34.0))),
         case("healthy/double-vlan-ends-before-the-answers", "bond0.pcap", pcap(burst(1_460))),
@@ -38,7 +41,11 @@ pub fn cases() -> Vec<Case> {
 
 /// A session in 20.100 that opens and takes small segments: a login, some typing.
 fn session() -> Talk {
-    let mut ssh = Talk::new(CLIENT, SSHD, &c_tags(&[20, 100]));
+    session_of(CLIENT)
+}
+
+fn session_of(client: End) -> Talk {
+    let mut ssh = Talk::new(client, SSHD, &c_tags(&[20, 100]));
     ssh.handshake(0.0, 1_460);
     for i in 0..4 {
         ssh.exchange(1.0 + f64::from(i), Who::Caller, 36).exchange(1.1 + f64::from(i), Who::Called, 120);
@@ -51,6 +58,18 @@ fn overflow() -> Vec<Shot> {
     let mut second = Talk::new(End { port: 51_001, ..CLIENT }, SSHD, &c_tags(&[20, 100]));
     second.handshake(40.0, 1_460).exchange(40.1, Who::Called, 40).exchange(40.2, Who::Caller, 40);
     [stuck_session(session()).shots(), second.shots()].concat()
+}
+
+/// The same to five clients of one network at once: one cause, and many sessions that repeat themselves.
+fn overflow_to_five() -> Vec<Shot> {
+    let with = |i: u8| {
+        let mac = Mac([0xfa, 0x16, 0x3e, 0x55, 0x00, i]);
+        let client = End { mac, ip: Ipv4Addr::new(10, 20, 0, 50 + i), port: CLIENT.port };
+        stuck_session(session_of(client)).shots().into_iter().map(move |shot| shot.later(i64::from(i) * 7_000))
+    };
+    let mut shots: Vec<Shot> = (0..5).flat_map(with).collect();
+    shots.sort_by_key(Shot::nanos);
+    shots
 }
 
 /// Five full segments of the called end are lost at 30 s; the first is sent again five times, and small ones pass.

@@ -1,5 +1,7 @@
 //! TCP: what is sent again, and what only looks like it.
 
+use std::net::Ipv4Addr;
+
 use super::super::frame::{Segment, frame, pattern};
 use super::super::tcp::{End, Talk, Who};
 use super::super::{GUEST, GUEST_IP, SERVER, SERVER_IP, Shot, at, pcap};
@@ -12,6 +14,8 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("tcp/one-in-ten-lost", "eth0.pcap", pcap(lossy(10))),
         case("tcp/nobody-there", "eth0.pcap", pcap(nobody_there())),
+        case("tcp/six-peers-hear-nothing-more", "eth0.pcap", pcap(six_peers(false))),
+        case("tcp/six-peers-hear-it-at-last", "eth0.pcap", pcap(six_peers(true))),
         case("tcp/receiver-takes-no-more", "eth0.pcap", pcap(full(&[0.2, 0.6, 1.4, 3.0, 6.2, 12.6, 25.4], None))),
         case("tcp/receiver-takes-no-more-for-a-while", "eth0.pcap", pcap(full(&[0.2, 0.6, 1.4, 3.0, 6.2], Some(9.0)))),
         case("healthy/receiver-full-for-a-moment", "eth0.pcap", pcap(full(&[0.2, 0.6], Some(0.9)))),
@@ -53,6 +57,31 @@ fn nobody_there() -> Vec<Shot> {
         talk.resend(again, Who::Called, lost, 1_460);
     }
     talk.shots()
+}
+
+/// A client behind a router has a connection to each of six servers in six networks; from two seconds on what it says is dropped by a firewall that
+/// does not know the protocol, or until somebody allows it.
+fn six_peers(is_allowed: bool) -> Vec<Shot> {
+    let with = |i: u8| {
+        let client = End { mac: GUEST, ip: GUEST_IP, port: 51_000 + u16::from(i) };
+        let server = End { mac: SERVER, ip: Ipv4Addr::new(203, 0, 113, 10 + i), port: 5_222 };
+        let mut talk = Talk::new(client, server, &[]);
+        let start = 0.25 * f64::from(i);
+        talk.handshake(start, 1_460).exchange(start + 0.1, Who::Caller, 96).exchange(start + 0.3, Who::Called, 72);
+        let lost = talk.next(Who::Caller);
+        talk.lose(start + 2.0, Who::Caller, 8);
+        for again in [2.3, 2.9, 4.1, 6.5, 11.3, 20.9] {
+            talk.resend(start + again, Who::Caller, lost, 8);
+        }
+        if is_allowed {
+            talk.resend(start + 40.1, Who::Caller, lost, 8).arrived(start + 40.11, Who::Called);
+            talk.exchange(start + 41.0, Who::Caller, 200).exchange(start + 42.0, Who::Called, 200);
+        }
+        talk.shots()
+    };
+    let mut shots: Vec<Shot> = (0..6).flat_map(with).collect();
+    shots.sort_by_key(Shot::nanos);
+    shots
 }
 
 /// A mirror of both directions of a port shows each frame as it comes in and as it goes out.
