@@ -26,6 +26,8 @@ pub struct Fragments {
     trains: TimedMap<TrainKey, Train>,
     pairs: BoundedMap<PairKey, Pieces>,
     since: Option<Timestamp>,
+    /// Vantages at which something was seen that has no ports: no capture filter by ports can be at work there. In order of their ids.
+    portless: Vec<VantageId>,
 }
 
 /// By what the pieces of one packet are known.
@@ -65,6 +67,8 @@ pub struct Torn {
     pub first: Timestamp,
     /// A piece of it.
     pub cited: Cited,
+    /// Whether nothing without ports was ever seen there, and of no packet a piece behind the first: a capture filter by ports hides those too.
+    pub may_be_filtered: bool,
 }
 
 struct Train {
@@ -80,7 +84,12 @@ struct Train {
 
 impl Default for Fragments {
     fn default() -> Self {
-        Self { trains: TimedMap::new(MOST_TRAINS), pairs: BoundedMap::new(MOST_PAIRS), since: None }
+        Self {
+            trains: TimedMap::new(MOST_TRAINS),
+            pairs: BoundedMap::new(MOST_PAIRS),
+            since: None,
+            portless: Vec::new(),
+        }
     }
 }
 
@@ -92,7 +101,11 @@ impl Fragments {
 
     fn note(&mut self, seen: &Seen<'_>) {
         let frame = seen.frame;
-        let Some(fragment) = frame.layers.fragment() else { return };
+        let fragment = frame.layers.fragment();
+        if fragment.is_none_or(|fragment| fragment.offset > 0) {
+            self.sees_portless(frame.at.vantage);
+        }
+        let Some(fragment) = fragment else { return };
         let now = frame.order;
         self.since.get_or_insert(now);
         let pair = (fragment.src, fragment.dst, fragment.protocol);
@@ -120,6 +133,13 @@ impl Fragments {
         }
     }
 
+    /// `vantage` shows something that has no ports: a piece behind the first among others.
+    fn sees_portless(&mut self, vantage: VantageId) {
+        if let Err(at) = self.portless.binary_search(&vantage) {
+            self.portless.insert(at, vantage);
+        }
+    }
+
     fn tear(&mut self, key: TrainKey, out: &mut Vec<Derived>) {
         let Some(train) = self.trains.remove(&key) else { return };
         let has_first = train.runs.iter().any(|(start, _)| *start == 0);
@@ -144,6 +164,7 @@ impl Fragments {
             pieces: *pieces,
             first: train.first,
             cited: train.cited,
+            may_be_filtered: self.portless.binary_search(&train.vantage).is_err(),
         })));
     }
 }
@@ -176,7 +197,7 @@ impl Train {
 
 impl Tracker for Fragments {
     fn hears(&self) -> Kinds {
-        const { Kinds::of(&[Kind::Fragment]) }
+        const { Kinds::of(&[Kind::Fragment, Kind::Arp, Kind::Icmp, Kind::Icmpv6]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, _domains: &Domains, _out: &mut Vec<Derived>) {

@@ -53,6 +53,7 @@ struct Loss {
     last: Timestamp,
     pieces: Pieces,
     is_one_member: bool,
+    may_be_filtered: bool,
     cited: usize,
     fresh: Vec<Cited>,
 }
@@ -100,11 +101,12 @@ impl FragmentsLost {
             last: cx.now,
             pieces: torn.pieces,
             is_one_member: is_one_member(torn, cx),
+            may_be_filtered: torn.may_be_filtered,
             cited: 0,
             fresh: Vec::new(),
         };
         let loss = self.pairs.entry(key).or_insert_with(fresh);
-        (loss.last, loss.pieces) = (cx.now, torn.pieces);
+        (loss.last, loss.pieces, loss.may_be_filtered) = (cx.now, torn.pieces, torn.may_be_filtered);
         if loss.cited < CITED {
             loss.cited = loss.cited.saturating_add(1);
             loss.fresh.push(torn.cited.clone());
@@ -146,7 +148,8 @@ impl Loss {
         let Pieces { complete, incomplete, first, last, middle, largest } = self.pieces;
         let all = complete.saturating_add(incomplete);
         let is_certain = (incomplete >= CERTAIN && incomplete.saturating_mul(2) >= all) || is_told;
-        let (confidence, severity) = match is_certain && !self.is_one_member {
+        let may_be_filtered = self.may_be_filtered && !is_told;
+        let (confidence, severity) = match is_certain && !self.is_one_member && !may_be_filtered {
             true => (Confidence::Confirmed, Severity::Error),
             false => (Confidence::Likely, Severity::Warning),
         };
@@ -196,6 +199,13 @@ impl Loss {
         };
         let claim = if self.is_one_member {
             claim.assuming("this is one member of a bond: the other pieces may travel on another")
+        } else {
+            claim
+        };
+        let claim = if may_be_filtered {
+            claim.assuming(
+                "the capture was not filtered by ports: only first pieces have them, and nothing without was seen here",
+            )
         } else {
             claim
         };

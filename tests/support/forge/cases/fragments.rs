@@ -11,6 +11,7 @@ pub fn cases() -> Vec<Case> {
         case("mtu/first-pieces-lost", "eth0.pcap", pcap(lost(20, 1))),
         case("mtu/few-pieces-lost", "eth0.pcap", pcap(few())),
         case("mtu/later-pieces-blocked", "eth0.pcap", pcap(lost(12, 0))),
+        case("mtu/later-pieces-blocked-or-filtered", "eth0.pcap", pcap(only_by_port())),
         case("mtu/pieces-lost-then-whole", "eth0.pcap", pcap(then_whole())),
         case("mtu/tunnel-in-pieces", "bond0.pcap", pcap([tunnelled(5, 1_500, 2), silence(5.0)].concat())),
         case("mtu/tunnel-loses-pieces", "bond0.pcap", pcap([tunnelled(6, 1_500, 1), silence(6.0)].concat())),
@@ -30,6 +31,15 @@ fn pieces(id: u16) -> Vec<Vec<u8>> {
 fn lost(datagrams: u16, kept: usize) -> Vec<Shot> {
     let sent = (0..datagrams).map(|i| at(f64::from(i), pieces(i + 1)[kept].clone()));
     sent.chain(silence(f64::from(datagrams))).collect()
+}
+
+/// The same as a capture with the filter `port 700` shows it: nothing but first pieces, and short datagrams for a minute.
+fn only_by_port() -> Vec<Shot> {
+    let short = |i: u16| {
+        frame().from(GUEST).to(SERVER).ipv4(GUEST_IP, SERVER_IP).udp(2_049, 700).bytes(&pattern(u32::from(i), 100))
+    };
+    let first = (0..12).map(|i| at(f64::from(i), pieces(i + 1)[0].clone()));
+    first.chain((0..60).map(|i| at(12.0 + f64::from(i), short(i)))).collect()
 }
 
 /// Twelve datagrams, of which three lack their second piece.
