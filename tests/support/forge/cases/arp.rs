@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         case("arp/gateway-silent-to-twelve", "bond0.pcap", pcap(gateway_silent(12))),
         case("arp/gateway-silent-to-one", "bond0.pcap", pcap(gateway_silent(1))),
         case("arp/gateway-silent-until-the-second-router", "bond0.pcap", pcap(second_router())),
+        case("healthy/arp-between-guests-of-one-host", "bond0.pcap", pcap(between_guests())),
         case("healthy/arp-gateway-answers-late", "bond0.pcap", pcap(answers_late())),
         case("healthy/questions-in-a-file-called-bond0", "bond0.pcap", pcap(questions_only())),
     ]
@@ -48,6 +49,12 @@ fn found(t: f64) -> Vec<Shot> {
 fn gone_and_back() -> Vec<Shot> {
     let announced = [80.0, 82.0].map(|t| asks(t, GUEST, GUEST_IP, GUEST_IP));
     in_order(vec![found(0.1), asked(&[60.0, 61.0, 62.0, 65.0]), announced.to_vec(), found(85.0), others(90.0)])
+}
+
+/// A start script of one guest looks three times whether another of the same host is there; that one answers from tap to tap.
+fn between_guests() -> Vec<Shot> {
+    let asked = [60.0, 61.0, 62.0].map(|t| asks(t, NEIGHBOUR, NEIGHBOUR_IP, GUEST_IP));
+    in_order(vec![found(0.1), asked.to_vec(), others(70.0)])
 }
 
 pub fn guest(i: u8) -> (Mac, Ipv4Addr) {
