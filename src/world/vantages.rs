@@ -113,6 +113,13 @@ impl World {
         matches!(place, Some(Place::Tap | Place::Guest | Place::Bridge | Place::Vlan))
     }
 
+    /// Whether what `a` and `b` say to each other goes past `id`: both are guests of this host, as it tells itself, and there frames leave it.
+    pub fn goes_past(&self, id: VantageId, a: Mac, b: Mac) -> bool {
+        let leaves = |place| matches!(place, Place::Bond | Place::Nic | Place::Vlan | Place::Switch | Place::Span);
+        let is_guest = |mac| self.host.guest_port(mac).is_some();
+        self.vantage(id).is_some_and(|vantage| leaves(vantage.place)) && is_guest(a) && is_guest(b)
+    }
+
     /// Whether `id` is a guest's own port: what leaves there for a station has come to its machine. What a file is called is taken for that until
     /// traffic is in it that no guest's port shows.
     pub fn is_port(&self, id: VantageId) -> bool {

@@ -5,7 +5,6 @@ mod duplicate_ip;
 mod gateway_silent;
 
 use super::{Context, Family};
-use crate::event::Place;
 use crate::value::Mac;
 use crate::world::{Asker, DomainId, Wanted};
 
@@ -22,19 +21,10 @@ const REQUESTS: u64 = 3;
 /// Those who ask in vain, as far as the answer would be seen where they were seen, and the address is one that they may expect there.
 fn askers<'w>(wanted: &'w Wanted, cx: &Context<'_>) -> Vec<&'w Asker> {
     let owner = wanted.owner.map(|(mac, _)| mac);
-    let is_seen =
-        |a: &Asker| cx.world.stations.shows_answers(a.vantage, a.mac, owner) && !is_between_guests(a, owner, cx);
+    let is_between_guests = |a: &Asker| owner.is_some_and(|owner| cx.world.goes_past(a.vantage, a.mac, owner));
+    let is_seen = |a: &Asker| cx.world.stations.shows_answers(a.vantage, a.mac, owner) && !is_between_guests(a);
     let counts = |a: &&Asker| (owner.is_some() || !a.is_sweeping) && is_seen(a);
     wanted.askers.iter().filter(counts).collect()
-}
-
-/// Whether asker and owner are guests of this host, and the question was seen on its way out, where what one says to the other does not pass.
-fn is_between_guests(asker: &Asker, owner: Option<Mac>, cx: &Context<'_>) -> bool {
-    let is_guest = |mac| cx.world.host.guest_port(mac).is_some();
-    let is_outside = cx.world.vantage(asker.vantage).is_some_and(|vantage| {
-        matches!(vantage.place, Place::Bond | Place::Nic | Place::Vlan | Place::Switch | Place::Span)
-    });
-    is_outside && owner.is_some_and(is_guest) && is_guest(asker.mac)
 }
 
 /// How often they asked, all together.

@@ -1,6 +1,7 @@
 //! How findings speak of a station that leaves unanswered what it is asked: its name, the questions, its port. Text of this family only.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use crate::detect::Context;
 use crate::event::{Place, Protocol, VantageId};
@@ -61,10 +62,14 @@ pub(super) fn was_asked_at(wanted: Place, lapse: &Lapse, cx: &Context<'_>) -> bo
     lapse.places.iter().any(|id| place(*id, cx) == wanted)
 }
 
-/// Whether the filter of a capture in which the station was asked hides something by which it might prove that it hears: then nobody can tell.
+/// Whether nobody can tell what the station answers: the filter of a capture in which it was asked hides something by which it might prove that it
+/// hears, or only guests of its own host asked it, and that was seen where their frames leave the host.
 pub(super) fn is_hidden(lapse: &Lapse, cx: &Context<'_>) -> bool {
+    let (stations, domains) = (&cx.world.stations, &cx.world.domains);
     let hides = |id: &VantageId| cx.world.vantage(*id).is_some_and(|v| !v.hidden(&PROOFS).is_empty());
-    lapse.places.iter().any(hides)
+    let goes_past = |asker: Mac| lapse.places.iter().all(|id| cx.world.goes_past(*id, asker, lapse.mac));
+    let is_inside = |from: IpAddr| stations.owner(from, lapse.domain, domains).is_some_and(goes_past);
+    lapse.places.iter().any(hides) || lapse.unanswered.iter().all(|asked| is_inside(asked.from))
 }
 
 fn place(id: VantageId, cx: &Context<'_>) -> Place {

@@ -28,6 +28,7 @@ pub fn cases() -> Vec<Case> {
         case("healthy/life-broadcasts-only", "eth0.pcap", pcap(broadcasts_only())),
         case("healthy/life-router-watched-by-others", "eth0.pcap", pcap(watched_by_others())),
         case("healthy/life-router-watched-by-others-among-floods", "eth0.pcap", pcap(among_floods())),
+        case("healthy/life-watched-by-guests-of-its-host", "bond0.pcap", pcap(watched_inside())),
         case("healthy/life-filter-drops-echo", "bond0.pcap", pcap(drops_echo())),
         case("tcp/one-connection-stalls", "bond0.pcap", pcap(one_stalls())),
         case("healthy/life-back-after-three-seconds", "bond0.pcap", pcap(back_soon())),
@@ -208,6 +209,18 @@ fn among_floods() -> Vec<Shot> {
     let flooded =
         |t: f64| at(t, frame().from(SECOND).to(GUEST).ipv4(SECOND_IP, GUEST_IP).udp(40_000, 514).bytes(b"<13>well"));
     in_order(vec![watched_by_others(), [5.0, 65.0].map(flooded).to_vec()])
+}
+
+/// A guest that has talked to a server, and goes on sending it its log; two guests of the same host look for it every two seconds, as clusters do. On the
+/// bond their questions are seen and its answers are not.
+fn watched_inside() -> Vec<Shot> {
+    let watchers = [(NEIGHBOUR, NEIGHBOUR_IP), host(3)];
+    let watch = (0..30).flat_map(|i| watchers.map(|(mac, ip)| asks(0.4 + 2.02 * f64::from(i), mac, ip, GUEST_IP)));
+    let mut talk = Talk::midway(MONITOR, SERVICE, &c_tags(VLAN));
+    talk.exchange(0.5, Who::Caller, 100).exchange(5.5, Who::Caller, 100);
+    let words = |t: f64| at(t, of(GUEST).to(SERVER).ipv4(GUEST_IP, SERVER_IP).udp(40_000, 514).bytes(b"<13>well"));
+    let logs = (0..20).map(|i| words(1.3 + 3.0 * f64::from(i)));
+    in_order(vec![found(0.1), watch.collect(), talk.shots(), logs.collect()])
 }
 
 /// A guest whose filter drops echo, asked for a minute; else it is well.
