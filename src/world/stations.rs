@@ -122,11 +122,6 @@ impl Stations {
         self.sights.of(vantage).is_some_and(Sight::has_strangers)
     }
 
-    /// Whether frames of one station to another alone, and frames back, were seen at `vantage`: it shows both directions.
-    pub fn is_two_way(&self, vantage: VantageId) -> bool {
-        self.sights.of(vantage).is_some_and(Sight::is_two_way)
-    }
-
     /// Whether one station is an end of all unicast frames at `vantage`, and it is not `mac`: somebody else's port.
     pub fn is_port_of_another(&self, vantage: VantageId, mac: Mac) -> bool {
         self.sights.of(vantage).is_some_and(|sight| sight.is_port_of_another(mac))
