@@ -295,13 +295,15 @@ fn family(code: &str) -> &str {
 
 fn verdict(report: &Report) -> String {
     let roots: Vec<&Finding> = report.findings.iter().filter(|f| f.explained_by.is_none()).collect();
-    let count = |severity| roots.iter().filter(|f| f.severity == severity).count();
+    let counted = |severity: Severity| {
+        let style = severity_style(severity);
+        let count = roots.iter().filter(|f| f.severity == severity).count() as u64;
+        // Two errors, two warnings; but two critical, two info.
+        let ending = if matches!(severity, Severity::Error | Severity::Warning) { plural(count) } else { "" };
+        (count > 0).then(|| format!("{style}{count} {severity}{ending}{style:#}"))
+    };
     let severe = [Severity::Critical, Severity::Error, Severity::Warning, Severity::Info];
-    let parts: Vec<String> = severe
-        .into_iter()
-        .filter(|s| count(*s) > 0)
-        .map(|s| format!("{}{} {s}{:#}", severity_style(s), count(s), severity_style(s)))
-        .collect();
+    let parts: Vec<String> = severe.into_iter().filter_map(counted).collect();
     let explained = report.findings.len() - roots.len();
     match (parts.is_empty(), explained) {
         (true, _) if report.tally.frames == 0 => "no frame was read: there is nothing to judge".to_owned(),
