@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use crate::finding::{Key, Severity};
+use crate::value::{Span, Timestamp};
 
 /// So many are told each by itself.
 pub const EACH: usize = 3;
@@ -16,12 +17,18 @@ pub const HEARSAY: usize = 20;
 pub const CITED: usize = 4;
 /// How many a headline names.
 const NAMED: usize = 3;
+/// At most one word about all in this time, unless there is one more of them.
+const TELL_EVERY: Span = Span::secs(10);
 
 /// Many of a kind, by what tells them apart, and what is remembered of each.
 pub struct Crowd<P, M> {
     members: BTreeMap<P, M>,
     /// What was told of all as one, and how grave it was.
     told: Option<(Key, Severity)>,
+    /// When there was news of them last, and how many they were.
+    news: Option<(Timestamp, usize)>,
+    /// Whether more is known of them since.
+    is_outgrown: bool,
 }
 
 /// All are told as one.
@@ -35,7 +42,7 @@ pub struct Telling {
 
 impl<P, M> Default for Crowd<P, M> {
     fn default() -> Self {
-        Self { members: BTreeMap::new(), told: None }
+        Self { members: BTreeMap::new(), told: None, news: None, is_outgrown: false }
     }
 }
 
@@ -57,6 +64,32 @@ impl<P: Ord + Copy, M> Crowd<P, M> {
     /// Whether so many, and what they are counted by, are told as one: they are many, or were.
     pub fn is_one(&self, count: usize) -> bool {
         self.told.is_some() || count > EACH
+    }
+
+    /// Whether so many are in it that they are told as one, or were, and how many.
+    pub fn count(&self) -> Option<usize> {
+        Some(self.members.len()).filter(|count| self.is_one(*count))
+    }
+
+    /// Nobody is left.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// More is known of one of them: whether that is worth a word now, or waits.
+    pub fn has_news(&mut self, now: Timestamp) -> bool {
+        let count = self.members.len();
+        let is_news = self.news.is_none_or(|(at, told)| count > told || now.since(at) >= TELL_EVERY);
+        if is_news {
+            self.news = Some((now, count));
+        }
+        self.is_outgrown = !is_news;
+        is_news
+    }
+
+    /// Whether something waits to be told of them.
+    pub const fn is_outgrown(&self) -> bool {
+        self.is_outgrown
     }
 
     /// Whether all are told as one, and the one at `place` with them.

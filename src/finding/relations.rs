@@ -68,6 +68,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     ever("MTU001", &["MTU008"], ON_LINK),
     ever("MTU002", &["MTU003"], &[("mac", "mac")]),
     ever("MTU007", &["MTU006"], ENDS),
+    ever("MTU007", &["MTU006"], &[("src", "common_src")]),
+    ever("MTU007", &["MTU006"], &[("dst", "common_dst")]),
     ever("MTU005", &["MTU003"], ENDS),
     // Seen on both sides of a router it is one loss: of the two links the later one, behind which it happens, tells it.
     ever("MTU003", &["MTU003"], ENDS),

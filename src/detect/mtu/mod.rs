@@ -13,6 +13,7 @@ mod overflow;
 pub mod overlay_overhead_overflow;
 pub mod path_mtu_message_ignored;
 pub mod path_mtu_reduced;
+mod torn;
 
 use super::Family;
 

@@ -145,8 +145,9 @@ pub fn claim_of_many(key: Key, host: IpAddr, at_least: &str, pairs: &[(Hosts, &P
     if stormy > 0 {
         said.push(format!("with {stormy} of them 5 % of the data segments or more are repeats"));
     }
+    let (count, ending) = (others.len(), if others.len() == 1 { "" } else { "s" });
     let headline =
-        format!("{host} and {at_least}{} others ({}): {}.", others.len(), many::listed(&others), said.join("; "));
+        format!("{host} and {at_least}{count} other{ending} ({}): {}.", many::listed(&others), said.join("; "));
     let mut by_time: Vec<&Pair> = pairs.iter().map(|(_, pair)| *pair).collect();
     by_time.sort_by_key(|pair| pair.first);
     let cited = by_time.iter().filter_map(|pair| pair.earliest.clone()).take(if is_first { many::CITED } else { 0 });

@@ -30,25 +30,13 @@ const SENDS: u32 = 5;
 const QUIET_FOR: Span = Span::secs(60);
 /// Pairs of hosts that are remembered; further ones are not judged.
 const MOST: usize = 1_024;
-/// At most one word about many pairs in this time, unless there is one more of them.
-const TELL_EVERY: Span = Span::secs(10);
 
 #[derive(Default)]
 struct RetransmissionStorm {
     pairs: BTreeMap<Hosts, Pair>,
     /// Pairs that have a host in common, by it; none is empty.
-    crowds: BTreeMap<(IpAddr, DomainId), Common>,
+    crowds: BTreeMap<(IpAddr, DomainId), many::Crowd<Hosts, ()>>,
     deadlines: Deadlines<Hosts>,
-}
-
-/// Pairs that have a host in common.
-#[derive(Default)]
-struct Common {
-    crowd: many::Crowd<Hosts, ()>,
-    /// When all were told as one last, and how many they were.
-    told: Option<(Timestamp, usize)>,
-    /// Whether there was news of them since.
-    is_outgrown: bool,
 }
 
 impl Detector for RetransmissionStorm {
@@ -72,7 +60,7 @@ impl Detector for RetransmissionStorm {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        let outgrown = self.crowds.iter().filter(|(_, common)| common.is_outgrown).map(|(place, _)| *place);
+        let outgrown = self.crowds.iter().filter(|(_, crowd)| crowd.is_outgrown()).map(|(place, _)| *place);
         for (host, domain) in outgrown.collect::<Vec<_>>() {
             self.tell(host, domain, cx);
         }
@@ -129,32 +117,22 @@ impl RetransmissionStorm {
         self.deadlines.set(hosts, cx.now.after(QUIET_FOR));
         let (low, high, domain) = hosts;
         for host in [low, high] {
-            self.crowds.entry((host, domain)).or_default().crowd.join(hosts, ());
+            self.crowds.entry((host, domain)).or_default().join(hosts, ());
         }
-        let many = |host: &IpAddr| self.crowds.get(&(*host, domain)).and_then(Common::many);
+        let many = |host: &IpAddr| self.crowds.get(&(*host, domain)).and_then(many::Crowd::count);
         if let Some(host) = [low, high].into_iter().filter(|host| many(host).is_some()).max_by_key(|host| many(host)) {
-            self.raise_together(host, domain, cx);
+            if self.crowds.get_mut(&(host, domain)).is_some_and(|crowd| crowd.has_news(cx.now)) {
+                self.tell(host, domain, cx);
+            }
         } else if let Some(pair) = self.pairs.get_mut(&hosts) {
             pair.is_alone = true;
             cx.raise(pair.claim(claim_key(&hosts, pair.domain, cx), (low, high)));
         }
     }
 
-    /// Much is sent again between `host` and many: told where there is more to tell than last time.
-    fn raise_together(&mut self, host: IpAddr, domain: DomainId, cx: &mut Context<'_>) {
-        let Some(common) = self.crowds.get_mut(&(host, domain)) else { return };
-        let count = common.crowd.places().count();
-        let is_news = common.told.is_none_or(|(at, told)| count > told || cx.now.since(at) >= TELL_EVERY);
-        common.is_outgrown = !is_news;
-        if is_news {
-            common.told = Some((cx.now, count));
-            self.tell(host, domain, cx);
-        }
-    }
-
     /// Says that much is sent again between `host` and many; what was said of some of them alone leaves the report.
     fn tell(&mut self, host: IpAddr, domain: DomainId, cx: &mut Context<'_>) {
-        let Some(Common { crowd, .. }) = self.crowds.get_mut(&(host, domain)) else { return };
+        let Some(crowd) = self.crowds.get_mut(&(host, domain)) else { return };
         let mut alone = Vec::new();
         for place in crowd.places() {
             if let Some(pair) = self.pairs.get_mut(&place).filter(|pair| pair.is_alone) {
@@ -193,22 +171,14 @@ impl RetransmissionStorm {
             cx.resolve(claim_key(&hosts, pair.domain, cx), why);
         }
         for host in [hosts.0, hosts.1] {
-            let Some(Common { crowd, .. }) = self.crowds.get_mut(&(host, hosts.2)) else { continue };
+            let Some(crowd) = self.crowds.get_mut(&(host, hosts.2)) else { continue };
             if let (_, Some(key)) = crowd.leave(hosts) {
                 cx.resolve(key, format!("it is over with the last of them ({why})"));
             }
-            if crowd.places().next().is_none() {
+            if crowd.is_empty() {
                 self.crowds.remove(&(host, hosts.2));
             }
         }
-    }
-}
-
-impl Common {
-    /// How many pairs there are, if they are told as one.
-    fn many(&self) -> Option<usize> {
-        let count = self.crowd.places().count();
-        self.crowd.is_one(count).then_some(count)
     }
 }
 

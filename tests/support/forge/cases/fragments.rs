@@ -12,6 +12,7 @@ pub fn cases() -> Vec<Case> {
         case("mtu/few-pieces-lost", "eth0.pcap", pcap(few())),
         case("mtu/later-pieces-blocked", "eth0.pcap", pcap(lost(12, 0))),
         case("mtu/later-pieces-blocked-or-filtered", "eth0.pcap", pcap(only_by_port())),
+        case("mtu/later-pieces-blocked-from-everywhere", "eth0.pcap", pcap(from_everywhere())),
         case("mtu/pieces-lost-then-whole", "eth0.pcap", pcap(then_whole())),
         case("mtu/tunnel-in-pieces", "bond0.pcap", pcap([tunnelled(5, 1_500, 2), silence(5.0)].concat())),
         case("mtu/tunnel-loses-pieces", "bond0.pcap", pcap([tunnelled(6, 1_500, 1), silence(6.0)].concat())),
@@ -40,6 +41,16 @@ fn only_by_port() -> Vec<Shot> {
     };
     let first = (0..12).map(|i| at(f64::from(i), pieces(i + 1)[0].clone()));
     first.chain((0..60).map(|i| at(12.0 + f64::from(i), short(i)))).collect()
+}
+
+/// A resolver behind a firewall: six servers all over the world answer it in two pieces, twice each, and only the first pieces come.
+fn from_everywhere() -> Vec<Shot> {
+    let answer = |i: u16| {
+        let server = Ipv4Addr::new(203, 0, 113, 10 + (i % 6) as u8);
+        let link = frame().from(SERVER).to(GUEST).ipv4(server, GUEST_IP);
+        at(f64::from(i), link.udp_in_pieces((53, 40_000 + i), i + 1, 2_000, 1_500)[0].clone())
+    };
+    (0..12).map(answer).chain(silence(12.0)).collect()
 }
 
 /// Twelve datagrams, of which three lack their second piece.
