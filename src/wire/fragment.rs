@@ -25,6 +25,8 @@ pub struct Fragment {
     pub is_last: bool,
     /// Bytes of layer 3 of this piece.
     pub packet_len: u32,
+    /// Whether its header is not damaged: what is may be no piece at all, and nobody takes it for one.
+    pub is_sound: bool,
 }
 
 impl Layers<'_> {
@@ -62,6 +64,7 @@ impl Layers<'_> {
             len,
             is_last,
             packet_len: ip.packet_len(),
+            is_sound: !matches!(ip, Ip::V4(header) if !header.is_sound()),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! IPv4 (RFC 791). Options are handed out as bytes; the header checksum is not verified, because network cards fill it in late.
+//! IPv4 (RFC 791). Options are handed out as bytes; the header checksum is verified where somebody asks for it, because network cards fill it in late.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -60,6 +60,18 @@ impl<'a> Ipv4<'a> {
     #[inline]
     pub const fn total_len(&self) -> u16 {
         u16::from_be_bytes([self.header[2], self.header[3]])
+    }
+
+    /// Whether the header's checksum is right (RFC 1071), as far as that can be told: a card may have to fill it in, and options may be cut. Whoever gets
+    /// a header that is not throws the packet away (RFC 1122 section 3.2.1.2).
+    pub fn is_sound(&self) -> bool {
+        let is_whole = self.options.len() == self.header_len().saturating_sub(20);
+        let is_empty = self.header[10..12] == [0, 0];
+        let words = self.header.iter().chain(self.options).zip([8, 0].into_iter().cycle());
+        let sum = words.fold(0_u32, |sum, (byte, shift)| sum.saturating_add(u32::from(*byte) << shift));
+        // At most thirty words: one carry makes another at most.
+        let sum = (sum & 0xffff).saturating_add(sum >> 16);
+        !is_whole || is_empty || (sum & 0xffff).saturating_add(sum >> 16) == 0xffff
     }
 
     /// Identification, which the fragments of a packet share.

@@ -149,6 +149,28 @@ fn fragments_have_a_transport_header_once() {
 }
 
 #[test]
+fn a_damaged_header_is_told_by_its_checksum() {
+    // Words that add up to all ones (RFC 1071), without options and with.
+    let plain = [0x45, 0, 0, 0x1c, 0, 1, 0, 0, 64, 17, 0x66, 0xc3, 10, 0, 0, 5, 10, 0, 0, 9];
+    let with_option = [0x46, 0, 0, 0x20, 0, 1, 0, 0, 64, 17, 0x64, 0xbb, 10, 0, 0, 5, 10, 0, 0, 9, 1, 1, 0, 3];
+    let is_sound = |packet: &[u8]| {
+        let frame = ethernet(SWITCH, GUEST, 0x0800, &[packet, &udp(1, 2, &[])].concat());
+        let layers = decode(LinkType::Ethernet, &frame, u32::try_from(frame.len()).unwrap());
+        layers.iter().any(|layer| matches!(layer, Layer::Ipv4(ip) if ip.is_sound()))
+    };
+    assert!(is_sound(&plain));
+    assert!(is_sound(&with_option));
+    for at in [4, 6, 7, 12, 19] {
+        let mut damaged = plain;
+        damaged[at] ^= 0x20;
+        assert!(!is_sound(&damaged), "byte {at}");
+    }
+    let mut unfilled = plain;
+    unfilled[10..12].fill(0);
+    assert!(is_sound(&unfilled), "left to the network card");
+}
+
+#[test]
 fn spanning_tree_needs_address_encapsulation_and_protocol() {
     let bridges = [0x01, 0x80, 0xc2, 0, 0, 0];
     let body = llc(0x42, &config_bpdu());

@@ -105,7 +105,7 @@ impl Fragments {
         if fragment.is_none_or(|fragment| fragment.offset > 0) {
             self.sees_portless(frame.at.vantage);
         }
-        let Some(fragment) = fragment else { return };
+        let Some(fragment) = fragment.filter(|fragment| fragment.is_sound) else { return };
         let now = frame.order;
         self.since.get_or_insert(now);
         let pair = (fragment.src, fragment.dst, fragment.protocol);
@@ -253,7 +253,17 @@ mod tests {
         for &(offset, len, is_last) in pieces {
             let address = IpAddr::from([10, 0, 0, 1]);
             let packet_len = len + 20;
-            train.add(&Fragment { src: address, dst: address, protocol: 17, id: 1, offset, len, is_last, packet_len });
+            train.add(&Fragment {
+                src: address,
+                dst: address,
+                protocol: 17,
+                id: 1,
+                offset,
+                len,
+                is_last,
+                packet_len,
+                is_sound: true,
+            });
         }
         train.is_complete()
     }

@@ -95,8 +95,13 @@ impl FragmentsLost {
         for common in commons {
             self.crowds.entry((common, root)).or_default().join(ends, ());
         }
-        let many = |common: &Common| self.crowds.get(&(*common, root)).and_then(many::Crowd::count);
-        if let Some(common) = commons.into_iter().filter(|c| many(c).is_some()).max_by_key(|c| many(c)) {
+        let many = |common: &Common| {
+            let crowd = self.crowds.get(&(*common, root))?;
+            // Two hosts that speak in several protocols are two.
+            let others = many::distinct(crowd.places().map(|ends| common.other(&ends))).len();
+            crowd.is_one(others).then_some(others)
+        };
+        if let Some(common) = commons.into_iter().filter(|common| many(common).is_some()).max_by_key(many) {
             if self.crowds.get_mut(&(common, root)).is_some_and(|crowd| crowd.has_news(cx.now)) {
                 self.tell(common, root, cx);
             }

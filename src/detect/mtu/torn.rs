@@ -63,6 +63,14 @@ impl Common {
         [Self::To(*dst), Self::From(*src)]
     }
 
+    /// The other end of a pair.
+    pub const fn other(self, (src, dst, _): &Ends) -> IpAddr {
+        match self {
+            Self::To(_) => *src,
+            Self::From(_) => *dst,
+        }
+    }
+
     /// The key of what is said of many.
     pub fn key(self) -> Key {
         match self {
@@ -230,8 +238,7 @@ pub fn claim_of_many(key: Key, common: Common, at_least: &str, pairs: &[(Ends, &
         may_be_filtered: by_time.iter().all(|loss| loss.may_be_filtered),
     };
     let protocols = many::distinct(pairs.iter().map(|((.., protocol), _)| protocol_name(*protocol))).join(", ");
-    let others =
-        many::distinct(pairs.iter().map(|((src, dst, _), _)| if let Common::To(_) = common { *src } else { *dst }));
+    let others = many::distinct(pairs.iter().map(|(ends, _)| common.other(ends)));
     let (count, listed, sentence) = (others.len(), many::listed(&others), verdict.sentence(&protocols));
     let ending = if count == 1 { "" } else { "s" };
     let headline = match common {

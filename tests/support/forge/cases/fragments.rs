@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         case("mtu/tunnel-loses-pieces", "bond0.pcap", pcap([tunnelled(6, 1_500, 1), silence(6.0)].concat())),
         case("healthy/tunnel-of-1450", "bond0.pcap", pcap(tunnelled(5, 1_450, 2))),
         case("healthy/tunnel-with-room", "bond0.pcap", pcap(tunnel_with_room())),
+        case("healthy/headers-damaged-in-a-capture", "eth0.pcap", pcap(damaged())),
         case("healthy/pieces-out-of-order", "eth0.pcap", pcap(out_of_order())),
         case("healthy/pieces-begun-before-the-capture", "eth0.pcap", pcap(begun_before())),
     ]
@@ -64,6 +65,18 @@ fn few() -> Vec<Shot> {
 fn then_whole() -> Vec<Shot> {
     let mended = (0..150).flat_map(|i| pieces(i + 100).into_iter().map(move |piece| at(50.0 + f64::from(i), piece)));
     lost(12, 1).into_iter().filter(|shot| shot.nanos() < at(50.0, Vec::new()).nanos()).chain(mended).collect()
+}
+
+/// Datagrams whose headers were damaged afterwards, as by a program that tests others: they look like pieces, and their checksums tell.
+fn damaged() -> Vec<Shot> {
+    let whole = |i: u16| {
+        let mut bytes =
+            frame().from(GUEST).to(SERVER).ipv4(GUEST_IP, SERVER_IP).udp(2_049, 700).bytes(&pattern(7, 100));
+        bytes[14 + 5] = 1 + i as u8;
+        bytes[14 + 6] = if i.is_multiple_of(2) { 0x20 } else { 0x01 };
+        at(f64::from(i), bytes)
+    };
+    (0..12).map(whole).chain(silence(12.0)).collect()
 }
 
 /// Each datagram is whole, its last piece before its first.
