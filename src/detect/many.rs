@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Context;
 use crate::finding::{Key, Severity};
 use crate::value::{Span, Timestamp};
+use crate::world::DomainId;
 
 /// So many are told each by itself.
 pub const EACH: usize = 3;
@@ -31,6 +32,9 @@ pub struct Crowd<P, M> {
     is_outgrown: bool,
 }
 
+/// Crowds by what their members have in common, and their network; none is empty.
+pub struct Crowds<C, P>(BTreeMap<(C, DomainId), Crowd<P, ()>>);
+
 /// All are told as one.
 pub struct Telling {
     pub key: Key,
@@ -43,6 +47,56 @@ pub struct Telling {
 impl<P, M> Default for Crowd<P, M> {
     fn default() -> Self {
         Self { members: BTreeMap::new(), told: None, news: None, is_outgrown: false }
+    }
+}
+
+impl<C, P> Default for Crowds<C, P> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<C: Ord + Copy, P: Ord + Copy> Crowds<C, P> {
+    /// The one at `place` is in the crowds of all of `commons`.
+    pub fn join(&mut self, commons: impl IntoIterator<Item = C>, domain: DomainId, place: P) {
+        for common in commons {
+            self.0.entry((common, domain)).or_default().join(place, ());
+        }
+    }
+
+    /// It is in them no more, because of `why`; where it was the last, what was told of all is over.
+    pub fn leave(
+        &mut self,
+        commons: impl IntoIterator<Item = C>,
+        domain: DomainId,
+        place: P,
+        why: &str,
+        cx: &mut Context<'_>,
+    ) {
+        for at in commons.into_iter().map(|common| (common, domain)) {
+            let Some(crowd) = self.0.get_mut(&at) else { continue };
+            if let (_, Some(key)) = crowd.leave(place) {
+                cx.resolve(key, format!("it is over with the last of them ({why})"));
+            }
+            if crowd.members.is_empty() {
+                self.0.remove(&at);
+            }
+        }
+    }
+
+    /// Those that have `common` in common.
+    pub fn of(&self, common: C, domain: DomainId) -> Option<&Crowd<P, ()>> {
+        self.0.get(&(common, domain))
+    }
+
+    /// The same, to be told of.
+    pub fn get_mut(&mut self, common: C, domain: DomainId) -> Option<&mut Crowd<P, ()>> {
+        self.0.get_mut(&(common, domain))
+    }
+
+    /// Of which more is known than was told.
+    pub fn outgrown(&self) -> Vec<(C, DomainId)> {
+        self.0.iter().filter(|(_, crowd)| crowd.is_outgrown).map(|(at, _)| *at).collect()
     }
 }
 
@@ -71,11 +125,6 @@ impl<P: Ord + Copy, M> Crowd<P, M> {
         Some(self.members.len()).filter(|count| self.is_one(*count))
     }
 
-    /// Nobody is left.
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
     /// More is known of one of them: whether that is worth a word now, or waits.
     pub fn has_news(&mut self, now: Timestamp) -> bool {
         let count = self.members.len();
@@ -85,11 +134,6 @@ impl<P: Ord + Copy, M> Crowd<P, M> {
         }
         self.is_outgrown = !is_news;
         is_news
-    }
-
-    /// Whether something waits to be told of them.
-    pub const fn is_outgrown(&self) -> bool {
-        self.is_outgrown
     }
 
     /// Whether all are told as one, and the one at `place` with them.

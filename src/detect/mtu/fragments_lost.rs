@@ -33,8 +33,8 @@ const MOST: usize = 1_024;
 #[derive(Default)]
 struct FragmentsLost {
     pairs: BTreeMap<Ends, Loss>,
-    /// Pairs that have an end in common, by it; none is empty.
-    crowds: BTreeMap<(Common, DomainId), many::Crowd<Ends, ()>>,
+    /// Pairs that have an end in common.
+    crowds: many::Crowds<Common, Ends>,
     /// Pairs of which the receiver itself has said that it waited in vain.
     told: BTreeSet<(IpAddr, IpAddr)>,
     deadlines: Deadlines<Ends>,
@@ -71,8 +71,7 @@ impl Detector for FragmentsLost {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        let outgrown = self.crowds.iter().filter(|(_, crowd)| crowd.is_outgrown()).map(|(place, _)| *place);
-        for (common, domain) in outgrown.collect::<Vec<_>>() {
+        for (common, domain) in self.crowds.outgrown() {
             self.tell(common, domain, cx);
         }
     }
@@ -90,19 +89,17 @@ impl FragmentsLost {
             return;
         }
         self.deadlines.set(ends, cx.now.after(WHOLE_FOR));
-        let (is_enough, root) = (loss.pieces.incomplete >= TORN, cx.world.domains.root(torn.domain));
+        let (is_enough, root) = (loss.pieces.incomplete >= TORN, loss.root);
         let commons = Common::of(&ends);
-        for common in commons {
-            self.crowds.entry((common, root)).or_default().join(ends, ());
-        }
+        self.crowds.join(commons, root, ends);
         let many = |common: &Common| {
-            let crowd = self.crowds.get(&(*common, root))?;
+            let crowd = self.crowds.of(*common, root)?;
             // Two hosts that speak in several protocols are two.
             let others = many::distinct(crowd.places().map(|ends| common.other(&ends))).len();
             crowd.is_one(others).then_some(others)
         };
         if let Some(common) = commons.into_iter().filter(|common| many(common).is_some()).max_by_key(many) {
-            if self.crowds.get_mut(&(common, root)).is_some_and(|crowd| crowd.has_news(cx.now)) {
+            if self.crowds.get_mut(common, root).is_some_and(|crowd| crowd.has_news(cx.now)) {
                 self.tell(common, root, cx);
             }
         } else if let Some(loss) = self.pairs.get_mut(&ends).filter(|_| is_enough) {
@@ -113,7 +110,7 @@ impl FragmentsLost {
 
     /// Says of many pairs with an end in common that their packets lack pieces; what was said of some of them alone leaves the report.
     fn tell(&mut self, common: Common, root: DomainId, cx: &mut Context<'_>) {
-        let Some(crowd) = self.crowds.get_mut(&(common, root)) else { return };
+        let Some(crowd) = self.crowds.get_mut(common, root) else { return };
         let mut alone = Vec::new();
         for ends in crowd.places() {
             if let Some(loss) = self.pairs.get_mut(&ends).filter(|loss| loss.is_alone) {
@@ -152,16 +149,7 @@ impl FragmentsLost {
         if loss.is_alone {
             cx.resolve(claim_key(&ends, loss.domain, cx), why);
         }
-        let root = cx.world.domains.root(loss.domain);
-        for common in Common::of(&ends) {
-            let Some(crowd) = self.crowds.get_mut(&(common, root)) else { continue };
-            if let (_, Some(key)) = crowd.leave(ends) {
-                cx.resolve(key, format!("it is over with the last of them ({why})"));
-            }
-            if crowd.is_empty() {
-                self.crowds.remove(&(common, root));
-            }
-        }
+        self.crowds.leave(Common::of(&ends), loss.root, ends, why, cx);
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Common {
 pub struct Loss {
     /// The network by the name that it had then.
     pub domain: DomainId,
+    /// The network that stood then for all that were the same.
+    pub root: DomainId,
     /// The latest news.
     pub last: Timestamp,
     /// How many packets were whole, and what the others lack.
@@ -87,6 +89,7 @@ impl Loss {
         let outer = stack.outer().filter(|_| stack.depth() > 1);
         Self {
             domain: torn.domain,
+            root: cx.world.domains.root(torn.domain),
             last: cx.now,
             pieces: torn.pieces,
             is_alone: false,

@@ -34,8 +34,8 @@ const MOST: usize = 1_024;
 #[derive(Default)]
 struct RetransmissionStorm {
     pairs: BTreeMap<Hosts, Pair>,
-    /// Pairs that have a host in common, by it; none is empty.
-    crowds: BTreeMap<(IpAddr, DomainId), many::Crowd<Hosts, ()>>,
+    /// Pairs that have a host in common.
+    crowds: many::Crowds<IpAddr, Hosts>,
     deadlines: Deadlines<Hosts>,
 }
 
@@ -60,8 +60,7 @@ impl Detector for RetransmissionStorm {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        let outgrown = self.crowds.iter().filter(|(_, crowd)| crowd.is_outgrown()).map(|(place, _)| *place);
-        for (host, domain) in outgrown.collect::<Vec<_>>() {
+        for (host, domain) in self.crowds.outgrown() {
             self.tell(host, domain, cx);
         }
     }
@@ -116,12 +115,10 @@ impl RetransmissionStorm {
     fn raise(&mut self, hosts: Hosts, cx: &mut Context<'_>) {
         self.deadlines.set(hosts, cx.now.after(QUIET_FOR));
         let (low, high, domain) = hosts;
-        for host in [low, high] {
-            self.crowds.entry((host, domain)).or_default().join(hosts, ());
-        }
-        let many = |host: &IpAddr| self.crowds.get(&(*host, domain)).and_then(many::Crowd::count);
+        self.crowds.join([low, high], domain, hosts);
+        let many = |host: &IpAddr| self.crowds.of(*host, domain)?.count();
         if let Some(host) = [low, high].into_iter().filter(|host| many(host).is_some()).max_by_key(|host| many(host)) {
-            if self.crowds.get_mut(&(host, domain)).is_some_and(|crowd| crowd.has_news(cx.now)) {
+            if self.crowds.get_mut(host, domain).is_some_and(|crowd| crowd.has_news(cx.now)) {
                 self.tell(host, domain, cx);
             }
         } else if let Some(pair) = self.pairs.get_mut(&hosts) {
@@ -132,7 +129,7 @@ impl RetransmissionStorm {
 
     /// Says that much is sent again between `host` and many; what was said of some of them alone leaves the report.
     fn tell(&mut self, host: IpAddr, domain: DomainId, cx: &mut Context<'_>) {
-        let Some(crowd) = self.crowds.get_mut(&(host, domain)) else { return };
+        let Some(crowd) = self.crowds.get_mut(host, domain) else { return };
         let mut alone = Vec::new();
         for place in crowd.places() {
             if let Some(pair) = self.pairs.get_mut(&place).filter(|pair| pair.is_alone) {
@@ -170,15 +167,7 @@ impl RetransmissionStorm {
         if pair.is_alone {
             cx.resolve(claim_key(&hosts, pair.domain, cx), why);
         }
-        for host in [hosts.0, hosts.1] {
-            let Some(crowd) = self.crowds.get_mut(&(host, hosts.2)) else { continue };
-            if let (_, Some(key)) = crowd.leave(hosts) {
-                cx.resolve(key, format!("it is over with the last of them ({why})"));
-            }
-            if crowd.is_empty() {
-                self.crowds.remove(&(host, hosts.2));
-            }
-        }
+        self.crowds.leave([hosts.0, hosts.1], hosts.2, hosts, why, cx);
     }
 }
 
