@@ -32,8 +32,12 @@ pub struct Crowd<P, M> {
     is_outgrown: bool,
 }
 
-/// Crowds by what their members have in common, and their network; none is empty.
-pub struct Crowds<C, P>(BTreeMap<(C, DomainId), Crowd<P, ()>>);
+/// Crowds by what their members have in common, and their network; and who is told alone.
+pub struct Crowds<C, P> {
+    /// None is empty.
+    all: BTreeMap<(C, DomainId), Crowd<P, ()>>,
+    alone: BTreeMap<P, Key>,
+}
 
 /// All are told as one.
 pub struct Telling {
@@ -52,7 +56,7 @@ impl<P, M> Default for Crowd<P, M> {
 
 impl<C, P> Default for Crowds<C, P> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self { all: BTreeMap::new(), alone: BTreeMap::new() }
     }
 }
 
@@ -60,11 +64,16 @@ impl<C: Ord + Copy, P: Ord + Copy> Crowds<C, P> {
     /// The one at `place` is in the crowds of all of `commons`.
     pub fn join(&mut self, commons: impl IntoIterator<Item = C>, domain: DomainId, place: P) {
         for common in commons {
-            self.0.entry((common, domain)).or_default().join(place, ());
+            self.all.entry((common, domain)).or_default().join(place, ());
         }
     }
 
-    /// It is in them no more, because of `why`; where it was the last, what was told of all is over.
+    /// The one at `place` is told by itself, by `key`.
+    pub fn stands_alone(&mut self, place: P, key: Key) {
+        self.alone.insert(place, key);
+    }
+
+    /// It is in them no more, because of `why`: what was told of it alone is over, and, where it was the last, what was told of all.
     pub fn leave(
         &mut self,
         commons: impl IntoIterator<Item = C>,
@@ -73,30 +82,47 @@ impl<C: Ord + Copy, P: Ord + Copy> Crowds<C, P> {
         why: &str,
         cx: &mut Context<'_>,
     ) {
+        if let Some(key) = self.alone.remove(&place) {
+            cx.resolve(key, why);
+        }
         for at in commons.into_iter().map(|common| (common, domain)) {
-            let Some(crowd) = self.0.get_mut(&at) else { continue };
+            let Some(crowd) = self.all.get_mut(&at) else { continue };
             if let (_, Some(key)) = crowd.leave(place) {
                 cx.resolve(key, format!("it is over with the last of them ({why})"));
             }
             if crowd.members.is_empty() {
-                self.0.remove(&at);
+                self.all.remove(&at);
             }
         }
     }
 
     /// Those that have `common` in common.
     pub fn of(&self, common: C, domain: DomainId) -> Option<&Crowd<P, ()>> {
-        self.0.get(&(common, domain))
+        self.all.get(&(common, domain))
     }
 
-    /// The same, to be told of.
-    pub fn get_mut(&mut self, common: C, domain: DomainId) -> Option<&mut Crowd<P, ()>> {
-        self.0.get_mut(&(common, domain))
+    /// More is known of one of them: whether that is worth a word now, or waits.
+    pub fn has_news(&mut self, common: C, domain: DomainId, now: Timestamp) -> bool {
+        self.all.get_mut(&(common, domain)).is_some_and(|crowd| crowd.has_news(now))
+    }
+
+    /// They are told as one, this grave, and none of them alone any more; `fresh` makes the key, where they were not before.
+    pub fn tell(
+        &mut self,
+        (common, domain): (C, DomainId),
+        severity: Severity,
+        fresh: impl FnOnce() -> Key,
+        cx: &mut Context<'_>,
+    ) -> Option<(Telling, &Crowd<P, ()>)> {
+        let crowd = self.all.get_mut(&(common, domain))?;
+        let telling = crowd.tell(severity, fresh);
+        telling.absorb(crowd.places().filter_map(|place| self.alone.remove(&place)), cx);
+        Some((telling, crowd))
     }
 
     /// Of which more is known than was told.
     pub fn outgrown(&self) -> Vec<(C, DomainId)> {
-        self.0.iter().filter(|(_, crowd)| crowd.is_outgrown).map(|(at, _)| *at).collect()
+        self.all.iter().filter(|(_, crowd)| crowd.is_outgrown).map(|(at, _)| *at).collect()
     }
 }
 
@@ -126,7 +152,7 @@ impl<P: Ord + Copy, M> Crowd<P, M> {
     }
 
     /// More is known of one of them: whether that is worth a word now, or waits.
-    pub fn has_news(&mut self, now: Timestamp) -> bool {
+    fn has_news(&mut self, now: Timestamp) -> bool {
         let count = self.members.len();
         let is_news = self.news.is_none_or(|(at, told)| count > told || now.since(at) >= TELL_EVERY);
         if is_news {

@@ -99,33 +99,24 @@ impl FragmentsLost {
             crowd.is_one(others).then_some(others)
         };
         if let Some(common) = commons.into_iter().filter(|common| many(common).is_some()).max_by_key(many) {
-            if self.crowds.get_mut(common, root).is_some_and(|crowd| crowd.has_news(cx.now)) {
+            if self.crowds.has_news(common, root, cx.now) {
                 self.tell(common, root, cx);
             }
         } else if let Some(loss) = self.pairs.get_mut(&ends).filter(|_| is_enough) {
-            loss.is_alone = true;
-            cx.raise(claim_of_one(claim_key(&ends, loss.domain, cx), &ends, loss));
+            let key = claim_key(&ends, loss.domain, cx);
+            self.crowds.stands_alone(ends, key.clone());
+            cx.raise(claim_of_one(key, &ends, loss));
         }
     }
 
     /// Says of many pairs with an end in common that their packets lack pieces; what was said of some of them alone leaves the report.
     fn tell(&mut self, common: Common, root: DomainId, cx: &mut Context<'_>) {
-        let Some(crowd) = self.crowds.get_mut(common, root) else { return };
-        let mut alone = Vec::new();
-        for ends in crowd.places() {
-            if let Some(loss) = self.pairs.get_mut(&ends).filter(|loss| loss.is_alone) {
-                loss.is_alone = false;
-                alone.push(claim_key(&ends, loss.domain, cx));
-            }
-        }
+        let (world, severity) = (cx.world, Severity::Warning);
+        let fresh = || common.key().with("domain", world.domains.name(root));
+        let Some((telling, crowd)) = self.crowds.tell((common, root), severity, fresh, cx) else { return };
         let pairs: Vec<(Ends, &Loss)> =
             crowd.places().filter_map(|ends| Some((ends, self.pairs.get(&ends)?))).collect();
-        let Some(domain) = pairs.first().map(|(_, loss)| loss.domain) else { return };
-        let fresh = || common.key().with("domain", cx.world.domains.name(domain));
-        let telling = crowd.tell(Severity::Warning, fresh);
-        let claim = claim_of_many(telling.key.clone(), common, crowd.at_least(), &pairs, telling.is_first);
-        telling.absorb(alone, cx);
-        cx.raise(claim);
+        cx.raise(claim_of_many(telling.key, common, crowd.at_least(), &pairs, telling.is_first));
     }
 
     /// A minute later: it is over if nearly all packets since were whole.
@@ -146,9 +137,6 @@ impl FragmentsLost {
     /// Between these two it is over, and so it is between one of them and many if they were the last.
     fn end(&mut self, ends: Ends, why: &str, cx: &mut Context<'_>) {
         let Some(loss) = self.pairs.remove(&ends) else { return };
-        if loss.is_alone {
-            cx.resolve(claim_key(&ends, loss.domain, cx), why);
-        }
         self.crowds.leave(Common::of(&ends), loss.root, ends, why, cx);
     }
 }

@@ -37,8 +37,6 @@ pub struct Loss {
     pub last: Timestamp,
     /// How many packets were whole, and what the others lack.
     pub pieces: Pieces,
-    /// Whether it is told by itself.
-    pub is_alone: bool,
     vantage: VantageId,
     first: Timestamp,
     /// The outer tag, where two tags leave no room for a piece that fills the link: then the loss is MTU001's.
@@ -92,7 +90,6 @@ impl Loss {
             root: cx.world.domains.root(torn.domain),
             last: cx.now,
             pieces: torn.pieces,
-            is_alone: false,
             vantage: torn.vantage,
             first: torn.first,
             tight: outer.map(|(tpid, vid)| format!("{tpid}:{vid}")),

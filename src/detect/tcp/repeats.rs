@@ -31,8 +31,6 @@ pub struct Pair {
     pub storm: Option<(u32, u32)>,
     /// The segment that was sent most often: who sends it to whom, how often, over how long.
     pub stuck: Option<(IpAddr, IpAddr, u32, Span)>,
-    /// Whether it is told by itself.
-    pub is_alone: bool,
     earliest: Option<Cited>,
     cited: usize,
     fresh: Vec<Cited>,
@@ -49,7 +47,6 @@ impl Pair {
             last: now,
             storm: None,
             stuck: None,
-            is_alone: false,
             earliest: None,
             cited: 0,
             fresh: Vec::new(),

@@ -118,32 +118,24 @@ impl RetransmissionStorm {
         self.crowds.join([low, high], domain, hosts);
         let many = |host: &IpAddr| self.crowds.of(*host, domain)?.count();
         if let Some(host) = [low, high].into_iter().filter(|host| many(host).is_some()).max_by_key(|host| many(host)) {
-            if self.crowds.get_mut(host, domain).is_some_and(|crowd| crowd.has_news(cx.now)) {
+            if self.crowds.has_news(host, domain, cx.now) {
                 self.tell(host, domain, cx);
             }
         } else if let Some(pair) = self.pairs.get_mut(&hosts) {
-            pair.is_alone = true;
-            cx.raise(pair.claim(claim_key(&hosts, pair.domain, cx), (low, high)));
+            let key = claim_key(&hosts, pair.domain, cx);
+            self.crowds.stands_alone(hosts, key.clone());
+            cx.raise(pair.claim(key, (low, high)));
         }
     }
 
     /// Says that much is sent again between `host` and many; what was said of some of them alone leaves the report.
     fn tell(&mut self, host: IpAddr, domain: DomainId, cx: &mut Context<'_>) {
-        let Some(crowd) = self.crowds.get_mut(host, domain) else { return };
-        let mut alone = Vec::new();
-        for place in crowd.places() {
-            if let Some(pair) = self.pairs.get_mut(&place).filter(|pair| pair.is_alone) {
-                pair.is_alone = false;
-                alone.push(claim_key(&place, pair.domain, cx));
-            }
-        }
-        let fresh = || Key::new().with("host", host).with("domain", cx.world.domains.name(domain));
-        let telling = crowd.tell(Severity::Warning, fresh);
+        let (world, severity) = (cx.world, Severity::Warning);
+        let fresh = || Key::new().with("host", host).with("domain", world.domains.name(domain));
+        let Some((telling, crowd)) = self.crowds.tell((host, domain), severity, fresh, cx) else { return };
         let pairs: Vec<(Hosts, &Pair)> =
             crowd.places().filter_map(|place| Some((place, self.pairs.get(&place)?))).collect();
-        let claim = claim_of_many(telling.key.clone(), host, crowd.at_least(), &pairs, telling.is_first);
-        telling.absorb(alone, cx);
-        cx.raise(claim);
+        cx.raise(claim_of_many(telling.key, host, crowd.at_least(), &pairs, telling.is_first));
     }
 
     /// A minute has passed since the latest news: it is over if next to nothing is sent again now. Repeats come at doubling intervals, so that
@@ -163,10 +155,7 @@ impl RetransmissionStorm {
 
     /// Between these two it is over, and so it is between one of them and many if they were the last.
     fn end(&mut self, hosts: Hosts, why: &str, cx: &mut Context<'_>) {
-        let Some(pair) = self.pairs.remove(&hosts) else { return };
-        if pair.is_alone {
-            cx.resolve(claim_key(&hosts, pair.domain, cx), why);
-        }
+        self.pairs.remove(&hosts);
         self.crowds.leave([hosts.0, hosts.1], hosts.2, hosts, why, cx);
     }
 }
