@@ -192,6 +192,26 @@ fn where_nothing_was_read_nothing_is_judged() {
 }
 
 #[test]
+fn what_is_not_read_is_counted_and_said() {
+    let report = stdout(&netdiag(&["review", &case("healthy/carries-what-is-not-read")]));
+    assert!(report.contains("\nnot read: what is inside 40 of ESP, 5 of MACsec, 40 of MPLS\n"), "{report}");
+    assert!(
+        report.contains("nothing found, and little can be: no frame of this capture is read to its end"),
+        "{report}"
+    );
+    let output = netdiag(&[
+        "review",
+        "--format",
+        "json",
+        "--together",
+        &case("healthy/carries-what-is-not-read/eth0.pcap"),
+        &case("healthy/tag-inside-vxlan/eth0.pcap"),
+    ]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["tally"]["unopened"], serde_json::json!({ "ESP": 40, "MACsec": 5, "MPLS": 40 }));
+}
+
+#[test]
 fn settings_that_make_no_sense_are_one_sentence_with_their_line() {
     let settings = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("nonsense.toml");
     std::fs::write(&settings, "[dhcp]\ndiscover_weight_s = 20\n").unwrap();

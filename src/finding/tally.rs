@@ -43,6 +43,9 @@ pub struct Tally {
     /// Frames by link type, where the link type is not one that is decoded.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub undecoded_links: BTreeMap<String, u64>,
+    /// Frames by the header behind which they carry frames or packets that are not read: MPLS, ESP, ERSPAN and the like.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unopened: BTreeMap<&'static str, u64>,
 }
 
 /// VLAN tags, by how many a frame carries and by which.
@@ -97,6 +100,13 @@ pub struct StopTally {
     pub bad: u64,
     /// More layers than are decoded.
     pub deep: u64,
+}
+
+impl Tally {
+    /// Frames that were not read, or not to what they carry.
+    pub fn unread(&self) -> u64 {
+        self.undecoded_links.values().chain(self.unopened.values()).fold(0, |sum, n| sum.saturating_add(*n))
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

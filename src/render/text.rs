@@ -173,6 +173,10 @@ fn summary(out: &mut String, report: &Report, width: usize) {
     if !counted.is_empty() {
         wrap(out, "seen: ", "  ", &counted, width);
     }
+    let unread = unread(tally);
+    if !unread.is_empty() {
+        wrap(out, "not read: ", "  ", &unread, width);
+    }
     latency(out, tally, width);
     let _ = writeln!(out, "{}", verdict(report));
     for pending in &report.pending {
@@ -307,6 +311,12 @@ fn verdict(report: &Report) -> String {
     let explained = report.findings.len() - roots.len();
     match (parts.is_empty(), explained) {
         (true, _) if report.tally.frames == 0 => "no frame was read: there is nothing to judge".to_owned(),
+        (true, _) if report.tally.unread() == report.tally.frames => {
+            "nothing found, and little can be: no frame of this capture is read to its end".to_owned()
+        }
+        (true, _) if report.tally.unread() > 0 => {
+            "nothing found: no rule has anything to say about what was read".to_owned()
+        }
         (true, _) => "nothing found: no rule has anything to say about this capture".to_owned(),
         (false, 0) => format!("found: {}", parts.join(", ")),
         (false, n) if roots.len() == 1 => format!("found: {}; it explains {n} more", parts.join(", ")),
@@ -347,8 +357,16 @@ fn counted(tally: &Tally) -> String {
         ("too deep", tally.stops.deep),
     ];
     parts.extend(singles.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")));
-    parts.extend(tally.undecoded_links.iter().map(|(link, n)| format!("{n} of {link}, which is not decoded")));
     parts.join(", ")
+}
+
+/// What the counts and the findings know nothing of.
+fn unread(tally: &Tally) -> String {
+    let list = |counts: Vec<String>| (!counts.is_empty()).then(|| counts.join(", "));
+    let links = list(tally.undecoded_links.iter().map(|(link, n)| format!("{n} of {link}")).collect());
+    let carried = list(tally.unopened.iter().map(|(what, n)| format!("{n} of {what}")).collect());
+    let carried = carried.map(|frames| format!("what is inside {frames}"));
+    links.into_iter().chain(carried).collect::<Vec<_>>().join("; ")
 }
 
 fn lost(report: &Report) -> String {

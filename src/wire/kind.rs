@@ -34,6 +34,7 @@ pub enum Kind {
     Lacp,
     Lldp,
     Cdp,
+    Unopened,
     /// The outermost link header goes to a group, or to everybody.
     Group,
     /// The outermost link header has two or more tags.
@@ -165,6 +166,7 @@ impl fmt::Display for Kind {
             Self::Lacp => "LACP",
             Self::Lldp => "LLDP",
             Self::Cdp => "CDP",
+            Self::Unopened => "unopened header",
             Self::Group => "to a group",
             Self::VlanStack => "tag stack",
             Self::PriorityTag => "priority tag",

@@ -18,6 +18,7 @@ use super::stp::Stp;
 use super::tcp::Tcp;
 use super::tunnel::{Geneve, Gre, Vxlan};
 use super::udp::Udp;
+use super::unopened::Unopened;
 use super::vlan::Vlan;
 
 macro_rules! layers {
@@ -77,6 +78,7 @@ layers! {
     Lacp(Lacp<'a>),
     Lldp(Lldp<'a>),
     Cdp(Cdp<'a>),
+    Unopened(Unopened),
 }
 
 // Sixteen of these stand in every frame that is judged.

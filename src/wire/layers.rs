@@ -13,6 +13,7 @@ use super::stp::Stp;
 use super::tcp::Tcp;
 use super::tunnel::{Geneve, Gre, Overlay};
 use super::udp::Udp;
+use super::unopened::Unopened;
 use super::{Kind, Kinds};
 use crate::value::{Mac, Tag, TagStack};
 
@@ -244,6 +245,14 @@ impl<'a> Layers<'a> {
     #[inline]
     pub fn inner_ip(&self) -> Option<Ip<'a>> {
         self.iter().rev().find_map(ip_of)
+    }
+
+    /// What the frame carries and is not read, if anything.
+    pub fn unopened(&self) -> Option<Unopened> {
+        match self.as_slice().last()? {
+            Layer::Unopened(what) => Some(*what),
+            _ => None,
+        }
     }
 
     /// The packet type of a cooked header: 0 to us, 1 broadcast, 2 multicast, 3 to another station, 4 sent by us.

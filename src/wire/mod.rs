@@ -35,6 +35,7 @@ mod summary;
 mod tcp;
 mod tunnel;
 mod udp;
+mod unopened;
 mod vlan;
 mod walk;
 mod window;
@@ -62,6 +63,7 @@ pub use stp::{BpduKind, BridgeId, Msti, Stp, StpFamily};
 pub use tcp::Tcp;
 pub use tunnel::{Geneve, Gre, Overlay, Vxlan};
 pub use udp::Udp;
+pub use unopened::Unopened;
 pub use vlan::Vlan;
 
 /// Decodes a frame that began as `link` says and had `wire_len` bytes on the wire, of which `bytes` were captured.

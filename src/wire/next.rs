@@ -2,6 +2,7 @@
 
 use super::ipv6;
 use super::stp::StpFamily;
+use super::unopened::Unopened;
 use crate::value::Tpid;
 
 /// What comes next.
@@ -32,6 +33,7 @@ pub(super) enum Next {
     Slow,
     Lldp,
     Cdp,
+    Unopened(Unopened),
     End,
 }
 
@@ -47,7 +49,7 @@ pub(super) const fn by_type(ethertype: u16) -> Next {
         0..=1535 => Next::Length(ethertype),
         0x8809 => Next::Slow,
         0x88cc => Next::Lldp,
-        _ => Next::End,
+        other => unopened(Unopened::by_type(other)),
     }
 }
 
@@ -70,7 +72,7 @@ pub(super) const fn carried(ethertype: u16) -> Next {
         0x6558 => Next::Ethernet,
         0x0800 => Next::Ipv4,
         0x86dd => Next::Ipv6,
-        _ => Next::End,
+        other => unopened(Unopened::carried(other)),
     }
 }
 
@@ -86,7 +88,15 @@ pub(super) const fn by_protocol(protocol: u8, is_v6: bool) -> Next {
         41 => Next::Ipv6,
         47 => Next::Gre,
         number if is_v6 && ipv6::is_extension(number) => Next::Extension(number),
-        _ => Next::End,
+        other => unopened(Unopened::by_protocol(other)),
+    }
+}
+
+/// What is announced and carries something that is not read, if it does.
+pub(super) const fn unopened(what: Option<Unopened>) -> Next {
+    match what {
+        Some(what) => Next::Unopened(what),
+        None => Next::End,
     }
 }
 
@@ -107,8 +117,9 @@ mod tests {
     #[test]
     fn extension_headers_are_of_ipv6_only() {
         assert!(matches!(by_protocol(51, true), Next::Extension(51)));
-        assert!(matches!(by_protocol(51, false), Next::End));
-        assert!(matches!(by_protocol(50, true), Next::End));
+        assert!(matches!(by_protocol(51, false), Next::Unopened(Unopened::Ah)));
+        assert!(matches!(by_protocol(50, true), Next::Unopened(Unopened::Esp)));
+        assert!(matches!(by_protocol(132, true), Next::End));
     }
 
     #[test]
@@ -116,6 +127,7 @@ mod tests {
         assert!(matches!(cooked(1, 4), Next::Llc));
         assert!(matches!(cooked(1, 1), Next::End));
         assert!(matches!(cooked(824, 0x0800), Next::End));
-        assert!(matches!(carried(0x8847), Next::End));
+        assert!(matches!(carried(0x8847), Next::Unopened(Unopened::Mpls)));
+        assert!(matches!(carried(0x2000), Next::End));
     }
 }

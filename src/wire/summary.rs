@@ -23,7 +23,7 @@ struct Summary<'a> {
 impl<'a> Summary<'a> {
     fn of(layers: &Layers<'a>) -> Self {
         // The header of a tunnel says less than the addresses it was sent between; an extension header less than its packet.
-        let dull = |layer: &&Layer<'_>| matches!(layer, Layer::Gre(_) | Layer::Ipv6Extension(_));
+        let dull = |layer: &&Layer<'_>| matches!(layer, Layer::Gre(_) | Layer::Ipv6Extension(_) | Layer::Unopened(_));
         Self { last: layers.iter().rev().find(|layer| !dull(layer)).copied(), ip: layers.inner_ip() }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{BpduKind, Kind, Kinds, Layer, Layers, LinkType, Overlay, Stop, StpFamily, Why, decode};
+use super::{BpduKind, Kind, Kinds, Layer, Layers, LinkType, Overlay, Stop, StpFamily, Unopened, Why, decode};
 use crate::value::Mac;
 
 const GUEST: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 5];
@@ -194,11 +194,11 @@ fn lengths_and_types() {
     // SNAP of RFC 1042 carries what Ethernet carries.
     let snap = llc(0xaa, &[&[0, 0, 0, 0x08, 0x00][..], &ipv4(6, 0, &tcp(b""))].concat());
     assert!(wired(&ethernet(SWITCH, GUEST, length(snap.len()), &snap)).tcp().is_some());
-    // MPLS, PPPoE, MACsec, 802.1ah and VN-tags are left alone.
+    // What MPLS, PPPoE, MACsec, 802.1ah and VN-tags carry is left alone.
     for ethertype in [0x8847, 0x8864, 0x88e5, 0x88e7, 0x8926] {
         let frame = ethernet(SWITCH, GUEST, ethertype, &[1; 46]);
         let layers = wired(&frame);
-        assert_eq!((names(&layers), layers.stop, layers.rest.len()), (vec![Kind::Ethernet], None, 46));
+        assert_eq!((names(&layers), layers.stop, layers.rest.len()), (vec![Kind::Ethernet, Kind::Unopened], None, 46));
     }
 }
 
@@ -248,6 +248,28 @@ fn other_link_headers() {
     let unknown = decode(LinkType::Other(105), &packet, 0);
     assert_eq!((unknown.as_slice().len(), unknown.stop, unknown.rest), (0, None, &packet[..]));
     assert_eq!(unknown.summary().to_string(), "not decoded");
+}
+
+#[test]
+fn what_is_not_read_is_named_and_left() {
+    // A label with the bottom-of-stack bit and 64 hops, and a packet behind it.
+    let labelled = [&[0, 0x01, 0x01, 64][..], &ipv4(17, 0, &udp(68, 67, &discover()))].concat();
+    let frame = ethernet(SWITCH, GUEST, 0x8100, &tag(9, 0x8847, &labelled));
+    let layers = wired(&frame);
+    assert_eq!((layers.unopened(), layers.tags().to_string().as_str()), (Some(Unopened::Mpls), "9"));
+    assert!(layers.rest.starts_with(&labelled) && layers.dhcp().is_none() && layers.stop.is_none());
+    assert!(layers.summary().to_string().starts_with("VLAN 9"));
+    // GRE with a sequence number, and ERSPAN type II behind it; PPTP with data, and an acknowledgement without.
+    let gre = |header: &[u8]| wired(&ethernet(SWITCH, GUEST, 0x0800, &ipv4(47, 0, header))).unopened();
+    assert_eq!(gre(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0x14, 0, 10, 0, 0, 0, 0]), Some(Unopened::Erspan));
+    assert_eq!(gre(&[0x30, 0x01, 0x88, 0x0b, 0, 2, 0, 7, 0, 0, 0, 1, 0xff, 0x03]), Some(Unopened::Ppp));
+    assert_eq!(gre(&[0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 7, 0, 0, 0, 1]), None);
+    assert_eq!(gre(&[0, 0, 0, 0]), None);
+    let encrypted = ethernet(SWITCH, GUEST, 0x0800, &ipv4(50, 0, &[0, 0, 0x10, 0, 0, 0, 0, 1]));
+    let esp = wired(&encrypted);
+    assert_eq!((esp.unopened(), esp.summary().to_string().contains("10.")), (Some(Unopened::Esp), true));
+    let opened = tunnelled();
+    assert_eq!(wired(&opened).unopened(), None);
 }
 
 #[test]

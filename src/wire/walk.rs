@@ -1,6 +1,6 @@
 //! The walk from layer to layer, by the tables of `next`. A loop, never a recursion.
 //!
-//! MPLS, PPPoE, MACsec, 802.1ah and VN-tags end it quietly, as do protocols that are not read: what they carry is left in `rest`.
+//! Headers that carry what is not read (`unopened`) end it, and are named; protocols that carry nothing end it quietly.
 
 use super::arp::Arp;
 use super::cdp::Cdp;
@@ -14,13 +14,14 @@ use super::layer::Layer;
 use super::layers::Layers;
 use super::llc::{Llc, Snap};
 use super::lldp::Lldp;
-use super::next::{Next, by_protocol, by_type, carried, cooked};
+use super::next::{Next, by_protocol, by_type, carried, cooked, unopened};
 use super::sll::{Null, Sll, Sll2};
 use super::stop::{Stop, Why};
 use super::stp::{Stp, StpFamily};
 use super::tcp::Tcp;
 use super::tunnel::{Geneve, Gre, Vxlan};
 use super::udp::Udp;
+use super::unopened::Unopened;
 use super::vlan::Vlan;
 use super::window::Window;
 use super::{Kind, LOW_TTL, LinkType};
@@ -147,6 +148,7 @@ impl<'a> Walk<'a, '_> {
             }
             Next::Cdp => self.read(Kind::Cdp, Cdp::parse, Layer::Cdp).map(|_| Next::End),
             Next::Lldp => self.read(Kind::Lldp, |w| Ok(Lldp::parse(w)), Layer::Lldp).map(|_| Next::End),
+            Next::Unopened(what) => self.read(Kind::Unopened, |_| Ok(what), Layer::Unopened).map(|_| Next::End),
             _ => None,
         }
     }
@@ -248,7 +250,7 @@ impl<'a> Walk<'a, '_> {
             dst if (is_dhcp(dst) || is_dhcp(udp.src_port())) && Dhcp::is_here(&self.window) => {
                 Some(Next::Dhcp { length: udp.length() })
             }
-            _ => None,
+            dst => Some(unopened(Unopened::by_ports(dst, udp.src_port(), self.window.bytes))),
         }
     }
 
@@ -265,7 +267,12 @@ impl<'a> Walk<'a, '_> {
     fn gre(&mut self) -> Option<Next> {
         let gre = self.read(Kind::Gre, Gre::parse, Layer::Gre)?;
         self.enter(Kind::Gre)?;
-        if gre.version() == 0 && !gre.has_routing() { Some(carried(gre.protocol())) } else { None }
+        match gre.version() {
+            0 if !gre.has_routing() => Some(carried(gre.protocol())),
+            // An acknowledgement of PPTP carries nothing (RFC 2637 section 4.1).
+            1 if self.window.wire > 0 => Some(unopened(Unopened::carried(gre.protocol()))),
+            _ => None,
+        }
     }
 
     fn length(&mut self, length: u16) -> Option<Next> {

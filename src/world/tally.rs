@@ -9,7 +9,8 @@ use crate::value::TagStack;
 use crate::wire::{BpduKind, Kind, Kinds, Layers, LinkType, StpFamily, Why};
 
 /// Protocols whose messages are counted by kind.
-const COUNTED: Kinds = Kinds::of(&[Kind::Dhcp, Kind::Stp, Kind::Arp, Kind::Lacp, Kind::Lldp, Kind::Icmp, Kind::Icmpv6]);
+const COUNTED: Kinds =
+    Kinds::of(&[Kind::Dhcp, Kind::Stp, Kind::Arp, Kind::Lacp, Kind::Lldp, Kind::Icmp, Kind::Icmpv6, Kind::Unopened]);
 /// Stacks of tags that the report lists.
 const MOST_STACKS: usize = 256;
 /// How operations of ARP are called, by their numbers; 0 stands for all that have no name.
@@ -105,6 +106,9 @@ impl Tally {
                 },
                 1,
             );
+        }
+        if let Some(what) = layers.unopened() {
+            add(self.unopened.entry(what.name()).or_default(), 1);
         }
         if layers.has(Kind::Lacp) {
             add(&mut self.lacp, 1);

@@ -31,10 +31,31 @@ pub fn cases() -> Vec<Case> {
         case("healthy/switch-pvst", "bond0.pcap", pcap(switch_pvst())),
         case("healthy/switch-bpdu-inside-vxlan", "eth0.pcap", pcap(bpdu_in_vxlan())),
         case("healthy/tenants-behind-gre-keys", "eth0.pcap", pcap(tenants_in_gre())),
+        case("healthy/carries-what-is-not-read", "eth0.pcap", pcap(labelled_and_encrypted())),
         case("healthy/tag-inside-vxlan", "eth0.pcap", pcap(tag_in_vxlan())),
         case("healthy/vlan-devices-on-the-bond", "bond0.pcap", pcap(both_ways(&c_tags(&[100]), 1_460))),
         case("healthy/snap-length-cuts-payload-only", "bond0.pcap", pcap_cut(96, both_ways(&c_tags(&[100]), 1_460))),
     ]
+}
+
+/// Two nodes speak through IPsec behind address translation, and two routers in labels; between them a frame is mirrored that asks in vain.
+fn labelled_and_encrypted() -> Vec<Shot> {
+    let asks = frame().from(GUEST).arp_request(GUEST_IP, SERVER_IP);
+    let pairs = [(SERVER, SERVER_IP, GUEST, GUEST_IP), (GUEST, GUEST_IP, SERVER, SERVER_IP)];
+    let both = (0..20).flat_map(|n| {
+        pairs.map(move |(mac, ip, to, peer)| {
+            let link = frame().from(mac).to(to);
+            let sealed = [&[0, 0, 0x10, 1, 0, 0, 0, n][..], &[0xa5; 120]].concat();
+            (
+                f64::from(n),
+                link.clone().ethertype(0x8847, &[0, 0x01, 0x01, 64, 0x45]),
+                link.ipv4(ip, peer).udp(4_500, 4_500).bytes(&sealed),
+            )
+        })
+    });
+    let shots = both.flat_map(|(t, labelled, encrypted)| [at(t, labelled), at(t + 0.1, encrypted)]);
+    let mirrored = (0..5).map(|n| at(0.5 + f64::from(n), frame().ethertype(0x88e5, &asks)));
+    in_order(vec![shots.collect(), mirrored.collect()])
 }
 
 /// Small and full segments in both directions, every one acknowledged.
