@@ -159,16 +159,17 @@ impl RenewalUnanswered {
             }
             claim = claim.number("remaining_s", lease.end.since(cx.now).as_secs());
         }
+        let filter = format!("dhcp.hw.mac_addr == {client} && dhcp.option.dhcp == 3 && dhcp.ip.client != 0.0.0.0");
+        if asked.lease.is_some_and(|lease| lease.is_listed) {
+            claim = claim.assuming(LISTED);
+        }
+        claim = told(claim.proved_by(evidence).filter(filter).assuming(why), server_of(&asked));
         if cx.world.stations.is_only_end(asked.cited.at.vantage, client) {
             claim = claim.cause(
                 "answers are sent but do not reach this interface; a capture on the host or at the server would tell",
             );
         }
-        let filter = format!("dhcp.hw.mac_addr == {client} && dhcp.option.dhcp == 3 && dhcp.ip.client != 0.0.0.0");
-        if asked.lease.is_some_and(|lease| lease.is_listed) {
-            claim = claim.assuming(LISTED);
-        }
-        cx.raise(told(claim.proved_by(evidence).filter(filter).assuming(why), server_of(&asked)));
+        cx.raise(claim);
     }
 
     /// Several clients of one server wait in vain: one claim for all of them.
