@@ -317,7 +317,8 @@ impl End {
             // Said twice: something arrived, though not what is missing.
             self.since = now;
         }
-        was_probing || (is_gap && tcp.has_blocks)
+        // Unasked, an end tells of room only: that it still has none is its answer (RFC 9293 section 3.8.6.1).
+        was_probing || (is_gap && (tcp.has_blocks || tcp.is_full))
     }
 
     /// Whether all before `ack` covers bytes that were not seen, for which nobody waits yet.

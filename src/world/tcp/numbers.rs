@@ -25,6 +25,8 @@ pub struct Numbers {
     pub is_rst: bool,
     /// Whether it tells of bytes that arrived beyond a hole.
     pub has_blocks: bool,
+    /// Whether its sender has room for nothing.
+    pub is_full: bool,
 }
 
 /// What a segment is to those that its sender sent before it.
@@ -61,6 +63,7 @@ impl Numbers {
             is_syn: tcp.is_syn(),
             is_rst: tcp.is_rst(),
             has_blocks: tcp.may_have_blocks() && tcp.sack_blocks().next().is_some(),
+            is_full: tcp.window() == 0,
         }
     }
 

@@ -113,6 +113,20 @@ mod hearing {
     }
 
     #[test]
+    fn that_there_is_still_no_room_is_an_answer() {
+        let mut end = End::default();
+        waits(&mut end, &data(100, 10), 0);
+        end.acknowledged(&ack(110), true, NOW);
+        // The first byte that waits, again and again; what says only that it has not arrived may have been sent before.
+        waits(&mut end, &data(110, 1), 1_000);
+        assert!(!end.acknowledged(&ack(110), true, NOW.after(Span::millis(1_001))).is_proof);
+        let full = Numbers { is_full: true, ..ack(110) };
+        assert!(waits(&mut end, &data(110, 1), 3_000));
+        assert!(end.acknowledged(&full, true, NOW.after(Span::millis(3_001))).is_proof);
+        assert!(!end.acknowledged(&full, false, NOW.after(Span::millis(3_002))).is_proof);
+    }
+
+    #[test]
     fn what_was_sent_unseen_does_not_make_what_follows_wait() {
         let mut end = End::default();
         waits(&mut end, &data(100, 10), 0);
