@@ -105,6 +105,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     during("IP003", &["IP002", "IP001"], PREFIX),
     // Who takes no more is asked again and again whether it does.
     during("TCP004", &["TCP001"], &[("hosts", "hosts"), ("domain", "domain")]),
+    during("TCP004", &["TCP001"], &[("common_host", "host"), ("domain", "domain")]),
+    during("TCP004", &["TCP001"], &[("common_host", "other_host"), ("domain", "domain")]),
     // R13: an address that was given out again while somebody used it.
     during("DHCP007", &["ARP001"], &[("address", "ip")]),
     during("DHCP012", &["ARP001"], &[("address", "ip")]),

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use super::super::frame::{Segment, frame, pattern};
 use super::super::tcp::{End, Talk, Who};
 use super::super::{GUEST, GUEST_IP, SERVER, SERVER_IP, Shot, at, pcap};
+use super::arp::guest;
+use super::dhcp::in_order;
 use super::{Case, case};
 
 const CLIENT: End = End { mac: SERVER, ip: SERVER_IP, port: 51_000 };
@@ -18,6 +20,14 @@ pub fn cases() -> Vec<Case> {
         case("tcp/six-peers-hear-it-at-last", "eth0.pcap", pcap(six_peers(true))),
         case("tcp/receiver-takes-no-more", "eth0.pcap", pcap(full(&[0.2, 0.6, 1.4, 3.0, 6.2, 12.6, 25.4], None))),
         case("tcp/receiver-takes-no-more-for-a-while", "eth0.pcap", pcap(full(&[0.2, 0.6, 1.4, 3.0, 6.2], Some(9.0)))),
+        case("tcp/receiver-takes-no-more-of-anybody", "eth0.pcap", pcap(full_for_six(Probe::Old, None))),
+        case(
+            "tcp/receiver-takes-no-more-of-anybody-for-a-while",
+            "eth0.pcap",
+            pcap(full_for_six(Probe::Old, Some(9.0))),
+        ),
+        case("tcp/receiver-takes-no-more-and-is-asked-with-data", "eth0.pcap", pcap(full_for_six(Probe::New, None))),
+        case("tcp/receiver-takes-no-more-and-is-sent-it-again", "eth0.pcap", pcap(full_for_six(Probe::All, None))),
         case("healthy/receiver-full-for-a-moment", "eth0.pcap", pcap(full(&[0.2, 0.6], Some(0.9)))),
         case("healthy/a-segment-lost-now-and-then", "eth0.pcap", pcap(lossy(100))),
         case("healthy/mirror-shows-every-segment-twice", "span.pcap", pcap(twice())),
@@ -115,23 +125,59 @@ fn transfer() -> Vec<Shot> {
 
 /// The receiver's buffer is full from two seconds on; it says so whenever it is asked, after these waits, until it has room again.
 fn full(probes: &[f64], room: Option<f64>) -> Vec<Shot> {
+    full_for(CLIENT, Probe::Old, probes, room)
+}
+
+/// What a sender asks with whether there is room.
+#[derive(Clone, Copy)]
+enum Probe {
+    /// Nothing, before what was acknowledged long ago, as Linux does.
+    Old,
+    /// The first byte that waits, as RFC 9293 section 3.8.6.1 has it.
+    New,
+    /// All that waits, as if it had been lost.
+    All,
+}
+
+/// The same of one of its clients.
+fn full_for(client: End, probe: Probe, probes: &[f64], room: Option<f64>) -> Vec<Shot> {
+    let End { mac, ip, port } = client;
     let says = |t: f64, seq, ack, payload: &[u8]| {
         let segment = Segment { seq, ack, ..Segment::default() };
-        at(t, frame().from(SERVER).to(GUEST).ipv4(SERVER_IP, GUEST_IP).tcp((51_000, 8_080), segment, payload))
+        at(t, frame().from(mac).to(GUEST).ipv4(ip, GUEST_IP).tcp((port, 8_080), segment, payload))
     };
     let answers = |t: f64, ack, full| {
         let segment = Segment { seq: 7_000, ack, full, ..Segment::default() };
-        at(t, frame().from(GUEST).to(SERVER).ipv4(GUEST_IP, SERVER_IP).tcp((8_080, 51_000), segment, &[]))
+        at(t, frame().from(GUEST).to(mac).ipv4(GUEST_IP, ip).tcp((8_080, port), segment, &[]))
     };
     let mut shots = vec![says(1.0, 1_000, 7_000, &pattern(0, 500)), answers(1.001, 1_500, false)];
     shots.extend([says(2.0, 1_500, 7_000, &pattern(500, 1_000)), answers(2.001, 2_500, true)]);
     for wait in probes {
-        // A probe is a byte that was acknowledged long ago.
-        shots.extend([says(2.0 + wait, 2_499, 7_000, &[]), answers(2.0005 + wait, 2_500, true)]);
+        let (seq, payload) = match probe {
+            Probe::Old => (2_499, vec![]),
+            Probe::New => (2_500, pattern(1_500, 1)),
+            Probe::All => (2_500, pattern(1_500, 700)),
+        };
+        shots.extend([says(2.0 + wait, seq, 7_000, &payload), answers(2.0005 + wait, 2_500, true)]);
     }
     if let Some(room) = room {
         shots.extend([answers(2.0 + room, 2_500, false), says(2.001 + room, 2_500, 7_000, &pattern(1_500, 700))]);
         shots.push(answers(2.002 + room, 3_200, false));
     }
     shots
+}
+
+/// A program that serves six clients hangs, so that the buffers of all six connections fill up, one a tenth of a second after the other.
+fn full_for_six(probe: Probe, room: Option<f64>) -> Vec<Shot> {
+    let of_one = |i: u8| {
+        let (mac, ip) = guest(i);
+        let late = |wait: f64| wait + 0.1 * f64::from(i);
+        full_for(
+            End { mac, ip, port: 40_000 + u16::from(i) },
+            probe,
+            &[0.2, 0.6, 1.4, 3.0, 6.2].map(late),
+            room.map(late),
+        )
+    };
+    in_order((0..6).map(of_one).collect())
 }
