@@ -5,12 +5,14 @@ mod frame;
 mod hidden;
 mod host;
 mod identity;
+mod sighting;
 mod vantage;
 
 pub use cited::{Beginning, Cited};
 pub use frame::{Direction, Frame, FrameRef, Offload, Record};
 pub use hidden::Protocol;
 pub use host::{Drop, Fact, Guest, LeaseEnd, LeftOpen, Link, LinkKind, Name, Stamped};
+pub use sighting::Sighting;
 pub use vantage::{Drops, Place, Vantage, VantageId};
 
 use crate::value::Timestamp;

@@ -2,8 +2,7 @@
 //! two lies on two sides of a device, and a device that leaves a tag on makes both sides look alike one way only. One entry for each two
 //! vantages.
 
-use super::Sighting;
-use crate::event::{Place, VantageId};
+use crate::event::{Place, Sighting, VantageId};
 
 /// Packets that look alike at two places of one link for each that does not: a copy in another VLAN may pass for the packet itself. Behind a
 /// device that leaves tags on, about every second one looks otherwise.

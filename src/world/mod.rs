@@ -65,7 +65,7 @@ pub use paths::Paths;
 pub use pile::Pile;
 pub use ports::{Heed, Moved, Overheard, Ports};
 pub use rivals::{Conflict, Contested, Rivals};
-pub use sightings::{Noted, Sighting, Sightings};
+pub use sightings::{Noted, Sightings};
 pub use stalls::{Stall, Stalls};
 pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
 pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};

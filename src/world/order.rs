@@ -3,8 +3,7 @@
 //! that or stamps are alike. Keeps what is known of each vantage.
 
 use super::Host;
-use super::sightings::Sighting;
-use crate::event::{Direction, Place, Vantage, VantageId};
+use crate::event::{Direction, Place, Sighting, Vantage, VantageId};
 use crate::value::Span;
 
 /// Vantages that are looked up anew when the host changes: no host has more devices that anybody captures at once.

@@ -1,7 +1,7 @@
 //! Who sent a frame: a guest of this host, a guest elsewhere, the host, or the network (findings.md 2.7). Keeps nothing; asks what is known.
 
-use super::{Host, Role, Sighting, Station};
-use crate::event::{Direction, Place, Vantage, VantageId};
+use super::{Host, Role, Station};
+use crate::event::{Direction, Place, Sighting, Vantage, VantageId};
 use crate::settings::Stp;
 use crate::value::Mac;
 

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use hdrhistogram::Histogram;
 
 use super::order::in_line;
-use super::sightings::{Noted, Sighting, Sightings};
+use super::sightings::{Noted, Sightings};
 use super::{DomainId, Host};
-use crate::event::{Fact, Frame, Offload, Stamped, Vantage, VantageId};
+use crate::event::{Fact, Frame, Offload, Sighting, Stamped, Vantage, VantageId};
 use crate::finding::{self, Cell, FlowPath, LeftOut, Row, Verdict};
 use crate::settings::Settings;
 use crate::value::{Fingerprint, Mac, Outside, Span, TagStack, Timestamp};

@@ -5,28 +5,13 @@
 use super::link::Links;
 use super::order::Order;
 use super::{DomainId, Host};
-use crate::event::{Direction, Frame, FrameRef, Vantage, VantageId};
+use crate::event::{Frame, Sighting, Vantage, VantageId};
 use crate::finding::{Look, Stop, Way};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Fingerprint, Span, TagStack, Timestamp};
+use crate::value::{BoundedMap, Fingerprint, Span};
 
 /// Sightings that are kept of one packet; a packet seen at more places loses the later ones.
 const MOST: usize = 12;
-
-/// A packet at one place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    /// The frame.
-    pub at: FrameRef,
-    /// When.
-    pub time: Timestamp,
-    /// With which tags.
-    pub tags: TagStack,
-    /// Which way.
-    pub direction: Direction,
-    /// How long.
-    pub wire_len: u32,
-}
 
 /// Packets under recognition, and what they taught about vantages.
 pub struct Sightings {
@@ -186,28 +171,10 @@ impl Packet {
     }
 }
 
-impl Sighting {
-    /// The sighting that `frame` is.
-    pub fn of(frame: &Frame<'_>) -> Self {
-        Self {
-            at: frame.at,
-            time: frame.time,
-            tags: frame.layers.tags(),
-            direction: frame.direction,
-            wire_len: frame.wire_len,
-        }
-    }
-
-    /// The same tags, going the same way through devices of one host: the two vantages show one link.
-    pub(super) fn is_same_link(&self, other: &Self) -> bool {
-        self.tags == other.tags && self.direction == other.direction && self.wire_len == other.wire_len
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Offload, Record};
+    use crate::event::{Direction, Offload, Record};
     use crate::value::Timestamp;
     use crate::wire::LinkType;
 

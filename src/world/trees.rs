@@ -1,8 +1,8 @@
 //! Spanning trees as their BPDUs tell them: in each network and instance who speaks, whom each believes to be the root and since when, and
 //! when the topology changed. At most `tables.trees` trees of 32 speakers each; past that the one silent for longest goes.
 
-use super::{Derived, DomainId, Domains, Observation, Seen, Sighting, Tracker};
-use crate::event::{Cited, VantageId};
+use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
+use crate::event::{Cited, Sighting, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Mac, Outside, Span, Timestamp};
 use crate::wire::{BpduKind, BridgeId, Kind, Kinds, Stp, StpFamily};

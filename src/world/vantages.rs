@@ -1,7 +1,7 @@
 //! Where the world is looked at from: the vantages by what they show, and who a packet came from by where it was seen.
 
-use super::{DomainId, Origin, Sighting, World, origin};
-use crate::event::{Place, Vantage, VantageId};
+use super::{DomainId, Origin, World, origin};
+use crate::event::{Place, Sighting, Vantage, VantageId};
 use crate::settings::Settings;
 use crate::value::{Fingerprint, Mac};
 

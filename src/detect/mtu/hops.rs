@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::detect::Context;
-use crate::event::VantageId;
+use crate::event::{Sighting, VantageId};
 use crate::finding::Way;
 use crate::value::{BoundedMap, Fingerprint, Timestamp};
-use crate::world::Sighting;
 
 /// Pairs of hosts at a vantage of which the latest small packet is remembered.
 const MOST: usize = 1_024;

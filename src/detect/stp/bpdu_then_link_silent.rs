@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Cited, Direction, Place, VantageId};
+use crate::event::{Cited, Direction, Place, Sighting, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Fingerprint, Mac, Span, Timestamp};
 use crate::wire::Kind;
-use crate::world::{Derived, DomainId, Observation, Origin, Seen, Sighting, Silence, Topic};
+use crate::world::{Derived, DomainId, Observation, Origin, Seen, Silence, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {

@@ -4,11 +4,11 @@ use crate::detect::stp::crowd::{Crowds, Heard};
 use crate::detect::stp::exposure::Exposure;
 use crate::detect::stp::verdict::Verdict;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::{Cited, Direction, Place};
+use crate::event::{Cited, Direction, Place, Sighting};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Kind, StpFamily};
-use crate::world::{Derived, DomainId, Observation, Origin, Seen, Sighting, Topic};
+use crate::world::{Derived, DomainId, Observation, Origin, Seen, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {

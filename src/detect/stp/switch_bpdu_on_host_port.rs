@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::event::{Cited, Frame, Place, VantageId};
+use crate::event::{Cited, Frame, Place, Sighting, VantageId};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::value::{Mac, Span, Timestamp};
 use crate::wire::{BridgeId, Kind, StpFamily};
-use crate::world::{DomainId, Observation, Origin, Seen, Sighting};
+use crate::world::{DomainId, Observation, Origin, Seen};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {

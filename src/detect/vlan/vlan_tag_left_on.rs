@@ -4,12 +4,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
-use crate::event::{Cited, Frame, Place, VantageId};
+use crate::event::{Cited, Frame, Place, Sighting, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Fingerprint, Mac, Span, TagStack, Timestamp, Vid};
 use crate::wire::Kind;
-use crate::world::{DomainId, Observation, Seen, Sighting};
+use crate::world::{DomainId, Observation, Seen};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
