@@ -22,6 +22,7 @@ pub mod lacp;
 pub mod lldp;
 mod many;
 pub mod mtu;
+pub mod ra;
 mod recalled;
 mod stacking;
 pub mod stp;
@@ -38,7 +39,7 @@ use crate::finding::{Claim, Key, Rule};
 use crate::settings::Settings;
 use crate::value::{Timestamp, spelled_out};
 use crate::wire::Kind;
-use crate::world::{Observation, Topic, World};
+use crate::world::{DomainId, Observation, Topic, World};
 
 /// One judgement.
 pub trait Detector: Send {
@@ -62,6 +63,16 @@ fn at_port(claim: Claim, port: VantageId, cx: &Context<'_>) -> Claim {
     match cx.world.vantage(port).filter(|vantage| !vantage.is_placed) {
         Some(vantage) => claim.assuming(format!("{} is a guest's own port, as the file is called", vantage.name)),
         None => claim,
+    }
+}
+
+/// A network as a sentence names it: `VLAN 100`, `the untagged network`.
+fn network(domain: DomainId, cx: &Context<'_>) -> String {
+    let name = cx.world.domains.name(domain);
+    match name.as_str() {
+        "untagged" => "the untagged network".to_owned(),
+        name if name.starts_with(|c: char| c.is_ascii_digit()) => format!("VLAN {name}"),
+        name => name.to_owned(),
     }
 }
 
@@ -109,6 +120,7 @@ pub static FAMILIES: &[&Family] = &[
     &tcp::FAMILY,
     &ip::FAMILY,
     &dhcp::FAMILY,
+    &ra::FAMILY,
     &stp::FAMILY,
     &l2::FAMILY,
     &arp::FAMILY,

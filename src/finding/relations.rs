@@ -131,8 +131,8 @@ pub(super) static RELATIONS: &[Relation] = &[
     // R17: what the switch does not carry nobody answers.
     ever("VLAN003", &["DHCP001", "ARP002", "ARP003"], DOMAIN),
     // R15: where two VLANs are joined, whoever serves the one is a stranger in the other.
-    during("VLAN009", &["DHCP015", "ARP001", "RA001"], DOMAIN),
-    during("VLAN009", &["DHCP015", "ARP001", "RA001"], &[("other", "domain")]),
+    during("VLAN009", &["DHCP015", "ARP001"], DOMAIN),
+    during("VLAN009", &["DHCP015", "ARP001"], &[("other", "domain")]),
     // R14: a loop; where two bridges take themselves for the root, nothing breaks it.
     during("STP004", &["L2001"], DOMAIN),
     during("L2001", &["L2002"], &[("interface", "interface")]),

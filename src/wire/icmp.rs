@@ -20,6 +20,21 @@ pub struct Icmpv6<'a> {
     body: &'a [u8],
 }
 
+/// A range of IPv6 addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prefix {
+    /// Its first address; what stands behind the prefix may be anything.
+    pub address: Ipv6Addr,
+    /// How many bits all addresses of it share; 0 to 128, or whatever was sent.
+    pub length: u8,
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
 impl<'a> Icmp<'a> {
     pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
         Ok(Self { header: window.take()?, quoted: window.bytes })
@@ -139,13 +154,30 @@ impl<'a> Icmpv6<'a> {
         if self.kind() == 136 { self.target() } else { None }
     }
 
-    /// The MTU that a router advertisement (134) gives, if it gives one (RFC 4861 sections 4.2 and 4.6.4).
+    /// For how many seconds the sender of a router advertisement (134) is a way out; 0 where it is none (RFC 4861 section 4.2).
+    pub fn router_lifetime(&self) -> Option<u16> {
+        if self.kind() == 134 { piece(self.body, 2).map(u16::from_be_bytes) } else { None }
+    }
+
+    /// The MTU that a router advertisement gives, if it gives one (RFC 4861 section 4.6.4).
     pub fn advertised_mtu(&self) -> Option<u32> {
+        piece(self.advertised(5)?, 4).map(u32::from_be_bytes)
+    }
+
+    /// The first prefix of a router advertisement, if it names one (RFC 4861 section 4.6.2).
+    pub fn advertised_prefix(&self) -> Option<Prefix> {
+        let option = self.advertised(3)?;
+        let address = piece::<16>(option, 16).map(Ipv6Addr::from)?;
+        Some(Prefix { address, length: *option.get(2)? })
+    }
+
+    /// The first option of this kind in a router advertisement, and what follows it.
+    fn advertised(&self, wanted: u8) -> Option<&'a [u8]> {
         let mut options = self.body.get(12..).filter(|_| self.kind() == 134)?;
         // Each is as long as its second byte says, in units of eight bytes.
         while let [kind, units @ 1..=u8::MAX, ..] = *options {
-            if kind == 5 {
-                return piece(options, 4).map(u32::from_be_bytes);
+            if kind == wanted {
+                return Some(options);
             }
             options = options.get(usize::from(units).saturating_mul(8)..)?;
         }
@@ -215,5 +247,23 @@ mod tests {
         let icmp = Icmpv6::parse(&mut Window::new(&bytes, 24)).unwrap();
         assert_eq!(icmp.solicitation_target().unwrap().to_string(), "fe80::");
         assert_eq!((icmp.advertisement_target(), icmp.packet_too_big(), icmp.quoted().len()), (None, None, 0));
+    }
+
+    #[test]
+    fn a_router_advertisement_tells_how_long_and_which_addresses() {
+        // Written by hand after RFC 4861 sections 4.2, 4.6.1 and 4.6.2: 1,800 s, its own address, then 2001:db8:0:20::/64.
+        let mut bytes = vec![134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0];
+        bytes.extend([1, 1, 0xfa, 0x16, 0x3e, 0, 0, 5]);
+        bytes.extend([3, 4, 64, 0xc0, 0, 1, 0x51, 0x80, 0, 0, 0x38, 0x40, 0, 0, 0, 0]);
+        bytes.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let whole = Icmpv6::parse(&mut Window::new(&bytes, 56)).unwrap();
+        assert_eq!((whole.router_lifetime(), whole.advertised_mtu()), (Some(1_800), None));
+        assert_eq!(whole.advertised_prefix().unwrap().to_string(), "2001:db8:0:20::/64");
+        // Cut within the prefix; an option of no length; no advertisement.
+        assert_eq!(Icmpv6::parse(&mut Window::new(&bytes[..50], 56)).unwrap().advertised_prefix(), None);
+        bytes[17] = 0;
+        assert_eq!(Icmpv6::parse(&mut Window::new(&bytes, 56)).unwrap().advertised_prefix(), None);
+        bytes[0] = 133;
+        assert_eq!(Icmpv6::parse(&mut Window::new(&bytes, 56)).unwrap().router_lifetime(), None);
     }
 }

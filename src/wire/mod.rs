@@ -45,7 +45,7 @@ pub use cdp::Cdp;
 pub use dhcp::{Area, Dhcp, DhcpKind, DhcpOption, OptionValue, Options};
 pub use ethernet::Ethernet;
 pub use fragment::Fragment;
-pub use icmp::{Icmp, Icmpv6};
+pub use icmp::{Icmp, Icmpv6, Prefix};
 pub use ip::Ip;
 pub use ipv4::Ipv4;
 pub use ipv6::{Ipv6, Ipv6Extension};

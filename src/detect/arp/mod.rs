@@ -4,9 +4,9 @@ mod arp_unanswered;
 mod duplicate_ip;
 mod gateway_silent;
 
-use super::{Context, Family};
+use super::{Context, Family, network};
 use crate::value::Mac;
-use crate::world::{Asker, DomainId, Wanted};
+use crate::world::{Asker, Wanted};
 
 /// The family.
 pub static FAMILY: Family = Family {
@@ -39,14 +39,4 @@ fn is_gateway(wanted: &Wanted, cx: &Context<'_>) -> bool {
         world.stations.station(mac, wanted.domain, &world.domains).is_some_and(|station| station.is_forwarding)
     };
     wanted.is_router || wanted.owner.is_some_and(|(mac, _)| forwards(mac))
-}
-
-/// A network as a sentence names it: `VLAN 100`, `the untagged network`.
-fn network(domain: DomainId, cx: &Context<'_>) -> String {
-    let name = cx.world.domains.name(domain);
-    match name.as_str() {
-        "untagged" => "the untagged network".to_owned(),
-        name if name.starts_with(|c: char| c.is_ascii_digit()) => format!("VLAN {name}"),
-        name => name.to_owned(),
-    }
 }

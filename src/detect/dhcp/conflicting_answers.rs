@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::network;
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, network};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{Deadlines, Few, Span, Timestamp};
@@ -100,10 +99,7 @@ impl ConflictingAnswers {
         }
         let count = self.counts.entry(key.clone()).or_default();
         *count = count.saturating_add(1);
-        let place = match network(request.domain, cx).as_str() {
-            "untagged" => "the untagged network".to_owned(),
-            named => named.to_owned(),
-        };
+        let place = network(request.domain, cx);
         let said = |by: &DhcpStep| match by.kind {
             DhcpKind::Nak => "refused it".to_owned(),
             _ => format!("granted {}", by.yiaddr),

@@ -162,10 +162,22 @@ impl Link {
     /// A router advertisement to all nodes whose one option is this MTU (RFC 4861 section 4.6.4).
     pub fn router_advertisement(&self, router: Ipv6Addr, mtu: u32) -> Vec<u8> {
         let all = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-        // Hop limit 64, lifetime 1,800 s; timers unspecified.
-        let body = [&[0; 8], &[5, 1, 0, 0][..], &mtu.to_be_bytes()].concat();
-        let kind = Icmpv6Type::Unknown { type_u8: 134, code_u8: 0, bytes5to8: [64, 0, 0x07, 0x08] };
-        self.icmpv6(kind, (router, all), &body)
+        self.advertisement((router, all), 1_800, &[&[5, 1, 0, 0][..], &mtu.to_be_bytes()].concat())
+    }
+
+    /// A router advertisement to all nodes that hands out addresses of `prefix`, 64 bits long, for a day (RFC 4861 section 4.6.2).
+    pub fn prefix_advertisement(&self, router: Ipv6Addr, lifetime: u16, prefix: Ipv6Addr) -> Vec<u8> {
+        let all = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+        let day = 86_400_u32.to_be_bytes();
+        let option = [&[3, 4, 64, 0xc0][..], &day, &day, &[0; 4], &prefix.octets()].concat();
+        self.advertisement((router, all), lifetime, &option)
+    }
+
+    /// Hop limit 64; timers unspecified.
+    fn advertisement(&self, ends: (Ipv6Addr, Ipv6Addr), lifetime: u16, options: &[u8]) -> Vec<u8> {
+        let [high, low] = lifetime.to_be_bytes();
+        let kind = Icmpv6Type::Unknown { type_u8: 134, code_u8: 0, bytes5to8: [64, 0, high, low] };
+        self.icmpv6(kind, ends, &[&[0; 8], options].concat())
     }
 
     /// A neighbour advertisement about `target` with these flags and the sender's address (RFC 4861 section 4.4).

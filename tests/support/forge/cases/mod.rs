@@ -25,6 +25,7 @@ mod lacp;
 mod mtu;
 mod odd_bpdus;
 mod path_mtu;
+mod ra;
 mod reach;
 mod reach_many;
 mod rivals;
@@ -57,6 +58,7 @@ pub fn cases() -> Vec<Case> {
         dhcp_servers::cases(),
         dhcp_answers::cases(),
         dhcp_habits::cases(),
+        ra::cases(),
         stp::cases(),
         guard::cases(),
         tree::cases(),
