@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::detect::{Context, Detector, Entry, Needs, filter, many};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::Timestamp;
+use crate::value::{Deadlines, Span, Timestamp};
 use crate::world::{Derived, DomainId, Observation, Stall, Topic};
 
 /// The rule.
@@ -24,6 +24,8 @@ pub static ENTRY: Entry = Entry {
     make: |_| Box::new(ReceiverStalled::default()),
 };
 
+/// Probes come every two minutes at the latest (Linux `TCP_RTO_MAX`): after so long without one nobody waits any more.
+const GIVEN_UP: Span = Span::secs(300);
 /// Connections that are remembered; further ones are not judged.
 const MOST: usize = 1_024;
 /// Frames that are cited of each of many.
@@ -47,6 +49,7 @@ struct ReceiverStalled {
     stalls: BTreeMap<Ends, Arc<Stall>>,
     /// Connections that have a host in common.
     crowds: many::Crowds<Common, Ends>,
+    deadlines: Deadlines<Ends>,
 }
 
 impl Detector for ReceiverStalled {
@@ -54,13 +57,20 @@ impl Detector for ReceiverStalled {
         match seen {
             Observation::Derived(Derived::Stalled(stall)) => self.stalled(stall, cx),
             Observation::Derived(Derived::Drained { domain, receiver, sender, at }) => {
-                let ends = (*domain, *receiver, *sender);
-                if self.stalls.remove(&ends).is_some() {
-                    let why = format!("it took data again, or the connection ended, at {}", at.clock());
-                    self.crowds.leave(commons(&ends), *domain, ends, &why, cx);
-                }
+                let why = format!("it took data again, or the connection ended, at {}", at.clock());
+                self.end((*domain, *receiver, *sender), &why, cx);
             }
             _ => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(ends) = self.deadlines.pop(cx.now) {
+            self.end(ends, &format!("nothing more was heard of it for {GIVEN_UP}"), cx);
         }
     }
 
@@ -78,6 +88,7 @@ impl ReceiverStalled {
             return;
         }
         self.stalls.insert(ends, Arc::clone(stall));
+        self.deadlines.set(ends, cx.now.after(GIVEN_UP));
         let (domain, commons) = (stall.domain, commons(&ends));
         self.crowds.join(commons, domain, ends);
         let many = |common: &Common| self.crowds.of(*common, domain)?.count();
@@ -91,6 +102,14 @@ impl ReceiverStalled {
             let key = key.with("domain", cx.world.domains.name(domain));
             self.crowds.stands_alone(ends, key.clone());
             cx.raise(claim_of_one(key, stall));
+        }
+    }
+
+    /// On this connection it is over, because of `why`.
+    fn end(&mut self, ends: Ends, why: &str, cx: &mut Context<'_>) {
+        if self.stalls.remove(&ends).is_some() {
+            self.deadlines.clear(&ends);
+            self.crowds.leave(commons(&ends), ends.0, ends, why, cx);
         }
     }
 

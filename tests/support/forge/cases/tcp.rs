@@ -28,6 +28,7 @@ pub fn cases() -> Vec<Case> {
         ),
         case("tcp/receiver-takes-no-more-and-is-asked-with-data", "eth0.pcap", pcap(full_for_six(Probe::New, None))),
         case("tcp/receiver-takes-no-more-and-is-sent-it-again", "eth0.pcap", pcap(full_for_six(Probe::All, None))),
+        case("tcp/receiver-takes-no-more-until-its-sender-gives-up", "eth0.pcap", pcap(given_up())),
         case("healthy/receiver-full-for-a-moment", "eth0.pcap", pcap(full(&[0.2, 0.6], Some(0.9)))),
         case("healthy/a-segment-lost-now-and-then", "eth0.pcap", pcap(lossy(100))),
         case("healthy/mirror-shows-every-segment-twice", "span.pcap", pcap(twice())),
@@ -180,4 +181,15 @@ fn full_for_six(probe: Probe, room: Option<f64>) -> Vec<Shot> {
         )
     };
     in_order((0..6).map(of_one).collect())
+}
+
+/// The sender's machine is switched off while it waits; others go on for ten minutes.
+fn given_up() -> Vec<Shot> {
+    let asks = |t: f64| {
+        let (mac, ip) = guest(1);
+        let question = frame().from(mac).arp_request(ip, GUEST_IP);
+        [at(t, question), at(t + 0.0004, frame().from(GUEST).to(mac).arp_reply(GUEST_IP, ip))]
+    };
+    let others = (0..10).flat_map(|i| asks(60.0 * f64::from(i) + 30.0)).collect();
+    in_order(vec![full(&[0.2, 0.6, 1.4, 3.0, 6.2, 12.6], None), others])
 }
