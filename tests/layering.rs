@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -80,6 +81,85 @@ fn siblings_do_not_name_each_other() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Where a module stands below `src`, part by part.
+type Place = Vec<String>;
+
+/// All that the imports of a file name, its tests left aside; `own` is where it stands.
+fn imports(text: &str, own: &Place) -> Vec<Place> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
+    let uses = code.split(';').filter_map(|statement| statement.split("use ").nth(1));
+    let mut all = Vec::new();
+    for tree in uses {
+        let tree: String = tree.chars().filter(|c| !c.is_whitespace()).collect();
+        if tree.starts_with("crate::") || tree.starts_with("super::") {
+            spread(Vec::new(), &tree, &mut all);
+        }
+    }
+    let absolute = |mut path: Place| {
+        let mut base = if path[0] == "crate" {
+            path.remove(0);
+            Vec::new()
+        } else {
+            own.clone()
+        };
+        while path.first().is_some_and(|part| part == "super") {
+            base.pop();
+            path.remove(0);
+        }
+        [base, path].concat()
+    };
+    all.into_iter().map(absolute).collect()
+}
+
+/// Each path of an import: `a::{b, c::d}` names `a::b` and `a::c::d`.
+fn spread(before: Place, tree: &str, all: &mut Vec<Place>) {
+    let Some((start, group)) = tree.split_once('{') else {
+        all.push(before.into_iter().chain(tree.split("::").map(str::to_owned)).collect());
+        return;
+    };
+    let base: Place =
+        before.into_iter().chain(start.split("::").filter(|s| !s.is_empty()).map(str::to_owned)).collect();
+    let (mut depth, mut part) = (0, String::new());
+    for c in group.strip_suffix('}').unwrap_or(group).chars().chain([',']) {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        if c == ',' && depth == 0 {
+            spread(base.clone(), &std::mem::take(&mut part), all);
+        } else {
+            part.push(c);
+        }
+    }
+}
+
+#[test]
+fn no_file_imports_what_imports_it() {
+    let source = root().join("src");
+    let place = |file: &Path| -> Place {
+        let inside = file.strip_prefix(&source).unwrap().with_extension("");
+        let parts = inside.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+        parts.filter(|part| part != "mod").collect()
+    };
+    let files: BTreeMap<Place, String> =
+        sources(&source).iter().map(|file| (place(file), fs::read_to_string(file).unwrap())).collect();
+    let module_of = |path: &Place| (1..=path.len()).rev().map(|n| path[..n].to_vec()).find(|m| files.contains_key(m));
+    let mut named: BTreeMap<Place, BTreeSet<Place>> = BTreeMap::new();
+    for (own, text) in files.iter().filter(|(own, _)| own.last().is_none_or(|name| name != "tests")) {
+        let modules = imports(text, own).into_iter().filter_map(|path| module_of(&path));
+        // Whoever stands above only hands things on.
+        named.insert(own.clone(), modules.filter(|module| !own.starts_with(module)).collect());
+    }
+    assert!(named.values().map(BTreeSet::len).sum::<usize>() > 500, "imports are not understood any more");
+    // Who names nobody that is left is in no circle.
+    loop {
+        let left: BTreeSet<Place> = named.keys().cloned().collect();
+        named.retain(|_, names| names.iter().any(|name| left.contains(name)));
+        if named.len() == left.len() {
+            break;
+        }
+    }
+    let circle: Vec<String> = named.keys().map(|module| module.join("::")).collect();
+    assert!(circle.is_empty(), "these import each other, or what does: {}", circle.join(", "));
 }
 
 #[test]
