@@ -159,7 +159,7 @@ pub struct Dhcp {
 pub struct Stp {
     /// Address prefixes that hypervisors give to guests.
     pub guest_prefixes: Vec<MacPrefix>,
-    /// Guests that are declared appliances: they speak spanning tree on purpose, which is a warning only.
+    /// Guests that are declared appliances: they speak spanning tree on purpose, which is a warning only, or are routers (RA001), which is nothing.
     pub appliances: Vec<Mac>,
     /// Seconds without a BPDU after which a guest has stopped.
     pub resolve_s: i64,

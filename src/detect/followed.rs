@@ -83,6 +83,16 @@ impl<K: Hash + Ord + Clone, V> Followed<K, V> {
         self.matters.get_mut(key)
     }
 
+    /// The matter `key`, if it is followed, to be read.
+    pub fn get(&self, key: &K) -> Option<&Matter<V>> {
+        self.matters.peek(key)
+    }
+
+    /// All that are followed, the one unseen for longest first.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &Matter<V>)> {
+        self.matters.by_age()
+    }
+
     /// Follows no longer what `is_over`; what was claimed of that comes back.
     pub fn drop_where(&mut self, is_over: impl Fn(&K, &V) -> bool) -> Vec<K> {
         let over = self.matters.by_age().filter(|(key, matter)| is_over(key, &matter.what));

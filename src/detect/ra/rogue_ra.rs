@@ -48,6 +48,8 @@ struct Router {
     /// Seconds for which it is a way out; 0 where it only hands out addresses.
     lifetime: u16,
     prefix: Option<Prefix>,
+    /// Whether it speaks inside a tunnel, in a network of a tenant.
+    is_overlay: bool,
 }
 
 /// How far it is known that a guest sent it, and what becomes of it.
@@ -57,6 +59,8 @@ struct Verdict {
     assumption: Option<&'static str>,
     port: Option<String>,
     is_contained: bool,
+    /// Somebody else advertises there, who is no guest.
+    has_other: bool,
 }
 
 impl Detector for RogueRa {
@@ -94,15 +98,38 @@ impl RogueRa {
         let is_of_the_link = layers.inner_ip().is_some_and(|ip| ip.ttl() == NEVER_FORWARDED);
         let Some(mac) = layers.inner_src().filter(|_| is_of_the_link) else { return };
         let prefix = layers.icmpv6().and_then(|icmp| icmp.advertised_prefix());
-        let router = Router { sighting: Sighting::of(frame), packet: seen.packet, lifetime, prefix };
+        let is_overlay = layers.overlay().is_some();
+        let router = Router { sighting: Sighting::of(frame), packet: seen.packet, lifetime, prefix, is_overlay };
         self.routers.see(&(mac, seen.domain), frame, cx, || router).what = router;
+    }
+
+    /// What is to be said of one of them, by what it is and who else is there.
+    fn verdict(&self, key: &(Mac, DomainId), cx: &Context<'_>) -> Option<Verdict> {
+        let (mac, domain) = *key;
+        let router = &self.routers.get(key)?.what;
+        if cx.settings.stp.appliances.contains(&mac) {
+            return None;
+        }
+        let verdict = Verdict::of(mac, domain, router, cx)?;
+        let is_other = |(other, at): &(Mac, DomainId), of: &Router| {
+            *other != mac && cx.world.domains.is_same(*at, domain) && Verdict::of(*other, *at, of, cx).is_none()
+        };
+        let has_other = self.routers.iter().any(|(key, matter)| is_other(key, &matter.what));
+        // A tenant's own network may have a router of its own.
+        if router.is_overlay && !has_other {
+            return None;
+        }
+        // The only one may be meant; and who only hands out addresses takes no traffic.
+        let is_less = !has_other || router.lifetime == 0;
+        let severity = if is_less { verdict.severity.min(Severity::Warning) } else { verdict.severity };
+        Some(Verdict { severity, has_other, ..verdict })
     }
 
     fn judge(&mut self, key: &(Mac, DomainId), cx: &mut Context<'_>) {
         let (mac, domain) = *key;
+        let Some(verdict) = self.verdict(key, cx) else { return };
         let Some(matter) = self.routers.get_mut(key) else { return };
         let router = &matter.what;
-        let Some(verdict) = Verdict::of(mac, domain, router, cx) else { return };
         let who = match &verdict.port {
             Some(port) => format!("The guest {mac} behind {port}"),
             None => format!("The guest {mac}"),
@@ -119,7 +146,9 @@ impl RogueRa {
             (_, 0) => "its neighbours take such addresses".to_owned(),
             (_, seconds) => format!("its neighbours send it what leaves the network, for {seconds} s after each time"),
         };
-        let headline = format!("{who} {says} in {} since {}: {so}.", network(domain, cx), matter.first.clock());
+        let beside =
+            if verdict.has_other { ", beside the router that is there" } else { "; no other router was heard" };
+        let headline = format!("{who} {says} in {} since {}{beside}: {so}.", network(domain, cx), matter.first.clock());
         let (lifetime, vantage) = (router.lifetime, router.sighting.at.vantage);
         let device = verdict.port.as_deref().and_then(|port| cx.world.known_device(port)).unwrap_or("TAP");
         let claim = Claim::new(claim_key(key, cx), verdict.confidence, verdict.severity, headline)
@@ -129,7 +158,7 @@ impl RogueRa {
             .filter(format!("icmpv6.type == 134 && eth.src == {mac}"))
             .cause("the guest shares a connection or serves a network of its own (radvd, dnsmasq, libvirt, Windows' connection sharing) on the wrong card")
             .cause("nothing keeps guests from advertising: port security is off, or the rule is missing (RA guard, RFC 6105)")
-            .cause("the guest is a router that is meant to be one: then it is the port that should say so")
+            .cause("the guest is a router that is meant to be one; declare it with stp.appliances in the settings")
             .step(
                 "Drop what it advertises at its port",
                 Command::with(
@@ -155,9 +184,6 @@ impl Verdict {
     /// taps, so that only the host's word counts, or that it asked for its own address, as no router does at its inner side.
     fn of(mac: Mac, domain: DomainId, router: &Router, cx: &Context<'_>) -> Option<Self> {
         let world = cx.world;
-        if cx.settings.stp.appliances.contains(&mac) {
-            return None;
-        }
         let origin = world.origin(mac, router.packet, router.sighting, domain, cx.settings);
         let (seen_at, reach) = match origin {
             Origin::Guest { port, reach } => (port, Some(reach)),
@@ -180,10 +206,8 @@ impl Verdict {
             }
             (None, _) => return None,
         };
-        // Who only hands out addresses takes no traffic.
-        let severity = if router.lifetime == 0 { severity.min(Severity::Warning) } else { severity };
         let is_contained = reach == Some(Reach::Contained);
-        Some(Self { confidence, severity, assumption, port: told.or(seen_at), is_contained })
+        Some(Self { confidence, severity, assumption, port: told.or(seen_at), is_contained, has_other: false })
     }
 }
 

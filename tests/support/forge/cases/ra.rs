@@ -1,10 +1,10 @@
 //! IPv6 routers: a guest that says it is one, and those that are.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use netdiag::value::Mac;
 
-use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, Pcapng, SERVER, SERVER_IP, Shot, at, frame, pcap};
+use super::super::{GUEST, GUEST_IP, NEIGHBOUR, NEIGHBOUR_IP, NODE, Pcapng, SERVER, SERVER_IP, Shot, at, frame, pcap};
 use super::dhcp::{in_order, others};
 use super::{Case, case};
 
@@ -23,17 +23,23 @@ pub fn cases() -> Vec<Case> {
     let leaves = |lifetime| node(in_order(vec![both(lifetime, 5), talk()]));
     let on_the_bond = |lifetime| pcap(in_order(vec![others(4.0), advertised(GUEST, lifetime, OWN, 5)]));
     vec![
-        case("ra/guest-advertises", "node.pcapng", leaves(LIFETIME)),
+        case("ra/guest-advertises", "node.pcapng", node(in_order(vec![both(LIFETIME, 5), meant(BOND), talk()]))),
+        case("ra/guest-is-the-only-router", "node.pcapng", leaves(LIFETIME)),
         case("ra/guest-hands-out-addresses", "node.pcapng", leaves(0)),
         case("ra/guest-advertises-and-is-held", "node.pcapng", node(in_order(vec![at_the_tap(LIFETIME, 5), talk()]))),
-        case("ra/guest-advertises-heard-at-its-tap", "tap3f2a91c0-5d.pcapng", tap(at_the_tap(LIFETIME, 5))),
+        case(
+            "ra/guest-advertises-heard-at-its-tap",
+            "tap3f2a91c0-5d.pcapng",
+            tap(in_order(vec![at_the_tap(LIFETIME, 5), meant(TAP)])),
+        ),
         case("ra/guest-advertises-heard-on-the-bond", "bond0.pcap", pcap(clients(LIFETIME))),
         case("ra/guest-hands-out-addresses-heard-on-the-bond", "bond0.pcap", pcap(clients(0))),
         case(
             "ra/guest-advertised-until-it-was-stopped",
             "node.pcapng",
-            node(in_order(vec![both(LIFETIME, 5), late()])),
+            node(in_order(vec![both(LIFETIME, 5), meant(BOND), late()])),
         ),
+        case("healthy/a-tenants-own-router", "node.pcapng", node(in_order(vec![overlaid(), talk()]))),
         case("healthy/routers-advertise", "node.pcapng", node(in_order(vec![routers(), talk()]))),
         case("healthy/somebody-with-a-guests-prefix-advertises", "bond0.pcap", on_the_bond(LIFETIME)),
     ]
@@ -70,6 +76,21 @@ fn both(lifetime: u16, times: u8) -> Vec<Shot> {
     advertised(GUEST, lifetime, OWN, times).into_iter().flat_map(twice).collect()
 }
 
+/// The network's own router, which lives elsewhere: what it says comes in by the bond, and goes to the guest at its tap.
+fn meant(interface: u32) -> Vec<Shot> {
+    let shots = advertised(ROUTERS[1], LIFETIME, MEANT, 5).into_iter().map(|shot| shot.later(700_000).on(interface));
+    shots.map(|shot| if interface == TAP { shot.outward() } else { shot.inward() }).collect()
+}
+
+/// A tenant's instance is the router of the tenant's network, which travels in VXLAN.
+fn overlaid() -> Vec<Shot> {
+    let [here, there] = [Ipv4Addr::new(172, 16, 0, 1), Ipv4Addr::new(172, 16, 0, 2)];
+    let wrap = |bytes: &[u8]| frame().from(NODE).to(SERVER).ipv4(here, there).udp(40_000, 4_789).vxlan(7, bytes);
+    let leaves =
+        advertised(GUEST, LIFETIME, OWN, 5).into_iter().map(|shot| shot.later(20).inside(wrap).outward().on(BOND));
+    leaves.collect()
+}
+
 /// The node's own network goes on: a neighbour and a server find each other.
 fn talk() -> Vec<Shot> {
     let asks = |t: f64| {
@@ -97,7 +118,8 @@ fn clients(lifetime: u16) -> Vec<Shot> {
         at(1.01, select(0x51, GUEST, SERVER_IP, GUEST_IP).asked(&[])),
         at(1.012, ack(0x51, GUEST, SERVER_IP, GUEST_IP).told(&[], SERVER, SERVER_IP)),
     ];
-    in_order(vec![dora, advertised(GUEST, lifetime, OWN, 5)])
+    let meant = advertised(ROUTERS[1], LIFETIME, MEANT, 5).into_iter().map(|shot| shot.later(700_000));
+    in_order(vec![dora, advertised(GUEST, lifetime, OWN, 5), meant.collect()])
 }
 
 /// Two routers of one network, whose ports live on this node: the one comes in at a tap and leaves, the other came from elsewhere.
