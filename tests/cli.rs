@@ -168,6 +168,27 @@ fn a_declared_appliance_may_speak_spanning_tree_with_a_warning() {
 }
 
 #[test]
+fn a_declared_router_may_advertise_and_what_crossed_one_is_no_advertisement() {
+    let settings = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("router.toml");
+    std::fs::write(&settings, "[stp]\nappliances = [\"fa:16:3e:12:34:56\"]\n").unwrap();
+    let case = case("ra/guest-advertises-heard-on-the-bond/bond0.pcap");
+    assert!(stdout(&netdiag(&["review", &case])).contains("error  RA001"));
+    let declared = netdiag(&["review", "--settings", &settings.to_string_lossy(), &case]);
+    assert!(!stdout(&declared).contains("RA001"), "{}", stdout(&declared));
+    // The hop limit of each: the eighth byte behind an Ethernet header to all nodes.
+    let mut bytes = std::fs::read(&case).unwrap();
+    let all_nodes = [0x33, 0x33, 0, 0, 0, 1];
+    let starts: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(&all_nodes)).collect();
+    for hop_limit in starts.iter().map(|start| start + 14 + 7) {
+        assert_eq!(std::mem::replace(&mut bytes[hop_limit], 254), 255);
+    }
+    assert_eq!(starts.len(), 10);
+    let far = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("far.pcap");
+    std::fs::write(&far, bytes).unwrap();
+    assert!(!stdout(&netdiag(&["review", &far.to_string_lossy()])).contains("RA001"));
+}
+
+#[test]
 fn a_stream_of_changes_tells_all_that_the_report_does() {
     let all = ["mtu/double-vlan-full-size", "cap/super-frames", "stp/guest-bpdu-on-bond0", "dhcp/lab-server-dead"];
     for case in all.map(case) {
