@@ -28,6 +28,7 @@ pub fn cases() -> Vec<Case> {
         ),
         case("tcp/receiver-takes-no-more-and-is-asked-with-data", "eth0.pcap", pcap(full_for_six(Probe::New, None))),
         case("tcp/receiver-takes-no-more-and-is-sent-it-again", "eth0.pcap", pcap(full_for_six(Probe::All, None))),
+        case("tcp/six-receivers-take-no-more", "eth0.pcap", pcap(six_are_full())),
         case("tcp/receiver-takes-no-more-until-its-sender-gives-up", "eth0.pcap", pcap(given_up())),
         case("healthy/receiver-full-for-a-moment", "eth0.pcap", pcap(full(&[0.2, 0.6], Some(0.9)))),
         case("healthy/a-segment-lost-now-and-then", "eth0.pcap", pcap(lossy(100))),
@@ -142,14 +143,20 @@ enum Probe {
 
 /// The same of one of its clients.
 fn full_for(client: End, probe: Probe, probes: &[f64], room: Option<f64>) -> Vec<Shot> {
-    let End { mac, ip, port } = client;
+    full_between(client, SERVICE, probe, probes, room)
+}
+
+/// The same of any two.
+fn full_between(sender: End, receiver: End, probe: Probe, probes: &[f64], room: Option<f64>) -> Vec<Shot> {
     let says = |t: f64, seq, ack, payload: &[u8]| {
         let segment = Segment { seq, ack, ..Segment::default() };
-        at(t, frame().from(mac).to(GUEST).ipv4(ip, GUEST_IP).tcp((port, 8_080), segment, payload))
+        let link = frame().from(sender.mac).to(receiver.mac);
+        at(t, link.ipv4(sender.ip, receiver.ip).tcp((sender.port, receiver.port), segment, payload))
     };
     let answers = |t: f64, ack, full| {
         let segment = Segment { seq: 7_000, ack, full, ..Segment::default() };
-        at(t, frame().from(GUEST).to(mac).ipv4(GUEST_IP, ip).tcp((8_080, port), segment, &[]))
+        let link = frame().from(receiver.mac).to(sender.mac);
+        at(t, link.ipv4(receiver.ip, sender.ip).tcp((receiver.port, sender.port), segment, &[]))
     };
     let mut shots = vec![says(1.0, 1_000, 7_000, &pattern(0, 500)), answers(1.001, 1_500, false)];
     shots.extend([says(2.0, 1_500, 7_000, &pattern(500, 1_000)), answers(2.001, 2_500, true)]);
@@ -192,4 +199,14 @@ fn given_up() -> Vec<Shot> {
     };
     let others = (0..10).flat_map(|i| asks(60.0 * f64::from(i) + 30.0)).collect();
     in_order(vec![full(&[0.2, 0.6, 1.4, 3.0, 6.2, 12.6], None), others])
+}
+
+/// One server sends to six clients more than any of them reads.
+fn six_are_full() -> Vec<Shot> {
+    let of_one = |i: u8| {
+        let (mac, ip) = guest(i);
+        let receiver = End { mac, ip, port: 40_000 + u16::from(i) };
+        full_between(SERVICE, receiver, Probe::Old, &[0.2, 0.6, 1.4, 3.0, 6.2], None)
+    };
+    in_order((0..6).map(of_one).collect())
 }
