@@ -30,6 +30,8 @@ pub static ENTRY: Entry = Entry {
 
 /// A question this soon after an answer was sent before the answer could be heard.
 const CROSSING: Span = Span::millis(10);
+/// How long after a grant a proof must come to be no echo of what was before it.
+const AFTER_GRANT: Span = Span::secs(1);
 /// Grants in a row that a client did not act on, before it is more than a lost packet; one more makes it certain.
 const IGNORED: u64 = 2;
 /// Grants that are remembered until it is known whether they were heard.
@@ -45,13 +47,15 @@ struct RenewalAnswerIgnored {
 /// Renewals of one client and their answers, since it last acted on one.
 #[derive(Default)]
 struct Chain {
-    /// The latest renewal, and its answer.
+    /// The latest renewal, its answer, and when the client had proved last, once it had been granted that before, that it hears other things.
     asked: Option<Arc<DhcpStep>>,
     granted: Option<Arc<DhcpStep>>,
+    proved: Option<Timestamp>,
     /// When the first of the chain was asked, as it is shown.
     since: Option<Timestamp>,
-    /// When it was granted first.
+    /// When it was granted first, and when it proved last that it hears other things, between two grants that it did not act on.
     first_grant: Option<Timestamp>,
+    heard: Option<Timestamp>,
     asks: u64,
     grants: u64,
     /// Grants after which the client asked again as one who heard nothing.
@@ -109,7 +113,10 @@ impl RenewalAnswerIgnored {
         }
         let Some(chain) = self.talks.get_mut(&step.talk).filter(|c| c.asked.is_some()) else { return };
         chain.grants = chain.grants.saturating_add(1);
-        chain.first_grant.get_or_insert(step.cited.time);
+        let first = *chain.first_grant.get_or_insert(step.cited.time);
+        let station = cx.world.stations.station(step.client, step.domain, &cx.world.domains);
+        let proof = station.and_then(|s| s.proof).map(|proof| proof.time);
+        chain.proved = proof.filter(|proof| *proof > first.after(AFTER_GRANT));
         let took = step.asked.map_or(Span::ZERO, |asked| step.time.since(asked.last));
         chain.slowest = chain.slowest.max(took);
         chain.granted = Some(Arc::clone(step));
@@ -199,6 +206,7 @@ impl Chain {
     /// script asks for starts counting its seconds anew, and may keep the transaction (udhcpc does); some clients never count.
     fn count(&mut self, step: &DhcpStep) -> bool {
         let Some(granted) = self.granted.take() else { return false };
+        self.heard = self.proved.or(self.heard);
         let before = self.asked.as_ref().map_or(0, |asked| asked.secs);
         if step.secs <= before && step.asking != Some(Asking::Rebinding) {
             if self.doubtful.len() < MOST_DOUBTFUL {
@@ -237,7 +245,7 @@ impl Chain {
             _ => "keeps asking as if it had heard nothing",
         };
         let since = self.since.unwrap_or(asked.cited.time);
-        let verdict = Verdict::of(client, asked.domain, since, self.first_grant.unwrap_or(since), cx);
+        let verdict = Verdict::of(client, asked.domain, since, self.heard, cx);
         let headline = format!(
             "{client} ({}) renews {} since {}: {server} granted it {} within {}, and the client {does}. {}",
             network(asked.domain, cx),

@@ -3,19 +3,18 @@
 
 use crate::detect::Context;
 use crate::event::Protocol;
-use crate::value::{Mac, Span, Timestamp};
+use crate::value::{Mac, Timestamp};
 use crate::world::DomainId;
-
-/// How long after a grant a proof must come to be no echo of what was before it.
-const AFTER_GRANT: Span = Span::secs(1);
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The client's network had stopped before it renewed, at this moment; whether two kinds or two askers say so.
     NetworkFirst(Timestamp, bool),
-    /// The client heard other things since, last at this moment.
+    /// The client heard other things between two grants that it did not act on, last at this moment.
     OnlyDhcp(Timestamp),
+    /// It heard other things at this moment, since it began to renew; but whether it was deaf before, when it was granted that, nobody saw.
+    HeardSince(Timestamp),
     /// The filter of the capture hides that by which it would show.
     Hidden,
     /// Nobody can tell: the last proof before, and the first other question that stayed unanswered after.
@@ -23,12 +22,16 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Of a client that began to renew at `asked`, was granted it first at `granted`, and did not act on it.
-    pub fn of(client: Mac, domain: DomainId, asked: Timestamp, granted: Timestamp, cx: &Context<'_>) -> Self {
+    /// Of a client that began to renew at `asked` and did not act on what it was granted; that it hears other things was proved last at
+    /// `heard`, between two of the grants.
+    pub fn of(client: Mac, domain: DomainId, asked: Timestamp, heard: Option<Timestamp>, cx: &Context<'_>) -> Self {
+        if let Some(heard) = heard {
+            return Self::OnlyDhcp(heard);
+        }
         let (stations, domains) = (&cx.world.stations, &cx.world.domains);
         let proof = stations.station(client, domain, domains).and_then(|s| s.proof).map(|proof| proof.time);
-        if let Some(proof) = proof.filter(|proof| *proof > granted.after(AFTER_GRANT)) {
-            return Self::OnlyDhcp(proof);
+        if let Some(proof) = proof.filter(|proof| *proof > asked) {
+            return Self::HeardSince(proof);
         }
         match stations.unanswered(client, domain, domains, asked) {
             Some((first, kinds, askers)) if first.first < asked => {
@@ -50,7 +53,11 @@ impl Verdict {
                 asked.since(first),
             ),
             Self::OnlyDhcp(proof) => format!(
-                "It still hears other things (last proof {}, after the first grant): only the answers of DHCP are lost.",
+                "It still hears other things (proved at {}, between two grants): only the answers of DHCP are lost.",
+                proof.clock()
+            ),
+            Self::HeardSince(proof) => format!(
+                "Which stopped first is undecided: it hears other things (proved at {}), but nothing shows whether it did when it was granted that.",
                 proof.clock()
             ),
             Self::Hidden => "Which stopped first cannot be told: the filter of this capture hides ARP or TCP, by which it would show.".to_owned(),

@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         case("host/the-issue-bond0", "bond0.pcap", pcap(the_issue())),
         case("host/the-issue-recovered", "bond0.pcap", pcap(recovered())),
         case("host/the-issue-idle-before", "bond0.pcap", pcap(idle_before())),
+        case("host/the-issue-heard-since", "bond0.pcap", pcap(heard_since())),
         case("host/the-issue-only-dhcp-lost", "bond0.pcap", pcap(only_dhcp_lost())),
         case("host/the-issue-four-milliseconds-before", "bond0.pcap", pcap(just_before())),
         Case {
@@ -145,6 +146,12 @@ fn idle_before() -> Vec<Shot> {
     let mut talk = Talk::midway(MONITOR, SERVICE, &c_tags(VLAN));
     load(&mut talk);
     in_order(vec![leased_and_renewed(), found(5.0), cut(&talk), ignored(), others(300.0)])
+}
+
+/// The same, and its card is woken at 284 s: by its timer it asks once more, and the answer is heard.
+fn heard_since() -> Vec<Shot> {
+    let granted = at(289.002, ack(XID, GUEST, SERVER_IP, GUEST_IP).lasting(60).told(VLAN, SERVER, SERVER_IP));
+    in_order(vec![idle_before(), found(285.0), vec![renewing(289.0, true), granted], others(305.0)])
 }
 
 /// The only thing sent to the guest after its last proof comes 4 ms before its renewal, and is lost.
