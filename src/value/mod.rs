@@ -11,12 +11,14 @@
 )]
 
 mod bounded;
+mod bytes;
 mod deadlines;
 mod few;
 mod fingerprint;
 mod index;
 mod mac;
 mod order;
+mod ports;
 mod text;
 mod time;
 mod timed;
@@ -24,11 +26,13 @@ mod vlan;
 mod words;
 
 pub use bounded::BoundedMap;
+pub use bytes::Bytes;
 pub use deadlines::Deadlines;
 pub use few::Few;
 pub use fingerprint::Fingerprint;
 pub use index::Index;
 pub use mac::{Mac, MacPrefix};
+pub use ports::PortSet;
 pub use text::{Outside, spelled_out};
 pub use time::{Span, Timestamp};
 pub use timed::TimedMap;

@@ -49,6 +49,8 @@ pub enum Kind {
     TcpOpening,
     /// A TCP segment whose sender takes no more: its window is zero, and SYN, FIN and RST are not set.
     ZeroWindow,
+    /// A TCP segment whose payload begins as a message of a service that is read (`stream`).
+    Message,
     /// A message of ICMP that quotes the packet it is about.
     IcmpError,
     /// An IP packet of the frame has few hops left.
@@ -174,6 +176,7 @@ impl fmt::Display for Kind {
             Self::Fragment => "fragment",
             Self::TcpOpening => "TCP opening",
             Self::ZeroWindow => "zero window",
+            Self::Message => "message of a service",
             Self::IcmpError => "ICMP error",
             Self::LowTtl => "few hops left",
             Self::Cut => "cut frame",

@@ -31,6 +31,7 @@ mod quoted;
 mod sll;
 mod stop;
 mod stp;
+pub mod stream;
 mod summary;
 mod tcp;
 mod tunnel;

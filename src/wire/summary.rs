@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::ip::Ip;
 use super::layer::Layer;
 use super::layers::Layers;
+use super::stream;
 
 impl Layers<'_> {
     /// One line for a person about the most telling layer; safe for a terminal.
@@ -18,13 +19,15 @@ impl Layers<'_> {
 struct Summary<'a> {
     last: Option<Layer<'a>>,
     ip: Option<Ip<'a>>,
+    /// What is behind it.
+    rest: &'a [u8],
 }
 
 impl<'a> Summary<'a> {
     fn of(layers: &Layers<'a>) -> Self {
         // The header of a tunnel says less than the addresses it was sent between; an extension header less than its packet.
         let dull = |layer: &&Layer<'_>| matches!(layer, Layer::Gre(_) | Layer::Ipv6Extension(_) | Layer::Unopened(_));
-        Self { last: layers.iter().rev().find(|layer| !dull(layer)).copied(), ip: layers.inner_ip() }
+        Self { last: layers.iter().rev().find(|layer| !dull(layer)).copied(), ip: layers.inner_ip(), rest: layers.rest }
     }
 }
 
@@ -38,7 +41,10 @@ impl fmt::Display for Summary<'_> {
         match &self.last {
             Some(Layer::Tcp(tcp)) => {
                 let (from, to) = ends(tcp.src_port(), tcp.dst_port());
-                write!(f, "TCP {from} > {to} {}", tcp.state())
+                match stream::summary(self.rest) {
+                    Some(said) => write!(f, "{said}, {from} > {to}"),
+                    None => write!(f, "TCP {from} > {to} {}", tcp.state()),
+                }
             }
             Some(Layer::Udp(udp)) => {
                 let (from, to) = ends(udp.src_port(), udp.dst_port());

@@ -18,6 +18,7 @@ use super::next::{Next, by_protocol, by_type, carried, cooked, unopened};
 use super::sll::{Null, Sll, Sll2};
 use super::stop::{Stop, Why};
 use super::stp::{Stp, StpFamily};
+use super::stream;
 use super::tcp::Tcp;
 use super::tunnel::{Geneve, Gre, Vxlan};
 use super::udp::Udp;
@@ -234,6 +235,9 @@ impl<'a> Walk<'a, '_> {
             self.layers.mark(Kind::TcpOpening);
         } else if tcp.window() == 0 && !tcp.is_fin() {
             self.layers.mark(Kind::ZeroWindow);
+        }
+        if stream::begins(self.window.bytes) {
+            self.layers.mark(Kind::Message);
         }
         None
     }

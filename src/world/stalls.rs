@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
 use crate::event::{Cited, VantageId};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Span, Timestamp};
+use crate::value::{BoundedMap, PortSet, Span, Timestamp};
 use crate::wire::{Kind, Kinds};
 
 /// How long a receiver must take nothing (findings.md, TCP004): a program that computes, or waits for its disk, is back by then.
@@ -24,8 +24,8 @@ const MOST_CITED: usize = 5;
 /// All stalled receivers.
 pub struct Stalls {
     flows: BoundedMap<Flow, Run>,
-    /// The ports of stalled receivers, six bits of each: most segments are none of theirs.
-    ports: u64,
+    /// The ports of stalled receivers: most segments are none of theirs.
+    ports: PortSet,
 }
 
 /// A network, the receiver, and the sender.
@@ -64,7 +64,7 @@ pub struct Stall {
 impl Stalls {
     /// None yet.
     pub fn new(settings: &Settings) -> Self {
-        Self { flows: BoundedMap::new(settings.tables.lapses), ports: 0 }
+        Self { flows: BoundedMap::new(settings.tables.lapses), ports: PortSet::default() }
     }
 
     fn note(&mut self, seen: &Seen<'_>, domains: &Domains, out: &mut Vec<Derived>) {
@@ -72,7 +72,8 @@ impl Stalls {
         let Some(tcp) = frame.layers.tcp() else { return };
         let is_over = tcp.is_syn() || tcp.is_rst() || tcp.is_fin();
         let is_zero = tcp.window() == 0 && !is_over;
-        if !is_zero && self.ports & (bit(tcp.src_port()) | bit(tcp.dst_port())) == 0 {
+        let is_watched = self.ports.may_hold(tcp.src_port()) || self.ports.may_hold(tcp.dst_port());
+        if !is_zero && !is_watched {
             return;
         }
         let Some(ip) = frame.layers.inner_ip() else { return };
@@ -92,7 +93,7 @@ impl Stalls {
     fn fills(&mut self, flow: Flow, seen: &Seen<'_>, out: &mut Vec<Derived>) {
         let frame = seen.frame;
         let at = frame.order;
-        self.ports |= bit(flow.1.1);
+        self.ports.add(flow.1.1);
         let run = self.flows.entry(&flow, || Run::new(frame.at.vantage, at));
         if at.since(run.last) > STALE {
             *run = Run::new(frame.at.vantage, at);
@@ -123,7 +124,7 @@ impl Stalls {
     fn opens(&mut self, flow: Flow, at: Timestamp, out: &mut Vec<Derived>) {
         let Some(run) = self.flows.remove(&flow) else { return };
         if self.flows.is_empty() {
-            self.ports = 0;
+            self.ports = PortSet::default();
         }
         if run.told.is_some() {
             let (domain, receiver, sender) = flow;
@@ -152,8 +153,4 @@ impl Run {
     const fn new(vantage: VantageId, since: Timestamp) -> Self {
         Self { vantage, since, last: since, count: 0, told: None, cited: Vec::new() }
     }
-}
-
-const fn bit(port: u16) -> u64 {
-    1_u64.wrapping_shl(port as u32 & 63)
 }
