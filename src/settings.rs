@@ -24,6 +24,8 @@ pub struct Settings {
     pub stp: Stp,
     /// Links: what arrives, and carriers.
     pub link: Link,
+    /// Services over TCP.
+    pub services: Services,
     /// The capture itself.
     pub capture: Capture,
 }
@@ -201,6 +203,22 @@ pub struct Link {
     pub restored_s: i64,
 }
 
+/// Services over TCP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Services {
+    /// Bytes of one AMQP message that are many: a call and its answer are some kilobytes.
+    pub amqp_message: u64,
+    /// Bytes that a broker may die of, which keeps a message in memory once for each queue.
+    pub amqp_message_grave: u64,
+    /// Ports of APIs that answer at once and hold no request on purpose: OpenStack's and those of the kind of EC2.
+    pub api_ports: Vec<u16>,
+    /// Seconds that an API may take to begin its answer.
+    pub slow_answer_s: i64,
+    /// Seconds after which its clients give up.
+    pub no_answer_s: i64,
+}
+
 /// The capture itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -310,6 +328,14 @@ impl Default for Stp {
 impl Default for Link {
     fn default() -> Self {
         Self { silence_s: 10, steady_percent: 80, questions: 3, askers: 2, restored_frames: 10, restored_s: 5 }
+    }
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        // Keystone ×2, Nova, EC2, metadata, placement, Cinder, Glance, Neutron, Heat, Ironic, Octavia, Barbican, Magnum.
+        let api_ports = vec![5000, 35357, 8774, 8773, 8775, 8778, 8776, 9292, 9696, 8004, 6385, 9876, 9311, 9511];
+        Self { amqp_message: 16 << 20, amqp_message_grave: 128 << 20, api_ports, slow_answer_s: 30, no_answer_s: 60 }
     }
 }
 

@@ -10,6 +10,7 @@ static LIVES_ON: &[(&str, &[Protocol])] = &[
     ("ARP", &[Protocol::Arp]),
     ("DHCP", &[Protocol::Dhcp]),
     ("TCP", &[Protocol::Tcp]),
+    ("SVC", &[Protocol::Tcp]),
     ("STP", &[Protocol::Bpdu]),
     ("HOST001", &[Protocol::Arp, Protocol::Tcp]),
     ("HOST002", &[Protocol::Arp, Protocol::Tcp]),

@@ -26,6 +26,7 @@ pub mod ra;
 mod recalled;
 mod stacking;
 pub mod stp;
+pub mod svc;
 pub mod tcp;
 pub mod vlan;
 
@@ -127,6 +128,7 @@ pub static FAMILIES: &[&Family] = &[
     &host::FAMILY,
     &lacp::FAMILY,
     &lldp::FAMILY,
+    &svc::FAMILY,
     &cap::FAMILY,
 ];
 

@@ -208,7 +208,7 @@ fn summary(out: &mut String, report: &Report, width: usize) {
 fn checked(out: &mut String, report: &Report, width: usize) {
     let mut families: Vec<&str> = report.checked.iter().map(|code| family(code)).collect();
     families.dedup();
-    wrap(out, "checked: ", "  ", &format!("{}  (netdiag explain lists their rules)", families.join(" ")), width);
+    wrap(out, "checked: ", "  ", &format!("{}  (rules: netdiag explain)", families.join(" ")), width);
     for (why, codes) in not_checked(report) {
         wrap(out, "not checked: ", "  ", &format!("{}: {why}", codes.join(" ")), width);
     }

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::{
-    AddressUse, Announced, Attempt, Burst, Contested, Copied, DhcpStep, DomainId, Echo, Freed, Jump, Lapse, Moved,
-    OneSided, Overheard, Oversized, Prefix, Proof, Refusal, Silence, Stall, StillTooBig, Storm, Stuck, TooBig, Torn,
-    TreeStep, Unreached, Unseen, Wanted,
+    AddressUse, Announced, Attempt, Burst, Content, Contested, Copied, DhcpStep, DomainId, Echo, FileStep, Freed, Jump,
+    Lapse, Moved, OneSided, Overheard, Oversized, Prefix, Proof, Refusal, Request, Silence, Stall, StillTooBig, Storm,
+    Stuck, TooBig, Torn, TreeStep, Unreached, Unseen, Wanted,
 };
 use crate::event::{Cited, Direction, FrameRef, VantageId};
 use crate::value::{Mac, TagStack, Timestamp};
@@ -132,6 +132,12 @@ pub enum Derived {
         /// When.
         at: Timestamp,
     },
+    /// A large message of AMQP is announced, or more of it passed; told again whenever there is more to tell.
+    Content(Arc<Content>),
+    /// Something was done to a base image over NFS.
+    File(Arc<FileStep>),
+    /// A request of HTTP was answered, or waits for long.
+    Http(Arc<Request>),
     /// An address is asked for by ARP and nobody answers; told again whenever there is more to tell.
     Wanted(Arc<Wanted>),
     /// An address of which that was told is there.
@@ -197,11 +203,17 @@ pub enum Topic {
     Address,
     /// Receivers that take no more.
     Stall,
+    /// Large messages of AMQP.
+    Amqp,
+    /// Files on NFS.
+    Nfs,
+    /// Requests of HTTP.
+    Http,
 }
 
 impl Topic {
     /// How many there are.
-    pub const COUNT: usize = Self::Stall as usize + 1;
+    pub const COUNT: usize = Self::Http as usize + 1;
 
     /// Whether it is told by those who wait for something, and begin anew once nobody listened for a while.
     pub const fn is_awaited(self) -> bool {
@@ -221,6 +233,8 @@ impl Topic {
                 | Self::Attempt
                 | Self::Address
                 | Self::Stall
+                | Self::Amqp
+                | Self::Http
         )
     }
 }
@@ -261,6 +275,9 @@ impl Derived {
             | Self::Accepted { .. } => Topic::Attempt,
             Self::Contested(..) | Self::ProxyArp { .. } | Self::Wanted(..) | Self::Found { .. } => Topic::Address,
             Self::Stalled(..) | Self::Drained { .. } => Topic::Stall,
+            Self::Content(..) => Topic::Amqp,
+            Self::File(..) => Topic::Nfs,
+            Self::Http(..) => Topic::Http,
         }
     }
 }

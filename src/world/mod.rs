@@ -14,12 +14,14 @@ mod arp;
 mod arrivals;
 mod attempts;
 mod clock;
+mod contents;
 mod derived;
 mod device;
 mod dhcp;
 mod dispatch;
 mod domain;
 mod echo;
+mod files;
 mod floods;
 mod fragments;
 mod host;
@@ -33,6 +35,7 @@ mod path_mtu;
 mod paths;
 mod pile;
 mod ports;
+mod requests;
 mod rivals;
 mod sightings;
 mod stalls;
@@ -47,12 +50,14 @@ pub use arp::{Addresses, Asker, Wanted};
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use attempts::{Attempt, Attempts, Prefix, Refusal, Unreached};
 pub use clock::{Clocks, Jump};
+pub use contents::{Content, Contents, Transfer};
 pub use derived::{Derived, Passed, Revived, Topic};
 pub use dhcp::{
     AddressUse, Asked, Asking, Checksum, Defect, DhcpStep, DhcpTalks, Lease, Over, Pair, Server, TalkId, Terms, Times,
 };
 pub use domain::{DomainId, Domains, Renamed, Traffic};
 pub use echo::{Echo, Echoes};
+pub use files::{Deed, FileStep, Files};
 pub use floods::{Burst, Copied, Floods};
 pub use fragments::{Fragments, Pieces, Torn};
 pub use host::{Host, Stacked};
@@ -64,6 +69,7 @@ pub use path_mtu::{PathMtus, StillTooBig, Told, TooBig};
 pub use paths::Paths;
 pub use pile::Pile;
 pub use ports::{Heed, Moved, Overheard, Ports};
+pub use requests::{Request, Requests};
 pub use rivals::{Conflict, Contested, Rivals};
 pub use sightings::{Noted, Sightings};
 pub use stalls::{Stall, Stalls};
@@ -186,6 +192,12 @@ pub struct World {
     pub stalls: Stalls,
     /// Who tries to reach whom in vain.
     pub attempts: Attempts,
+    /// Large messages of AMQP.
+    pub contents: Contents,
+    /// What NFS clients do to base images.
+    pub files: Files,
+    /// Requests of HTTP.
+    pub requests: Requests,
     /// Spanning trees.
     pub trees: Trees,
     /// Frames to everybody.
@@ -227,6 +239,9 @@ impl World {
             rivals: Rivals::new(settings),
             stalls: Stalls::new(settings),
             attempts: Attempts::new(settings),
+            contents: Contents::new(settings),
+            files: Files::default(),
+            requests: Requests::new(settings),
             trees: Trees::new(settings),
             floods: Floods::new(),
             ports: Ports::new(),
@@ -255,6 +270,9 @@ impl World {
         self.addresses = Addresses::new(settings);
         self.stalls = Stalls::new(settings);
         self.attempts = Attempts::new(settings);
+        self.contents = Contents::new(settings);
+        self.files = Files::default();
+        self.requests = Requests::new(settings);
         self.dhcp.begin_anew(settings, now);
         let own = self.forgotten();
         let of = |table| own.iter().find(|(name, _)| *name == table).map_or(0, |(_, n)| *n);
@@ -358,6 +376,9 @@ impl World {
             ("rivals", self.rivals.forgotten()),
             ("stalls", self.stalls.forgotten()),
             ("attempts", self.attempts.forgotten()),
+            ("contents", self.contents.forgotten()),
+            ("files", self.files.forgotten()),
+            ("requests", self.requests.forgotten()),
             ("fragments", self.fragments.forgotten()),
             ("echoes", self.echoes.forgotten()),
             ("stacks", self.domains.forgotten()),

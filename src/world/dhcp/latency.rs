@@ -45,6 +45,11 @@ impl Times {
         let _ = self.0.record(u64::try_from(took.as_nanos()).unwrap_or(0));
     }
 
+    /// Those of `other`, too.
+    pub fn add(&mut self, other: &Self) {
+        let _ = self.0.add(&other.0);
+    }
+
     /// How many.
     pub fn len(&self) -> u64 {
         self.0.len()

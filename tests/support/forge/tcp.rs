@@ -54,12 +54,12 @@ impl Talk {
     /// Three segments, 1 ms apart; both ends announce `mss`.
     pub fn handshake(&mut self, seconds: f64, mss: u16) -> &mut Self {
         let [a, b] = self.next;
-        self.send(seconds, Who::Caller, Segment { seq: a, syn: Some(mss), ..Segment::default() }, 0);
+        self.send(seconds, Who::Caller, Segment { seq: a, syn: Some(mss), ..Segment::default() }, &[]);
         self.send(
             seconds + 0.001,
             Who::Called,
             Segment { seq: b, ack: a + 1, syn: Some(mss), ..Segment::default() },
-            0,
+            &[],
         );
         self.next = [a + 1, b + 1];
         self.awaited = [b + 1, a + 1];
@@ -77,6 +77,15 @@ impl Talk {
         self
     }
 
+    /// These bytes, which arrive, in one segment.
+    pub fn tell(&mut self, seconds: f64, who: Who, bytes: &[u8]) -> &mut Self {
+        let (own, other) = (who as usize, 1 - who as usize);
+        let segment = Segment { seq: self.next[own], ack: self.awaited[own], ..Segment::default() };
+        self.next[own] += bytes.len() as u32;
+        self.awaited[other] = self.next[own];
+        self.send(seconds, who, segment, bytes)
+    }
+
     /// `length` bytes that are sent and do not arrive.
     pub fn lose(&mut self, seconds: f64, who: Who, length: usize) -> &mut Self {
         let seq = self.next[who as usize];
@@ -86,7 +95,8 @@ impl Talk {
 
     /// The `length` bytes from `seq` on, once more; they do not arrive.
     pub fn resend(&mut self, seconds: f64, who: Who, seq: u32, length: usize) -> &mut Self {
-        self.send(seconds, who, Segment { seq, ack: self.awaited[who as usize], ..Segment::default() }, length)
+        let segment = Segment { seq, ack: self.awaited[who as usize], ..Segment::default() };
+        self.send(seconds, who, segment, &pattern(seq, length))
     }
 
     /// A bare acknowledgement of all that arrived in order.
@@ -103,7 +113,7 @@ impl Talk {
     /// An acknowledgement that also tells of bytes that arrived beyond a hole.
     pub fn report(&mut self, seconds: f64, who: Who, beyond: (u32, u32)) -> &mut Self {
         let (seq, ack) = (self.next[who as usize], self.awaited[who as usize]);
-        self.send(seconds, who, Segment { seq, ack, beyond: Some(beyond), ..Segment::default() }, 0)
+        self.send(seconds, who, Segment { seq, ack, beyond: Some(beyond), ..Segment::default() }, &[])
     }
 
     /// `say`, and 1 ms later the other end acknowledges.
@@ -134,10 +144,9 @@ impl Talk {
         self.shots.clone()
     }
 
-    fn send(&mut self, seconds: f64, who: Who, segment: Segment, length: usize) -> &mut Self {
+    fn send(&mut self, seconds: f64, who: Who, segment: Segment, payload: &[u8]) -> &mut Self {
         let (from, to) = (self.ends[who as usize], self.ends[1 - who as usize]);
-        let payload = pattern(segment.seq, length);
-        self.shots.push(at(seconds, self.ip(from, to).tcp((from.port, to.port), segment, &payload)));
+        self.shots.push(at(seconds, self.ip(from, to).tcp((from.port, to.port), segment, payload)));
         self
     }
 

@@ -31,6 +31,7 @@ mod reach_many;
 mod rivals;
 mod silent;
 mod stp;
+mod svc;
 mod tcp;
 mod tree;
 mod vlan;
@@ -79,6 +80,7 @@ pub fn cases() -> Vec<Case> {
         healthy_life::cases(),
         elsewhere::cases(),
         because::cases(),
+        svc::cases(),
     ]
     .concat()
 }

@@ -1,0 +1,14 @@
+//! Services over TCP: message brokers, APIs, file servers.
+
+mod amqp_oversized_message;
+mod http_slow_action;
+mod nfs_base_image_removed;
+
+use super::Family;
+
+/// The family.
+pub static FAMILY: Family = Family {
+    prefix: "SVC",
+    title: "services",
+    entries: &[&amqp_oversized_message::ENTRY, &http_slow_action::ENTRY, &nfs_base_image_removed::ENTRY],
+};

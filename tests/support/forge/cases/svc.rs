@@ -1,0 +1,364 @@
+//! Services over TCP: a message broker, a file server, an API.
+
+use std::net::Ipv4Addr;
+
+use netdiag::value::Mac;
+
+use super::super::frame::{Segment, frame};
+use super::super::tcp::{End, Talk, Who};
+use super::super::{SERVER, SERVER_IP, Shot, at, pcap};
+use super::dhcp::in_order;
+use super::{Case, case};
+
+const NODES: [End; 3] = [node(31), node(33), node(35)];
+const BROKER: End = End { mac: SERVER, ip: SERVER_IP, port: 5_672 };
+const STORE: End = End { mac: SERVER, ip: SERVER_IP, port: 2_049 };
+const API: End = End { mac: SERVER, ip: SERVER_IP, port: 8_773 };
+/// A base image of 10 GB, as nova names it.
+const IMAGE: &str = "7b4783508212f5d242cbf9ff56fb8d33b4ce6166_10";
+const REPLY: &str = "reply_7f3a91c05d2e4b8f9c1d";
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case("svc/console-log-in-one-message", "eth0.pcap", pcap(console_log())),
+        case("svc/console-log-again-and-again", "eth0.pcap", pcap(again_and_again())),
+        case("svc/message-handed-to-a-consumer", "eth0.pcap", pcap(handed_on())),
+        case("svc/message-of-twenty-megabytes", "eth0.pcap", pcap(twenty_megabytes())),
+        case("healthy/amqp-messages-of-every-size", "eth0.pcap", pcap(small_messages())),
+        case("svc/base-image-removed-and-missed", "eth0.pcap", pcap(removed_and_missed())),
+        case("svc/base-images-removed-over-nfs4", "eth0.pcap", pcap(removed_by_compound())),
+        case("svc/base-image-removed-and-fetched-again", "eth0.pcap", pcap(removed_and_fetched())),
+        case("healthy/nfs-files-come-and-go", "eth0.pcap", pcap(come_and_go())),
+        case("svc/api-action-takes-two-minutes", "eth0.pcap", pcap(slow_action(138.6))),
+        case("svc/api-action-takes-half-a-minute-and-is-quick-again", "eth0.pcap", pcap(slow_for_a_while())),
+        case("svc/api-never-answers", "eth0.pcap", pcap(no_answer())),
+        case("svc/web-server-holds-a-request", "eth0.pcap", pcap(held())),
+        case("healthy/api-is-sent-an-image", "eth0.pcap", pcap(upload())),
+    ]
+}
+
+const fn node(last: u8) -> End {
+    End { mac: Mac([0x0c, 0xc4, 0x7a, 0, 0, last]), ip: Ipv4Addr::new(10, 20, 0, last), port: 40_000 + last as u16 }
+}
+
+fn open(caller: End, called: End) -> Talk {
+    let mut talk = Talk::new(caller, called, &[]);
+    talk.handshake(0.0, 1_460);
+    talk
+}
+
+// A message broker.
+
+fn short(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}
+
+fn amqp(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+    let (channel, size) = (channel.to_be_bytes(), (payload.len() as u32).to_be_bytes());
+    [&[kind][..], &channel, &size, payload, &[0xce]].concat()
+}
+
+fn publish(channel: u16, exchange: &str, key: &str) -> Vec<u8> {
+    amqp(1, channel, &[&[0, 60, 0, 40, 0, 0][..], &short(exchange), &short(key), &[0]].concat())
+}
+
+fn deliver(channel: u16, exchange: &str, key: &str) -> Vec<u8> {
+    let tag = [&[0, 60, 0, 60][..], &short("None1"), &7_u64.to_be_bytes(), &[0]].concat();
+    amqp(1, channel, &[tag, short(exchange), short(key)].concat())
+}
+
+fn header(channel: u16, body: u64) -> Vec<u8> {
+    amqp(2, channel, &[&[0, 60, 0, 0][..], &body.to_be_bytes(), &0x1000_u16.to_be_bytes(), &[2]].concat())
+}
+
+/// The beginning of a body's piece of 128 KiB, in what is left of a segment.
+fn piece(channel: u16, room: usize) -> Vec<u8> {
+    let start = [&[3][..], &channel.to_be_bytes(), &131_064_u32.to_be_bytes(), b"{\"result\": \""].concat();
+    [start, vec![b'x'; room]].concat()
+}
+
+/// A connection that is agreed on; its calls are small.
+fn connection(node: End) -> Talk {
+    let mut talk = open(node, BROKER);
+    talk.tell(0.01, Who::Caller, b"AMQP\x00\x00\x09\x01").acknowledge(0.011, Who::Called);
+    talk.tell(0.5, Who::Caller, &[publish(1, "nova", "conductor"), header(1, 900), amqp(3, 1, &[b'{'; 900])].concat());
+    talk.acknowledge(0.501, Who::Called);
+    talk
+}
+
+/// A message of 5.9 GB is announced, and so much of it sent as the broker takes, until it closes the connection.
+fn console_log() -> Vec<Shot> {
+    let mut talk = connection(NODES[0]);
+    let begin = [publish(1, "nova", REPLY), header(1, 5_905_580_032), piece(1, 800)].concat();
+    talk.tell(2.0, Who::Caller, &begin).acknowledge(2.001, Who::Called);
+    for i in 0..60 {
+        talk.exchange(2.01 + 0.25 * f64::from(i), Who::Caller, 1_460);
+    }
+    in_order(vec![kept(&talk), vec![reset(&talk, 20.0)]])
+}
+
+/// Headers, and what a message begins with.
+fn kept(talk: &Talk) -> Vec<Shot> {
+    talk.shots().into_iter().map(|shot| shot.kept(256)).collect()
+}
+
+/// The broker ends the connection.
+fn reset(talk: &Talk, seconds: f64) -> Shot {
+    let segment = Segment { seq: talk.next(Who::Called), rst: true, ..Segment::default() };
+    at(
+        seconds,
+        frame().from(BROKER.mac).to(NODES[0].mac).ipv4(BROKER.ip, NODES[0].ip).tcp(
+            (BROKER.port, NODES[0].port),
+            segment,
+            &[],
+        ),
+    )
+}
+
+/// Somebody looks at the same log each 30 s; it has 40 MB by now, of which a little is seen of each.
+fn again_and_again() -> Vec<Shot> {
+    let mut talk = connection(NODES[0]);
+    for i in 0..4 {
+        let begins = 10.0 + 30.0 * f64::from(i);
+        // The method in a segment of its own, as some clients write it.
+        talk.tell(begins, Who::Caller, &publish(1, "nova", REPLY)).acknowledge(begins + 0.001, Who::Called);
+        talk.tell(begins + 0.002, Who::Caller, &[header(1, 40_000_000 + i as u64), piece(1, 1_200)].concat());
+        talk.acknowledge(begins + 0.003, Who::Called);
+        for j in 0..5 {
+            talk.exchange(begins + 0.1 + 0.1 * f64::from(j), Who::Caller, 1_460);
+        }
+    }
+    kept(&talk)
+}
+
+/// The capture is on the consumer's side: it sees what the broker hands on, and not who gave it.
+fn handed_on() -> Vec<Shot> {
+    let mut talk = connection(NODES[1]);
+    talk.tell(2.0, Who::Called, &[deliver(1, "nova", REPLY), header(1, 200_000_000), piece(1, 900)].concat());
+    talk.acknowledge(2.001, Who::Caller);
+    for i in 0..20 {
+        talk.exchange(2.01 + 0.1 * f64::from(i), Who::Called, 1_460);
+    }
+    kept(&talk)
+}
+
+/// 20 MB, whole, captured at the sender where a card cuts what the system hands it.
+fn twenty_megabytes() -> Vec<Shot> {
+    let (mut talk, size) = (connection(NODES[0]), 20_000_000_u64);
+    talk.tell(2.0, Who::Caller, &[publish(1, "", "images"), header(1, size), piece(1, 900)].concat());
+    talk.acknowledge(2.001, Who::Called);
+    let mut left = size + size.div_ceil(131_064) * 8;
+    let mut t = 2.01;
+    while left > 0 {
+        let length = left.min(64_240);
+        talk.exchange(t, Who::Caller, length as usize);
+        (t, left) = (t + 0.004, left - length);
+    }
+    talk.exchange(t + 1.0, Who::Caller, 40);
+    talk.shots().into_iter().map(|shot| shot.kept(128)).collect()
+}
+
+/// Calls, a list of four megabytes of which the beginning is here, heartbeats; and bytes that look like a header and are not one.
+fn small_messages() -> Vec<Shot> {
+    let mut talk = connection(NODES[0]);
+    for (i, body) in [900, 200_000, 4_000_000].into_iter().enumerate() {
+        let t = 2.0 + i as f64;
+        let bytes =
+            [publish(2, "nova", "scheduler"), header(2, body), publish(1, "", "conductor"), header(1, 30)].concat();
+        talk.tell(t, Who::Caller, &bytes).acknowledge(t + 0.001, Who::Called);
+        talk.tell(t + 0.5, Who::Called, &amqp(8, 0, &[])).acknowledge(t + 0.501, Who::Caller);
+    }
+    // Not ended as a frame is: another protocol.
+    let mut alike = header(1, u64::MAX);
+    *alike.last_mut().unwrap() = 0;
+    talk.tell(6.0, Who::Caller, &[alike, vec![0; 40]].concat()).acknowledge(6.001, Who::Called);
+    talk.shots()
+}
+
+// A file server.
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+fn opaque(bytes: &[u8]) -> Vec<u8> {
+    let mut all = [words(&[bytes.len() as u32]), bytes.to_vec()].concat();
+    all.resize(4 + bytes.len().next_multiple_of(4), 0);
+    all
+}
+
+fn record(bytes: &[u8]) -> Vec<u8> {
+    [words(&[0x8000_0000 | bytes.len() as u32]), bytes.to_vec()].concat()
+}
+
+/// A call by `machine`, whose user is nova's.
+fn call(xid: u32, machine: &str, version: u32, procedure: u32, args: &[u8]) -> Vec<u8> {
+    let credential = [words(&[0x5000]), opaque(machine.as_bytes()), words(&[162, 162, 1, 162])].concat();
+    let head = words(&[xid, 0, 2, 100_003, version, procedure, 1]);
+    record(&[head, opaque(&credential), words(&[0, 0]), args.to_vec()].concat())
+}
+
+fn answer(xid: u32, status: u32) -> Vec<u8> {
+    record(&words(&[xid, 1, 0, 0, 0, 0, status, 0, 0, 0]))
+}
+
+/// A directory's handle and a name in it.
+fn inside(name: &str) -> Vec<u8> {
+    [opaque(&[7; 28]), opaque(name.as_bytes())].concat()
+}
+
+/// What a machine asks of the file server, and what it is told, one after the other.
+struct Machine {
+    name: &'static str,
+    talk: Talk,
+    xid: u32,
+}
+
+impl Machine {
+    fn new(name: &'static str, node: End) -> Self {
+        Self { name, talk: open(node, STORE), xid: 0x9000_0000 + u32::from(node.port) * 64 }
+    }
+
+    fn asks(&mut self, seconds: f64, version: u32, procedure: u32, args: &[u8], status: u32) -> &mut Self {
+        self.xid += 1;
+        self.talk.tell(seconds, Who::Caller, &call(self.xid, self.name, version, procedure, args));
+        self.talk.tell(seconds + 0.001, Who::Called, &answer(self.xid, status));
+        self.talk.acknowledge(seconds + 0.002, Who::Caller);
+        self
+    }
+
+    fn looks(&mut self, seconds: f64, name: &str, status: u32) -> &mut Self {
+        self.asks(seconds, 3, 3, &inside(name), status)
+    }
+
+    fn makes(&mut self, seconds: f64, name: &str) -> &mut Self {
+        self.asks(seconds, 3, 8, &[inside(name), words(&[0, 0, 0, 0, 0, 0, 0])].concat(), 0)
+    }
+
+    fn removes(&mut self, seconds: f64, name: &str, status: u32) -> &mut Self {
+        self.asks(seconds, 3, 12, &inside(name), status)
+    }
+
+    fn renames(&mut self, seconds: f64, from: &str, to: &str) -> &mut Self {
+        self.asks(seconds, 3, 14, &[inside(from), inside(to)].concat(), 0)
+    }
+}
+
+/// The node c05 is down when c03 looks which images are used; four minutes later it comes back and needs one.
+fn removed_and_missed() -> Vec<Shot> {
+    let mut c03 = Machine::new("dair-ua-c03", NODES[1]);
+    c03.looks(1.0, IMAGE, 0).removes(10.0, IMAGE, 0);
+    let mut c05 = Machine::new("dair-ua-c05", NODES[2]);
+    c05.looks(250.0, IMAGE, 2).looks(251.0, "disk.info", 0).looks(262.0, IMAGE, 2);
+    in_order(vec![c03.talk.shots(), c05.talk.shots()])
+}
+
+/// Two images go by compounds of NFS 4.1; nobody misses them.
+fn removed_by_compound() -> Vec<Shot> {
+    let mut c03 = Machine::new("dair-ua-c03", NODES[1]);
+    let other = IMAGE.replace("_10", "");
+    for (t, name) in [(10.0, IMAGE), (10.1, &other)] {
+        let sequence = [words(&[53]), vec![3; 32]].concat();
+        let remove =
+            [words(&[22]), opaque(&[7; 28]), words(&[28]), opaque(name.as_bytes()), words(&[9, 1, 24])].concat();
+        let compound = [opaque(b""), words(&[1, 4]), sequence, remove].concat();
+        c03.asks(t, 4, 1, &compound, 0);
+    }
+    c03.looks(20.0, "console.log", 0);
+    c03.talk.shots()
+}
+
+/// The cache at work: an image that nobody uses is removed; the next instance on another node fetches it again.
+fn removed_and_fetched() -> Vec<Shot> {
+    let mut c03 = Machine::new("dair-ua-c03", NODES[1]);
+    c03.removes(10.0, IMAGE, 0);
+    let mut c05 = Machine::new("dair-ua-c05", NODES[2]);
+    let part = format!("{IMAGE}.part");
+    c05.looks(250.0, IMAGE, 2).makes(250.4, &part).renames(270.0, &part, IMAGE).looks(270.2, IMAGE, 0);
+    in_order(vec![c03.talk.shots(), c05.talk.shots()])
+}
+
+/// Other files are removed, a file in use is moved aside, a removal is refused, and an image that was never here is looked for and made.
+fn come_and_go() -> Vec<Shot> {
+    let mut c03 = Machine::new("dair-ua-c03", NODES[1]);
+    c03.removes(1.0, "console.log", 0).removes(2.0, IMAGE, 13).renames(3.0, IMAGE, ".nfs0000000000ab12").removes(
+        4.0,
+        ".nfs0000000000ab12",
+        0,
+    );
+    let mut c05 = Machine::new("dair-ua-c05", NODES[2]);
+    let other = IMAGE.replace("7b", "00");
+    c05.looks(5.0, &other, 2).makes(6.0, &other).looks(30.0, &other, 0);
+    in_order(vec![c03.talk.shots(), c05.talk.shots()])
+}
+
+// An API.
+
+fn get(action: &str) -> Vec<u8> {
+    format!("GET /services/Cloud?AWSAccessKeyId=AKIDEXAMPLE&Action={action}&Version=2010-08-31 HTTP/1.1\r\nHost: api\r\n\r\n").into_bytes()
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 2\r\n\r\nok";
+
+/// A request, which the server's system acknowledges at once, and the answer to it.
+fn asks(talk: &mut Talk, t: f64, request: &[u8], took: f64) {
+    talk.tell(t, Who::Caller, request).acknowledge(t + 0.000_2, Who::Called);
+    talk.tell(t + took, Who::Called, OK).acknowledge(t + took + 0.001, Who::Caller);
+}
+
+/// Lists are answered in 0.4 s, each three seconds, until a time.
+fn quick(until: f64) -> Vec<Shot> {
+    let mut talk = open(NODES[1], API);
+    let mut t = 1.0;
+    while t < until {
+        asks(&mut talk, t, &get("DescribeInstances"), 0.4);
+        t += 3.0;
+    }
+    talk.shots()
+}
+
+fn slow_action(took: f64) -> Vec<Shot> {
+    let mut talk = open(NODES[0], API);
+    asks(&mut talk, 5.0, &get("RunInstances"), took);
+    in_order(vec![quick(160.0), talk.shots()])
+}
+
+/// The action takes 40 s, and is answered within two seconds once the deleted rows are gone.
+fn slow_for_a_while() -> Vec<Shot> {
+    let mut talk = open(NODES[0], API);
+    asks(&mut talk, 5.0, &get("RunInstances"), 40.0);
+    for i in 0..6 {
+        asks(&mut talk, 100.0 + 10.0 * f64::from(i), &get("RunInstances"), 1.5);
+    }
+    talk.shots()
+}
+
+/// The client gives up after a minute and a half.
+fn no_answer() -> Vec<Shot> {
+    let mut talk = open(NODES[0], API);
+    talk.tell(5.0, Who::Caller, &get("RunInstances")).acknowledge(5.000_2, Who::Called);
+    talk.exchange(95.0, Who::Caller, 0);
+    in_order(vec![quick(120.0), talk.shots()])
+}
+
+/// Whether a web server is slow, or waits until there is something to say, nobody can see.
+fn held() -> Vec<Shot> {
+    let mut talk = open(NODES[0], End { port: 80, ..API });
+    for i in 0..3 {
+        asks(&mut talk, 1.0 + 60.0 * f64::from(i), b"GET /events/8412/next HTTP/1.1\r\nHost: chat\r\n\r\n", 55.0);
+    }
+    talk.shots()
+}
+
+/// An image is sent for 200 s, once the server has said that it may; the answer comes a tenth of a second after its end.
+fn upload() -> Vec<Shot> {
+    let mut talk = open(NODES[0], End { port: 9_292, ..API });
+    let put = b"PUT /v2/images/7b478350-8212-f5d2-42cb-f9ff56fb8d33/file HTTP/1.1\r\nHost: glance\r\nExpect: 100-continue\r\n\r\n";
+    talk.tell(1.0, Who::Caller, put).acknowledge(1.000_2, Who::Called);
+    talk.tell(1.01, Who::Called, b"HTTP/1.1 100 Continue\r\n\r\n").acknowledge(1.011, Who::Caller);
+    for i in 0..400 {
+        talk.exchange(1.5 + 0.5 * f64::from(i), Who::Caller, 1_460);
+    }
+    talk.tell(201.2, Who::Called, OK).acknowledge(201.201, Who::Caller);
+    kept(&talk)
+}
