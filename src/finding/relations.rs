@@ -107,6 +107,10 @@ pub(super) static RELATIONS: &[Relation] = &[
     during("TCP004", &["TCP001"], &[("hosts", "hosts"), ("domain", "domain")]),
     during("TCP004", &["TCP001"], &[("common_host", "host"), ("domain", "domain")]),
     during("TCP004", &["TCP001"], &[("common_host", "other_host"), ("domain", "domain")]),
+    // R19: a broker that holds one message of gigabytes takes no more, and is ended by its system.
+    during("SVC002", &["TCP004"], &[("hosts", "hosts")]),
+    during("SVC002", &["TCP004"], &[("broker_host", "common_host")]),
+    later("SVC002", &["TCP002", "TCP003"], &[("broker_host", "server"), ("broker_port", "port")]),
     // R13: an address that was given out again while somebody used it.
     during("DHCP007", &["ARP001"], &[("address", "ip")]),
     during("DHCP012", &["ARP001"], &[("address", "ip")]),

@@ -203,6 +203,8 @@ impl Story {
             .number("largest", self.largest)
             .number("seconds", last.since(since).as_secs())
             .number("hosts", format!("{a} {b}"))
+            .number("broker_host", path.broker.0.to_string())
+            .number("broker_port", path.broker.1.to_string())
             .proved_by(std::mem::take(&mut self.fresh))
             .filter(format!("amqp.header.body-size >= {}", self.largest.min(size)));
         cx.raise(told(claim, path));

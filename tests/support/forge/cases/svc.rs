@@ -21,6 +21,7 @@ const REPLY: &str = "reply_7f3a91c05d2e4b8f9c1d";
 pub fn cases() -> Vec<Case> {
     vec![
         case("svc/console-log-in-one-message", "eth0.pcap", pcap(console_log())),
+        case("svc/broker-dies-of-one-message", "eth0.pcap", pcap(broker_dies())),
         case("svc/console-log-again-and-again", "eth0.pcap", pcap(again_and_again())),
         case("svc/message-handed-to-a-consumer", "eth0.pcap", pcap(handed_on())),
         case("svc/message-of-twenty-megabytes", "eth0.pcap", pcap(twenty_megabytes())),
@@ -95,6 +96,34 @@ fn console_log() -> Vec<Shot> {
         talk.exchange(2.01 + 0.25 * f64::from(i), Who::Caller, 1_460);
     }
     in_order(vec![kept(&talk), vec![reset(&talk, 20.0)]])
+}
+
+/// The broker's memory is full: it takes no more for half a minute, then closes the connection; when the kernel has ended it, nothing
+/// listens on its port.
+fn broker_dies() -> Vec<Shot> {
+    let mut talk = connection(NODES[0]);
+    let begin = [publish(1, "nova", REPLY), header(1, 5_905_580_032), piece(1, 800)].concat();
+    talk.tell(2.0, Who::Caller, &begin).acknowledge(2.001, Who::Called);
+    for i in 0..20 {
+        talk.exchange(2.01 + 0.01 * f64::from(i), Who::Caller, 1_460);
+    }
+    let (node, sent) = (NODES[0], talk.next(Who::Caller));
+    let says = |t: f64, from: End, to: End, segment: Segment| {
+        at(t, frame().from(from.mac).to(to.mac).ipv4(from.ip, to.ip).tcp((from.port, to.port), segment, &[]))
+    };
+    let full = Segment { seq: talk.next(Who::Called), ack: sent, full: true, ..Segment::default() };
+    let probe = Segment { seq: sent - 1, ack: talk.next(Who::Called), ..Segment::default() };
+    let mut shots = vec![says(2.3, BROKER, node, full)];
+    for wait in [0.2, 0.6, 1.4, 3.0, 6.2, 12.6, 25.4] {
+        shots.extend([says(2.3 + wait, node, BROKER, probe), says(2.301 + wait, BROKER, node, full)]);
+    }
+    for i in 0..8_u16 {
+        let (t, port) = (32.0 + 2.0 * f64::from(i), 41_000 + i);
+        let client = End { port, ..node };
+        shots.push(says(t, client, BROKER, Segment { seq: 77, syn: Some(1_460), ..Segment::default() }));
+        shots.push(says(t + 0.000_3, BROKER, client, Segment { ack: 78, rst: true, ..Segment::default() }));
+    }
+    in_order(vec![kept(&talk), shots, vec![reset(&talk, 30.0)]])
 }
 
 /// Headers, and what a message begins with.
