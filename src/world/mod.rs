@@ -69,12 +69,14 @@ pub use path_mtu::{PathMtus, StillTooBig, Told, TooBig};
 pub use paths::Paths;
 pub use pile::Pile;
 pub use ports::{Heed, Moved, Overheard, Ports};
-pub use requests::{Request, Requests};
+pub use requests::{Fate, Request, Requests};
 pub use rivals::{Conflict, Contested, Rivals};
 pub use sightings::{Noted, Sightings};
 pub use stalls::{Stall, Stalls};
 pub use stations::{Lapse, Load, Proof, Role, Station, Stations, Stimulus, Unanswered};
-pub use tcp::{Announced, Flows, Freed, Hearing, OneSided, Path, Segment, Storm, Storms, Stuck, Unseen, View};
+pub use tcp::{
+    Announced, Flows, Freed, Hearing, OneSided, Path, Progress, Segment, Storm, Storms, Stuck, Unseen, View,
+};
 pub use trees::{Instance, Region, Speaker, Teller, Tree, TreeEvent, TreeKey, TreeStep, Trees, is_sound};
 
 use dispatch::sooner;

@@ -21,8 +21,7 @@ const INTERIM: [u16; 3] = [100, 102, 103];
 /// Requests that wait.
 pub struct Requests {
     patience: Span,
-    /// With the sequence number of each.
-    waiting: TimedMap<Connection, (u32, Arc<Request>)>,
+    waiting: TimedMap<Connection, Arc<Request>>,
 }
 
 /// A network, the client, and the server.
@@ -47,10 +46,27 @@ pub struct Request {
     pub asked: Timestamp,
     /// Its place in the order.
     pub order: Timestamp,
-    /// When the answer began, and its status.
-    pub answer: Option<(Timestamp, u16)>,
+    /// The sequence number with which it begins.
+    pub seq: u32,
+    /// That behind its first segment.
+    pub end: u32,
+    /// The next number that was expected of the server.
+    pub expects: u32,
+    /// What became of it.
+    pub fate: Fate,
     /// The request, and the answer.
     pub cited: Vec<Cited>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits.
+    Waits,
+    /// It was answered, with this status.
+    Answered(u16),
+    /// Its connection was broken off by a reset.
+    Broken,
 }
 
 impl Requests {
@@ -64,11 +80,20 @@ impl Requests {
         let (Some(tcp), Some(ip)) = (frame.layers.tcp(), frame.layers.inner_ip()) else { return };
         let domain = domains.root(seen.domain);
         let (from, to) = ((ip.src(), tcp.src_port()), (ip.dst(), tcp.dst_port()));
+        if tcp.is_syn() || tcp.is_rst() {
+            for key in [(domain, from, to), (domain, to, from)] {
+                if let Some(request) = self.waiting.remove(&key) {
+                    out.push(Derived::Http(Arc::new(Request { fate: Fate::Broken, ..request.as_ref().clone() })));
+                }
+            }
+            return;
+        }
+        let end = tcp.seq().wrapping_add(tcp.payload_len());
         match Message::parse(frame.layers.rest) {
             Some(Message::Request { method, path, action }) => {
                 let key = (domain, from, to);
                 // The same segment again.
-                if self.waiting.peek(&key).is_some_and(|(seq, _)| *seq == tcp.seq()) {
+                if self.waiting.peek(&key).is_some_and(|request| request.seq == tcp.seq()) {
                     return;
                 }
                 let request = Request {
@@ -80,20 +105,28 @@ impl Requests {
                     is_action: action.is_some(),
                     asked: frame.time,
                     order: frame.order,
-                    answer: None,
+                    seq: tcp.seq(),
+                    end,
+                    expects: tcp.ack(),
+                    fate: Fate::Waits,
                     cited: vec![Cited::beginning(frame)],
                 };
-                self.waiting.insert_until(key, (tcp.seq(), Arc::new(request)), frame.order.after(self.patience));
+                self.waiting.insert_until(key, Arc::new(request), frame.order.after(self.patience));
             }
-            Some(Message::Response(status)) if !INTERIM.contains(&status) => {
-                if let Some((_, mut request)) = self.waiting.remove(&(domain, to, from)) {
+            Some(Message::Response(status)) => {
+                let key = (domain, to, from);
+                if INTERIM.contains(&status) {
+                    if let Some(request) = self.waiting.get_mut(&key) {
+                        Arc::make_mut(request).expects = end;
+                    }
+                } else if let Some(mut request) = self.waiting.remove(&key) {
                     let answered = Arc::make_mut(&mut request);
-                    answered.answer = Some((frame.time, status));
+                    answered.fate = Fate::Answered(status);
                     answered.cited.push(Cited::beginning(frame));
                     out.push(Derived::Http(request));
                 }
             }
-            _ => {}
+            None => {}
         }
     }
 }
@@ -117,7 +150,7 @@ fn is_identifier(part: &[u8]) -> bool {
 
 impl Tracker for Requests {
     fn hears(&self) -> Kinds {
-        const { Kinds::of(&[Kind::Message]) }
+        const { Kinds::of(&[Kind::Message, Kind::TcpOpening]) }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
@@ -133,7 +166,7 @@ impl Tracker for Requests {
     fn expire(&mut self, now: Timestamp, out: &mut Vec<Derived>) {
         while let Some(key) = self.waiting.due(now) {
             // It stays: the answer may still come.
-            out.extend(self.waiting.peek(&key).map(|(_, request)| Derived::Http(Arc::clone(request))));
+            out.extend(self.waiting.peek(&key).map(|request| Derived::Http(Arc::clone(request))));
         }
     }
 

@@ -91,6 +91,17 @@ struct Flow {
     ends: [End; 2],
 }
 
+/// How far one end of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// When it was heard last.
+    pub heard: Timestamp,
+    /// The sequence number behind the furthest byte that it sent, or that was acknowledged.
+    pub next: u32,
+    /// Whether all of that was acknowledged.
+    pub is_acknowledged: bool,
+}
+
 /// What a segment tells about hearing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hearing {
@@ -162,9 +173,16 @@ impl Flows {
 
     /// When `vantage` heard `from` last in its connection with `to`, each an address and a port.
     pub fn heard(&self, vantage: VantageId, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<Timestamp> {
+        self.progress(vantage, from, to).map(|progress| progress.heard)
+    }
+
+    /// How far `from` is at `vantage` in its connection with `to`, each an address and a port; `None` where it was not heard.
+    pub fn progress(&self, vantage: VantageId, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<Progress> {
         let (key, is_low) = FlowKey::between(vantage, from, to);
         let [low, high] = &self.table.peek(&key)?.ends;
-        Some(if is_low { low.heard } else { high.heard }).filter(|heard| *heard != Timestamp::MIN)
+        let end = if is_low { low } else { high };
+        let progress = Progress { heard: end.heard, next: end.next(), is_acknowledged: end.is_acknowledged() };
+        Some(progress).filter(|_| end.is_heard())
     }
 
     /// Every segment passes here. What is seldom stands in functions of its own, out of line: so the rest stays in the cache of instructions.

@@ -9,7 +9,7 @@ use crate::event::Cited;
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Outside, Span, TimedMap, Timestamp};
-use crate::world::{Derived, Observation, Request, Times, Topic};
+use crate::world::{Derived, Fate, Observation, Request, Times, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -29,8 +29,8 @@ pub static ENTRY: Entry = Entry {
     make: |settings| Box::new(HttpSlowAction::new(settings)),
 };
 
-/// What a server says so long after a request is no acknowledgement of it, but something that the rule does not read.
-const ACKNOWLEDGED: Span = Span::secs(1);
+/// By how much the end of a connection moves its sequence number on (RFC 9293 section 3.4).
+const FIN: u32 = 1;
 /// Answers in a row, each in less than half the limit, that end it.
 const WELL: u32 = 5;
 /// Requests that wait, and kinds of requests whose times are kept.
@@ -46,7 +46,7 @@ type Connection = ((IpAddr, u16), (IpAddr, u16));
 struct HttpSlowAction {
     apis: Vec<u16>,
     slow: Span,
-    given_up: Span,
+    too_late: Span,
     /// Requests that were not answered within the limit.
     waiting: TimedMap<Connection, Waiting>,
     kinds: BoundedMap<Kind, Record>,
@@ -55,9 +55,11 @@ struct HttpSlowAction {
 /// A request that waits.
 struct Waiting {
     request: Arc<Request>,
-    /// When all of it was sent, and when the server had it; `None` where that is not known.
+    /// When all of it was sent, as far as it is known, and the sequence number behind it.
     sent: Timestamp,
-    acknowledged: Option<Timestamp>,
+    end: u32,
+    /// Whether the server had all of it when the limit was over.
+    is_acknowledged: bool,
 }
 
 /// How long one kind of request takes.
@@ -80,7 +82,7 @@ impl HttpSlowAction {
         Self {
             apis: services.api_ports.clone(),
             slow: Span::secs(services.slow_answer_s),
-            given_up: Span::secs(services.no_answer_s),
+            too_late: Span::secs(services.no_answer_s),
             waiting: TimedMap::new(MOST),
             kinds: BoundedMap::new(MOST),
         }
@@ -93,59 +95,78 @@ impl HttpSlowAction {
 
     /// `request` has waited for the limit.
     fn waits(&mut self, request: &Arc<Request>, cx: &Context<'_>) {
-        let waiting = Waiting { request: Arc::clone(request), sent: request.order, acknowledged: None };
+        let (sent, end) = (request.order, request.end);
+        let waiting = Waiting { request: Arc::clone(request), sent, end, is_acknowledged: false };
         self.waiting.insert_until((request.client, request.server), waiting, cx.now);
     }
 
-    /// A request that waits is looked at: when it was sent whole, and whether the server has it.
+    /// A request that waits is looked at: whether all of it was sent, whether the server has it, and whether it said something.
     fn look(&mut self, at: &Connection, cx: &mut Context<'_>) {
         let Some(waiting) = self.waiting.get_mut(at) else { return };
         let (request, flows) = (Arc::clone(&waiting.request), &cx.world.flows);
-        let said = flows.heard(request.vantage, request.client, request.server);
-        let heard = flows.heard(request.vantage, request.server, request.client);
-        let (Some(said), Some(heard)) = (said, heard) else {
-            self.waiting.remove(at);
-            return;
-        };
-        // A request may go on for long (an image that is sent), and is none as long as it does.
-        if has_body(&request) && waiting.acknowledged.is_none() {
-            waiting.sent = said;
+        let client = flows.progress(request.vantage, request.client, request.server);
+        let server = flows.progress(request.vantage, request.server, request.client);
+        // Who is not heard may say anything; what is not acknowledged hangs on the way; and what was said and is not read may be the answer.
+        let (Some(client), Some(server)) = (client, server) else { return self.forget(at) };
+        if server.next != request.expects || !client.is_acknowledged {
+            return self.forget(at);
         }
-        let due = waiting.sent.after(self.slow);
+        let more = client.next.wrapping_sub(waiting.end);
+        if more == FIN {
+            let waited = client.heard.since(waiting.sent);
+            self.forget(at);
+            self.given_up(&request, waited, cx);
+            return;
+        }
+        // A request may go on for long (an image that is sent), and does not wait as long as it does.
+        if more != 0 {
+            (waiting.sent, waiting.end) = (client.heard, client.next);
+        }
+        waiting.is_acknowledged = waiting.sent.after(self.slow) <= cx.now;
+        let due = waiting.sent.after(if waiting.is_acknowledged { self.too_late } else { self.slow });
         if due > cx.now {
             self.waiting.wake(at, due);
             return;
         }
-        // Its server says nothing here at all, or something that is not read: who waits for whom is not known.
-        if heard < request.order || heard.since(waiting.sent) > ACKNOWLEDGED {
-            self.waiting.remove(at);
-            return;
-        }
-        waiting.acknowledged = Some(heard);
-        let late = waiting.sent.after(self.given_up);
-        if cx.now < late {
-            self.waiting.wake(at, late);
-            return;
-        }
         let sent = waiting.sent;
-        if self.is_api(&request) {
+        self.given_up(&request, cx.now.since(sent), cx);
+    }
+
+    fn forget(&mut self, at: &Connection) {
+        self.waiting.remove(at);
+    }
+
+    /// `request` was not answered within `waited`.
+    fn given_up(&mut self, request: &Request, waited: Span, cx: &mut Context<'_>) {
+        if waited >= self.slow && self.is_api(request) {
             let kind = (request.server, request.what.clone());
             let record = self.kinds.entry(&kind, Record::new);
             record.open = record.open.saturating_add(1);
-            record.is_slow(&request, cx.now.since(sent));
-            self.claim(&kind, &request, Some(cx.now.since(sent)), cx);
+            record.is_slow(request, waited);
+            self.claim(&kind, request, Some(waited), cx);
+        }
+    }
+
+    /// The connection of `request` was broken off.
+    fn broken(&mut self, request: &Request, cx: &mut Context<'_>) {
+        let at = (request.client, request.server);
+        let Some(waiting) = self.waiting.remove(&at).filter(|waiting| waiting.is_acknowledged) else { return };
+        let waited = cx.now.since(waiting.sent);
+        // Past that it was told.
+        if waited < self.too_late {
+            self.given_up(request, waited, cx);
         }
     }
 
     /// `request` was answered.
     fn answered(&mut self, request: &Arc<Request>, cx: &mut Context<'_>) {
         let kind = (request.server, request.what.clone());
-        let waited = self.waiting.remove(&(request.client, request.server)).filter(|w| w.acknowledged.is_some());
-        let took = cx.now.since(waited.as_ref().map_or(request.order, |waiting| waiting.sent));
-        let is_late = waited.is_some() && took >= self.given_up && self.is_api(request);
+        let waited = self.waiting.remove(&(request.client, request.server)).filter(|waiting| waiting.is_acknowledged);
         if waited.is_none() && !self.is_api(request) {
             return;
         }
+        let took = cx.now.since(waited.as_ref().map_or(request.order, |waiting| waiting.sent));
+        let is_late = waited.is_some() && took >= self.too_late && self.is_api(request);
         let half = Span::nanos(self.slow.as_nanos() / 2);
         let record = self.kinds.entry(&kind, Record::new);
         record.took.note(took);
@@ -178,7 +199,7 @@ impl HttpSlowAction {
     }
 
     fn claim(&mut self, kind: &Kind, request: &Request, unanswered: Option<Span>, cx: &mut Context<'_>) {
-        let (is_api, given_up) = (self.is_api(request), self.given_up);
+        let (is_api, too_late) = (self.is_api(request), self.too_late);
         let others = self.others(kind);
         let Some(record) = self.kinds.get_mut(kind) else { return };
         let server = SocketAddr::from(kind.0).to_string();
@@ -196,7 +217,7 @@ impl HttpSlowAction {
         );
         let (confidence, severity) = if !is_api {
             (Confidence::Likely, Severity::Info)
-        } else if record.worst >= given_up {
+        } else if record.worst >= too_late {
             (Confidence::Confirmed, Severity::Error)
         } else {
             (Confidence::Confirmed, Severity::Warning)
@@ -225,8 +246,11 @@ impl HttpSlowAction {
 impl Detector for HttpSlowAction {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
         match seen {
-            Observation::Derived(Derived::Http(request)) if request.answer.is_some() => self.answered(request, cx),
-            Observation::Derived(Derived::Http(request)) => self.waits(request, cx),
+            Observation::Derived(Derived::Http(request)) => match request.fate {
+                Fate::Waits => self.waits(request, cx),
+                Fate::Answered(_) => self.answered(request, cx),
+                Fate::Broken => self.broken(request, cx),
+            },
             _ => {}
         }
     }
@@ -243,7 +267,7 @@ impl Detector for HttpSlowAction {
 
     fn finish(&mut self, cx: &mut Context<'_>) {
         for at in self.waiting.waiting() {
-            if let Some(waiting) = self.waiting.peek(at).filter(|waiting| waiting.acknowledged.is_some()) {
+            if let Some(waiting) = self.waiting.peek(at).filter(|waiting| waiting.is_acknowledged) {
                 let Request { what, server, asked, .. } = waiting.request.as_ref();
                 cx.pending(format!("{what} of {}: no answer yet", SocketAddr::from(*server)), *asked);
             }
@@ -286,11 +310,6 @@ impl Record {
             self.fresh.extend(request.cited.iter().cloned());
         }
     }
-}
-
-/// Whether something is sent with the request, which may take its time.
-fn has_body(request: &Request) -> bool {
-    !["GET ", "HEAD ", "DELETE ", "OPTIONS "].iter().any(|method| request.what.raw().starts_with(method))
 }
 
 /// The claim with its causes and what to do.

@@ -107,6 +107,16 @@ impl End {
         self.heard != Timestamp::MIN
     }
 
+    /// The number behind the furthest byte that it sent, or that was acknowledged.
+    pub const fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// Whether all that it sent was acknowledged.
+    pub const fn is_acknowledged(&self) -> bool {
+        self.una == self.next
+    }
+
     /// The MSS that it announced.
     pub fn mss(&self) -> Option<u16> {
         Some(self.mss).filter(|mss| *mss > 0)

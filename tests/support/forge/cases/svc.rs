@@ -33,6 +33,8 @@ pub fn cases() -> Vec<Case> {
         case("svc/api-action-takes-two-minutes", "eth0.pcap", pcap(slow_action(138.6))),
         case("svc/api-action-takes-half-a-minute-and-is-quick-again", "eth0.pcap", pcap(slow_for_a_while())),
         case("svc/api-never-answers", "eth0.pcap", pcap(no_answer())),
+        case("svc/api-answers-nobody-in-time", "eth0.pcap", pcap(gives_up())),
+        case("healthy/api-answers-unseen", "eth0.pcap", pcap(unseen())),
         case("svc/web-server-holds-a-request", "eth0.pcap", pcap(held())),
         case("healthy/api-is-sent-an-image", "eth0.pcap", pcap(upload())),
     ]
@@ -368,6 +370,37 @@ fn no_answer() -> Vec<Shot> {
     talk.tell(5.0, Who::Caller, &get("RunInstances")).acknowledge(5.000_2, Who::Called);
     talk.exchange(95.0, Who::Caller, 0);
     in_order(vec![quick(120.0), talk.shots()])
+}
+
+/// Three clients close after 45 s.
+fn gives_up() -> Vec<Shot> {
+    let mut stories = vec![quick(70.0)];
+    for (i, node) in NODES.into_iter().enumerate() {
+        let t = 2.0 + i as f64;
+        let client = End { port: 42_000, ..node };
+        let mut talk = open(client, API);
+        talk.tell(t, Who::Caller, &get("RunInstances")).acknowledge(t + 0.000_2, Who::Called);
+        let link = frame().from(client.mac).to(API.mac).ipv4(client.ip, API.ip);
+        let (seq, ack) = (talk.next(Who::Caller), talk.next(Who::Called));
+        let fin = link.tcp((client.port, API.port), Segment { seq, ack, fin: true, ..Segment::default() }, &[]);
+        let link = frame().from(API.mac).to(client.mac).ipv4(API.ip, client.ip);
+        let heard = Segment { seq: ack, ack: seq + 1, ..Segment::default() };
+        let heard = link.tcp((API.port, client.port), heard, &[]);
+        stories.extend([talk.shots(), vec![at(t + 45.0, fin), at(t + 45.000_2, heard)]]);
+    }
+    in_order(stories)
+}
+
+/// Its answers are not captured, their acknowledgements are.
+fn unseen() -> Vec<Shot> {
+    let mut talk = open(NODES[0], API);
+    for i in 0..3 {
+        let t = 2.0 + 70.0 * f64::from(i);
+        talk.tell(t, Who::Caller, &get("RunInstances")).acknowledge(t + 0.000_2, Who::Called);
+        talk.tell(t + 0.4, Who::Called, OK).uncaptured();
+        talk.acknowledge(t + 0.401, Who::Caller);
+    }
+    talk.shots()
 }
 
 /// Whether a web server is slow, or waits until there is something to say, nobody can see.
