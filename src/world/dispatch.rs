@@ -9,7 +9,7 @@ use crate::wire::Kinds;
 macro_rules! each {
     ($world:expr, $who:ident, ($tracker:ident, $domains:pat, $due:pat) => $do:expr) => {{
         let World {
-            vantages: _, clocks: _, sightings: _, host: _, oversizes: _, tally: _, stp: _, members: _, forgotten_before: _, domains: $domains, due: $due,
+            vantages: _, clocks: _, sightings: _, host: _, oversizes: _, tally: _, stp: _, members: _, forgotten_before: _, domains: $domains, due: $due, heard_by_few: _,
             stations, flows, floods, arrivals, echoes, fragments, path_mtus, dhcp, addresses, rivals, stalls, attempts, contents, files, requests,
             trees, aggregation, neighbours, ports,
         } = $world;
@@ -27,7 +27,8 @@ impl World {
     /// more than to ask once for all.
     pub(super) fn track_frame(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         tell(&mut self.stations, observation, Some(kinds), &self.domains, &mut self.due, out);
-        if self.heard_by_few().intersects(kinds) {
+        debug_assert_eq!(self.heard_by_few, self.what_few_hear(), "who changed what a tracker hears must tell `listen`");
+        if self.heard_by_few.intersects(kinds) {
             self.track_seldom(observation, kinds, out);
         }
         if self.floods.hears().intersects(kinds) {
@@ -38,16 +39,22 @@ impl World {
     /// Lets every tracker take in what is no frame.
     pub(super) fn track(&mut self, observation: &Observation<'_>, out: &mut Vec<Derived>) {
         each!(self, all, (tracker, domains, due) => tell(tracker, observation, None, domains, due, out));
+        self.listen();
     }
 
     #[inline(never)]
     fn track_seldom(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         each!(self, few, (tracker, domains, due) => tell(tracker, observation, Some(kinds), domains, due, out));
+        self.listen();
     }
 
-    /// What any tracker hears now, but for those that hear every frame.
-    #[inline]
-    fn heard_by_few(&self) -> Kinds {
+    /// Notes what any tracker hears from now on, but for those that hear every frame: it changes only where one of them has taken something in,
+    /// and is asked at every frame.
+    pub(super) fn listen(&mut self) {
+        self.heard_by_few = self.what_few_hear();
+    }
+
+    fn what_few_hear(&self) -> Kinds {
         let mut heard = Kinds::EMPTY;
         each!(self, few, (tracker, _, _) => heard = heard.union(tracker.hears()));
         heard
@@ -72,6 +79,7 @@ impl World {
         each!(self, all, (tracker, _, _) => while tracker.next_deadline().is_some_and(|due| due <= now) {
             tracker.expire(now, out);
         });
+        self.listen();
     }
 
     /// The capture ended, and what would be before `until` has come: what is known by then of what was told goes to `out`.

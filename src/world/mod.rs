@@ -218,12 +218,14 @@ pub struct World {
     members: Vec<VantageId>,
     /// Nothing follows from silence before this moment: asked at every frame, and seldom sooner than it was.
     due: Timestamp,
+    /// What any tracker hears now that does not hear every frame.
+    heard_by_few: Kinds,
 }
 
 impl World {
     /// A world that has seen nothing.
     pub fn new(settings: &Settings) -> Self {
-        Self {
+        let mut world = Self {
             vantages: Vec::new(),
             clocks: Clocks::new(settings),
             sightings: Sightings::new(settings),
@@ -254,7 +256,10 @@ impl World {
             stp: settings.stp.clone(),
             members: Vec::new(),
             due: Timestamp::MAX,
-        }
+            heard_by_few: Kinds::EMPTY,
+        };
+        world.listen();
+        world
     }
 
     /// Nobody listened for a while, until `now`: what was awaited then may have come unseen, and whatever measures silence begins anew. Who is
@@ -279,6 +284,7 @@ impl World {
         let own = self.forgotten();
         let of = |table| own.iter().find(|(name, _)| *name == table).map_or(0, |(_, n)| *n);
         self.forgotten_before = forgotten.into_iter().map(|(table, n)| (table, n.saturating_sub(of(table)))).collect();
+        self.listen();
         self.next_deadline();
     }
 

@@ -16,6 +16,7 @@ impl World {
         self.arrivals.add_vantage(id, &vantage);
         self.stations.add_vantage(id, &vantage);
         self.ports.add_vantage(id, &vantage);
+        self.listen();
         if matches!(vantage.place, Place::Bond | Place::Nic | Place::Switch | Place::Span | Place::Unknown) {
             self.neighbours.add_uplink(id);
         }
