@@ -233,6 +233,25 @@ fn what_is_not_read_is_counted_and_said() {
 }
 
 #[test]
+fn what_services_say_leaves_without_its_secrets() {
+    // Of a query the key, of a message the body.
+    for (name, secret) in [
+        ("svc/api-action-takes-two-minutes/eth0.pcap", "AKIDEXAMPLE"),
+        ("svc/console-log-in-one-message/eth0.pcap", "result"),
+    ] {
+        let (file, proof) = (case(name), format!("{}/secrets.pcapng", env!("CARGO_TARGET_TMPDIR")));
+        assert!(std::fs::read(&file).unwrap().windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "{name}");
+        for args in [["--format", "text"], ["--format", "json"], ["--format", "ndjson"], ["-w", &proof]] {
+            let output = netdiag(&[&["review", "--fail-on", "never"], &args[..], &[&file]].concat());
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            assert!(stdout(&output).contains("SVC") && !stdout(&output).contains(secret), "{name} {args:?}");
+        }
+        let proof = std::fs::read(&proof).unwrap();
+        assert!(!proof.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "{name}");
+    }
+}
+
+#[test]
 fn settings_that_make_no_sense_are_one_sentence_with_their_line() {
     let settings = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("nonsense.toml");
     std::fs::write(&settings, "[dhcp]\ndiscover_weight_s = 20\n").unwrap();

@@ -120,7 +120,7 @@ impl Contents {
             }
         }
         if is_message {
-            self.begins(&flow, &tcp, seen, out);
+            self.begins(&flow, seen, out);
         }
     }
 
@@ -162,7 +162,7 @@ impl Contents {
     }
 
     /// A segment that begins as a message does: what of it announces a large one.
-    fn begins(&mut self, flow: &Flow, tcp: &Tcp<'_>, seen: &Seen<'_>, out: &mut Vec<Derived>) {
+    fn begins(&mut self, flow: &Flow, seen: &Seen<'_>, out: &mut Vec<Derived>) {
         let mut letter: Option<(u16, Letter)> = None;
         for part in amqp::parts(seen.frame.layers.rest) {
             match part {
@@ -173,10 +173,10 @@ impl Contents {
                     letter = Some((address.channel, Letter { is_delivery, exchange, routing_key }));
                 }
                 Part::Header { channel, body, behind } => {
-                    let own = letter.take().filter(|(of, _)| *of == channel).map(|(_, letter)| letter);
+                    let own = letter.take_if(|(of, _)| *of == channel).map(|(_, letter)| letter);
                     let letter = own.or_else(|| self.addressed.remove(&(*flow, channel)));
                     if body >= self.large {
-                        self.announced(flow, tcp.seq().wrapping_add(behind), (channel, body, letter), seen, out);
+                        self.announced(flow, behind, (channel, body, letter), seen, out);
                     }
                 }
             }
@@ -186,17 +186,22 @@ impl Contents {
         }
     }
 
-    /// A large message begins with the sequence number `begins`.
+    /// A large message begins after the first `behind` bytes of a segment.
     fn announced(
         &mut self,
         flow: &Flow,
-        begins: u32,
+        behind: u32,
         (channel, size, letter): (u16, u64, Option<Letter>),
         seen: &Seen<'_>,
         out: &mut Vec<Derived>,
     ) {
         let frame = seen.frame;
+        let Some(tcp) = frame.layers.tcp() else { return };
         let (domain, from, to) = *flow;
+        let begins = tcp.seq().wrapping_add(behind);
+        // Of the body nothing is kept: it may hold secrets.
+        let headers = frame.bytes.len().saturating_sub(frame.layers.rest.len());
+        let kept = headers.saturating_add(usize::try_from(behind).unwrap_or(0));
         let runs = self.flows.entry(flow, Vec::new);
         // The same segment again.
         if runs.iter().any(|run| run.begins == begins) {
@@ -222,12 +227,10 @@ impl Contents {
             since: frame.time,
             last: frame.time,
             state: Transfer::Going,
-            cited: Cited::of(frame),
+            cited: Cited::first(frame, kept),
         };
         let mut run = Run { channel, begins, next: begins, carried: 0, told: frame.order, content };
-        if let Some(tcp) = frame.layers.tcp() {
-            run.advance(tcp.seq().wrapping_add(tcp.payload_len()), frame.time);
-        }
+        run.advance(tcp.seq().wrapping_add(tcp.payload_len()), frame.time);
         self.ports.add(from.1);
         out.push(Derived::Content(Arc::new(run.content.clone())));
         runs.push(run);

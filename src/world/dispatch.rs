@@ -27,7 +27,11 @@ impl World {
     /// more than to ask once for all.
     pub(super) fn track_frame(&mut self, observation: &Observation<'_>, kinds: Kinds, out: &mut Vec<Derived>) {
         tell(&mut self.stations, observation, Some(kinds), &self.domains, &mut self.due, out);
-        debug_assert_eq!(self.heard_by_few, self.what_few_hear(), "who changed what a tracker hears must tell `listen`");
+        debug_assert_eq!(
+            self.heard_by_few,
+            self.what_few_hear(),
+            "who changed what a tracker hears must tell `listen`"
+        );
         if self.heard_by_few.intersects(kinds) {
             self.track_seldom(observation, kinds, out);
         }

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::{Cited, VantageId};
+use crate::event::{Cited, Frame, VantageId};
 use crate::settings::Settings;
 use crate::value::{Outside, Span, TimedMap, Timestamp};
-use crate::wire::stream::http::Message;
+use crate::wire::stream::http::{Message, plain_len};
 use crate::wire::{Kind, Kinds};
 
 /// Connections with a request that waits.
@@ -109,7 +109,7 @@ impl Requests {
                     end,
                     expects: tcp.ack(),
                     fate: Fate::Waits,
-                    cited: vec![Cited::beginning(frame)],
+                    cited: vec![cited(frame)],
                 };
                 self.waiting.insert_until(key, Arc::new(request), frame.order.after(self.patience));
             }
@@ -122,13 +122,20 @@ impl Requests {
                 } else if let Some(mut request) = self.waiting.remove(&key) {
                     let answered = Arc::make_mut(&mut request);
                     answered.fate = Fate::Answered(status);
-                    answered.cited.push(Cited::beginning(frame));
+                    answered.cited.push(cited(frame));
                     out.push(Derived::Http(request));
                 }
             }
             None => {}
         }
     }
+}
+
+/// The frame without what may be secret in it.
+fn cited(frame: &Frame<'_>) -> Cited {
+    let payload = frame.layers.rest;
+    let headers = frame.bytes.len().saturating_sub(payload.len());
+    Cited::first(frame, headers.saturating_add(plain_len(payload)))
 }
 
 /// What is asked for, without what differs from one request to the next, and without secrets.

@@ -245,13 +245,11 @@ impl HttpSlowAction {
 
 impl Detector for HttpSlowAction {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
-        match seen {
-            Observation::Derived(Derived::Http(request)) => match request.fate {
-                Fate::Waits => self.waits(request, cx),
-                Fate::Answered(_) => self.answered(request, cx),
-                Fate::Broken => self.broken(request, cx),
-            },
-            _ => {}
+        let Observation::Derived(Derived::Http(request)) = seen else { return };
+        match request.fate {
+            Fate::Waits => self.waits(request, cx),
+            Fate::Answered(_) => self.answered(request, cx),
+            Fate::Broken => self.broken(request, cx),
         }
     }
 

@@ -19,6 +19,11 @@ pub enum Message<'a> {
     Response(u16),
 }
 
+/// How much of `payload` says what a message is, and holds no secret: its first line as far as a query, in which there may be keys.
+pub fn plain_len(payload: &[u8]) -> usize {
+    until(payload, |byte| matches!(byte, b'?' | b'\r' | b'\n')).len()
+}
+
 /// Whether a payload that begins with `head` begins as HTTP.
 pub(super) const fn begins(head: &[u8; 20]) -> bool {
     matches!(
@@ -93,6 +98,12 @@ mod tests {
         assert_eq!(request(form), of("POST", "/", Some("DescribeInstances")));
         assert_eq!(request(b"GET /?Action=%3Cscript HTTP/1.1"), of("GET", "/", None));
         assert_eq!(request(b"DELETE /v2/serv"), of("DELETE", "/v2/serv", None));
+    }
+
+    #[test]
+    fn a_query_and_what_is_behind_the_first_line_may_hold_secrets() {
+        assert_eq!(plain_len(b"GET /v2/servers?token=secret HTTP/1.1\r\n"), 15);
+        assert_eq!(plain_len(b"HTTP/1.1 200 OK\r\nSet-Cookie: secret"), 15);
     }
 
     #[test]

@@ -23,9 +23,6 @@ pub(super) const fn begins(payload: &[u8]) -> bool {
 
 /// What the message is that `payload` begins with, for a person; safe for a terminal. Of a query nothing is said: it may hold secrets.
 pub(super) fn summary(payload: &[u8]) -> Option<String> {
-    if !begins(payload) {
-        return None;
-    }
     let text = Outside::from_bytes;
     match http::Message::parse(payload) {
         Some(http::Message::Request { method, path, action: None }) => {
@@ -43,7 +40,7 @@ pub(super) fn summary(payload: &[u8]) -> Option<String> {
     if let Some(body) = largest {
         return Some(format!("AMQP message of {}", Bytes(body)));
     }
-    match rpc::messages(payload).next()? {
+    match rpc::messages(payload).next().filter(|_| begins(payload))? {
         rpc::Message::Call(call) => Some(format!("NFS {}", text_of(nfs::acts(&call).last()?))),
         rpc::Message::Reply { status, .. } => Some(format!("RPC reply, status {}", status?)),
     }
