@@ -9,7 +9,7 @@ use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
 use crate::event::{Cited, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Outside, PortSet, Span, Timestamp};
-use crate::wire::stream::amqp::{self, Part};
+use crate::wire::stream::amqp::{self, Address, Part};
 use crate::wire::{Kind, Kinds, Tcp};
 
 /// Directions of connections with a large message, or with a method whose message did not begin.
@@ -41,6 +41,13 @@ struct Letter {
     is_delivery: bool,
     exchange: Outside,
     routing_key: Outside,
+}
+
+impl Letter {
+    fn of(address: Address<'_>) -> Self {
+        let (exchange, routing_key) = (Outside::from_bytes(address.exchange), Outside::from_bytes(address.routing_key));
+        Self { is_delivery: address.is_delivery, exchange, routing_key }
+    }
 }
 
 struct Run {
@@ -163,26 +170,22 @@ impl Contents {
 
     /// A segment that begins as a message does: what of it announces a large one.
     fn begins(&mut self, flow: &Flow, seen: &Seen<'_>, out: &mut Vec<Derived>) {
-        let mut letter: Option<(u16, Letter)> = None;
+        let mut address: Option<Address<'_>> = None;
         for part in amqp::parts(seen.frame.layers.rest) {
             match part {
-                Part::Address(address) => {
-                    let (exchange, routing_key) = (address.exchange, address.routing_key);
-                    let (exchange, routing_key) = (Outside::from_bytes(exchange), Outside::from_bytes(routing_key));
-                    let is_delivery = address.is_delivery;
-                    letter = Some((address.channel, Letter { is_delivery, exchange, routing_key }));
-                }
+                Part::Address(next) => address = Some(next),
                 Part::Header { channel, body, behind } => {
-                    let own = letter.take_if(|(of, _)| *of == channel).map(|(_, letter)| letter);
-                    let letter = own.or_else(|| self.addressed.remove(&(*flow, channel)));
+                    let own = address.take_if(|address| address.channel == channel);
+                    let former = self.addressed.remove(&(*flow, channel));
                     if body >= self.large {
+                        let letter = own.map(Letter::of).or(former);
                         self.announced(flow, behind, (channel, body, letter), seen, out);
                     }
                 }
             }
         }
-        if let Some((channel, letter)) = letter {
-            self.addressed.insert((*flow, channel), letter);
+        if let Some(address) = address {
+            self.addressed.insert((*flow, address.channel), Letter::of(address));
         }
     }
 

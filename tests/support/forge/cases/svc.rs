@@ -22,6 +22,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("svc/console-log-in-one-message", "eth0.pcap", pcap(console_log())),
         case("svc/broker-dies-of-one-message", "eth0.pcap", pcap(broker_dies())),
+        case("svc/machine-dies-of-one-message", "eth0.pcap", pcap(machine_dies())),
         case("svc/console-log-again-and-again", "eth0.pcap", pcap(again_and_again())),
         case("svc/message-handed-to-a-consumer", "eth0.pcap", pcap(handed_on())),
         case("svc/message-of-twenty-megabytes", "eth0.pcap", pcap(twenty_megabytes())),
@@ -126,6 +127,23 @@ fn broker_dies() -> Vec<Shot> {
         shots.push(says(t + 0.000_3, BROKER, client, Segment { ack: 78, rst: true, ..Segment::default() }));
     }
     in_order(vec![kept(&talk), shots, vec![reset(&talk, 30.0)]])
+}
+
+/// The machine goes down with its broker: from there on nobody answers.
+fn machine_dies() -> Vec<Shot> {
+    let mut talk = connection(NODES[0]);
+    let begin = [publish(1, "nova", REPLY), header(1, 5_905_580_032), piece(1, 800)].concat();
+    talk.tell(2.0, Who::Caller, &begin).acknowledge(2.001, Who::Called);
+    for i in 0..20 {
+        talk.exchange(2.01 + 0.1 * f64::from(i), Who::Caller, 1_460);
+    }
+    let client = End { port: 41_000, ..NODES[0] };
+    let opens = |t: f64| {
+        let link = frame().from(client.mac).to(BROKER.mac).ipv4(client.ip, BROKER.ip);
+        let segment = Segment { seq: 77, syn: Some(1_460), ..Segment::default() };
+        at(t, link.tcp((client.port, BROKER.port), segment, &[]))
+    };
+    in_order(vec![kept(&talk), [20.0, 21.0, 23.0, 27.0, 35.0].map(opens).to_vec()])
 }
 
 /// Headers, and what a message begins with.
