@@ -179,6 +179,7 @@ impl Story {
             (format!("one AMQP message of {}", Bytes(size)), "it")
         };
         let how = match state {
+            Transfer::Going if passed == 0 => format!("nothing of {it} passed yet"),
             Transfer::Going => format!("{} of {it} passed so far", Bytes(passed)),
             Transfer::Whole => format!("all of {it} passed within {}", last.since(since)),
             Transfer::Broken => format!("the connection ended after {} of {it}", Bytes(passed)),

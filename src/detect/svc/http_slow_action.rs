@@ -204,8 +204,8 @@ impl HttpSlowAction {
         let Some(record) = self.kinds.get_mut(kind) else { return };
         let server = SocketAddr::from(kind.0).to_string();
         let how = match unanswered {
-            Some(waited) => format!("has not answered {} of {} for {waited}", kind.1, request.client.0),
-            None => format!("took {} to answer {} of {}", record.worst, kind.1, request.client.0),
+            Some(waited) => format!("has not answered {}'s {} for {waited}", request.client.0, kind.1),
+            None => format!("took {} to answer {}'s {}", record.worst, request.client.0, kind.1),
         };
         let often = if record.slow > 1 { format!(", one of {} such requests", record.slow) } else { String::new() };
         let since = record.since.unwrap_or(request.asked);
