@@ -31,6 +31,8 @@ pub static ENTRY: Entry = Entry {
 
 /// By how much the end of a connection moves its sequence number on (RFC 9293 section 3.4).
 const FIN: u32 = 1;
+/// How long an acknowledgement takes at most where nothing is lost: as long as a sender waits at first (RFC 6298 section 2.4).
+const AT_ONCE: Span = Span::secs(1);
 /// Answers in a row, each in less than half the limit, that end it.
 const WELL: u32 = 5;
 /// Requests that wait, and kinds of requests whose times are kept.
@@ -122,6 +124,10 @@ impl HttpSlowAction {
         if more != 0 {
             (waiting.sent, waiting.end) = (client.heard, client.next);
         }
+        // It may have been lost on the way, and have arrived only when the server spoke last.
+        if !waiting.is_acknowledged && server.heard.since(waiting.sent) > AT_ONCE {
+            waiting.sent = server.heard;
+        }
         waiting.is_acknowledged = waiting.sent.after(self.slow) <= cx.now;
         let due = waiting.sent.after(if waiting.is_acknowledged { self.too_late } else { self.slow });
         if due > cx.now {
@@ -212,7 +218,7 @@ impl HttpSlowAction {
         let compared =
             others.map_or_else(String::new, |(median, count)| format!(" (its {count} other answers: p50 {median})"));
         let headline = format!(
-            "{server} {how}{often}, since {}{compared}. It acknowledged the request at once: the time is spent in the server.",
+            "{server} {how}{often}, since {}{compared}. It had the request all that time: the time is spent in the server.",
             since.clock()
         );
         let (confidence, severity) = if !is_api {

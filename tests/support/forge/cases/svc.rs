@@ -35,6 +35,7 @@ pub fn cases() -> Vec<Case> {
         case("svc/api-action-takes-half-a-minute-and-is-quick-again", "eth0.pcap", pcap(slow_for_a_while())),
         case("svc/api-never-answers", "eth0.pcap", pcap(no_answer())),
         case("svc/api-answers-nobody-in-time", "eth0.pcap", pcap(gives_up())),
+        case("tcp/api-hears-a-request-late", "eth0.pcap", pcap(heard_late())),
         case("healthy/api-answers-unseen", "eth0.pcap", pcap(unseen())),
         case("svc/web-server-holds-a-request", "eth0.pcap", pcap(held())),
         case("healthy/api-is-sent-an-image", "eth0.pcap", pcap(upload())),
@@ -407,6 +408,24 @@ fn gives_up() -> Vec<Shot> {
         stories.extend([talk.shots(), vec![at(t + 45.0, fin), at(t + 45.000_2, heard)]]);
     }
     in_order(stories)
+}
+
+/// A request is lost four times on the way; once it is there, it is answered within ten seconds.
+fn heard_late() -> Vec<Shot> {
+    let mut talk = open(NODES[0], API);
+    let (seq, request) = (talk.next(Who::Caller), get("RunInstances"));
+    talk.tell(2.0, Who::Caller, &request);
+    let lost: Vec<Shot> = [3.0, 5.0, 9.0, 17.0, 25.0].map(|t| again(t, &talk, seq, &request)).to_vec();
+    talk.acknowledge(25.000_2, Who::Called);
+    talk.tell(35.0, Who::Called, OK).acknowledge(35.001, Who::Caller);
+    in_order(vec![talk.shots(), lost])
+}
+
+/// The same request once more.
+fn again(t: f64, talk: &Talk, seq: u32, request: &[u8]) -> Shot {
+    let segment = Segment { seq, ack: talk.next(Who::Called), ..Segment::default() };
+    let link = frame().from(NODES[0].mac).to(API.mac).ipv4(NODES[0].ip, API.ip);
+    at(t, link.tcp((NODES[0].port, API.port), segment, request))
 }
 
 /// Its answers are not captured, their acknowledgements are.
