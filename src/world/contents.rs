@@ -19,6 +19,8 @@ const MOST_CHANNELS: usize = 8;
 /// What a body is cut into where nothing else was agreed on (RabbitMQ), and what frames it (section 4.2.3).
 const FRAME: u64 = 131_072;
 const AROUND: u64 = 8;
+/// Bytes that a capture may have missed in a row; past that a number belongs to something else.
+const MOST_UNSEEN: u32 = 1 << 30;
 /// At most one word about a message in this time.
 const TELL_EVERY: Span = Span::secs(10);
 
@@ -120,7 +122,10 @@ impl Contents {
         let (from, to) = ((ip.src(), tcp.src_port()), (ip.dst(), tcp.dst_port()));
         let flow = (domains.root(seen.domain), from, to);
         if is_watched {
-            self.goes_on(&flow, &tcp, seen, out);
+            // The numbers of a reset may be anything, and those of an opening belong to another connection.
+            if !tcp.is_syn() && !tcp.is_rst() {
+                self.goes_on(&flow, &tcp, seen, out);
+            }
             if tcp.is_syn() || tcp.is_rst() || tcp.is_fin() {
                 self.ends(&flow, out);
                 self.ends(&(flow.0, to, from), out);
@@ -244,7 +249,7 @@ impl Run {
     /// All of the connection before the sequence number `end` has passed.
     fn advance(&mut self, end: u32, now: Timestamp) {
         let more = end.wrapping_sub(self.next);
-        if more == 0 || more > i32::MAX as u32 {
+        if more == 0 || more > MOST_UNSEEN {
             return;
         }
         self.next = end;

@@ -157,7 +157,11 @@ fn is_identifier(part: &[u8]) -> bool {
 
 impl Tracker for Requests {
     fn hears(&self) -> Kinds {
-        const { Kinds::of(&[Kind::Message, Kind::TcpOpening]) }
+        if self.waiting.is_empty() {
+            const { Kinds::of(&[Kind::Message]) }
+        } else {
+            const { Kinds::of(&[Kind::Message, Kind::TcpOpening]) }
+        }
     }
 
     fn apply(&mut self, seen: &Observation<'_>, domains: &Domains, out: &mut Vec<Derived>) {
