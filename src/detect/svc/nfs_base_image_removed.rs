@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Outside, Span, TimedMap, Timestamp};
 use crate::world::{Deed, Derived, FileStep, Observation, Topic};
@@ -123,9 +123,7 @@ impl NfsBaseImageRemoved {
             .at(latest.vantage)
             .number("images", count)
             .proved_by(latest.cited.iter().cloned())
-            .filter(format!(
-                "rpc.program == 100003 && (nfs.procedure_v3 == 12 || nfs.opcode == 28) && ip.addr == {client}"
-            ))
+            .filter(format!("(nfs.procedure_v3 == 12 || nfs.opcode == 28) && {}", filter::host(client)))
             .assuming("they are nova's images that instances are built on, as their names are formed");
         cx.raise(told(claim, latest));
     }
@@ -180,6 +178,17 @@ impl Detector for NfsBaseImageRemoved {
     fn expire(&mut self, cx: &mut Context<'_>) {
         while let Some(image) = self.images.due(cx.now) {
             self.tell_missed(&image, cx);
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        for image in self.images.waiting() {
+            if let Some(missed) = self.images.peek(image).and_then(|story| story.missed.as_ref()) {
+                cx.pending(
+                    format!("{} looked for {}, which was removed: it may fetch it again", who(missed), image.1),
+                    missed.at,
+                );
+            }
         }
     }
 }
