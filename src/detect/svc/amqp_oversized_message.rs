@@ -207,7 +207,7 @@ impl Story {
             .number("broker_host", path.broker.0.to_string())
             .number("broker_port", path.broker.1.to_string())
             .proved_by(std::mem::take(&mut self.fresh))
-            .filter(format!("amqp.header.body-size >= {}", self.largest.min(size)));
+            .filter(format!("amqp.header.body-size >= {}", cx.settings.services.amqp_message));
         cx.raise(told(claim, path));
     }
 }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::detect::{Context, Detector, Entry, Needs};
+use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::Cited;
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
@@ -228,6 +228,11 @@ impl HttpSlowAction {
         } else {
             (Confidence::Confirmed, Severity::Warning)
         };
+        // What has no answer has no time of one.
+        let selecting = match unanswered {
+            Some(_) => format!("http.request && tcp.dstport == {} && {}", kind.0.1, filter::host(request.client.0)),
+            None => format!("http.time > {} && tcp.port == {}", self.slow.as_secs(), kind.0.1),
+        };
         let key =
             record.claimed.get_or_insert_with(|| Key::new().with("server", &server).with("request", &kind.1)).clone();
         let claim = Claim::new(key, confidence, severity, headline)
@@ -238,7 +243,7 @@ impl HttpSlowAction {
             .number("answers", record.took.len())
             .number("unanswered", record.open)
             .proved_by(std::mem::take(&mut record.fresh))
-            .filter(format!("http.time > {} && tcp.port == {}", self.slow.as_secs(), kind.0.1));
+            .filter(selecting);
         let claim = others.into_iter().fold(claim, |claim, (median, _)| claim.number("others_p50_s", median.as_secs()));
         let claim = if is_api {
             claim
