@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The kernel.
 const KERNEL: &str = "linux.uml";
 /// A story takes a minute or two; more only on a machine that is very busy.
-const MOST: &str = "400";
+const MOST: &str = "600";
 /// How long one try at a connection takes at most.
 const TRY: Duration = Duration::from_secs(1);
 /// What is sent at a time: five full segments and a little.

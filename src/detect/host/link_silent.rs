@@ -25,8 +25,8 @@ pub static ENTRY: Entry = Entry {
 const PROOF_FOR: Span = Span::secs(60);
 /// How often.
 const LOOK_EVERY: Span = Span::secs(5);
-/// How far the loss of the carrier may lie from the last frame to belong to it.
-const CARRIER_WITHIN: Span = Span::secs(5);
+/// How far the loss of the carrier may lie from the last frame to belong to it: members of a bond go one after the other.
+const CARRIER_WITHIN: Span = Span::secs(10);
 
 #[derive(Default)]
 struct LinkSilent {

@@ -62,9 +62,13 @@ ip netns exec node nft delete table bridge netdiag
 
 # And without it.
 rm -f shut
+# What looks at the port's state starts next to nothing to do so: it acts as fast as a switch on a busy machine, too.
 guard() {
-    until ip netns exec switch bridge link show dev po1 | grep -q 'state disabled'; do sleep 0.1; done
-    ip -n switch link set swp1 down; ip -n switch link set swp2 down; touch shut
+    ip netns exec switch sh -c '
+        state=/sys/class/net/po1/brport/state
+        until read is <$state && [ "$is" = 0 ]; do sleep 0.1; done
+        printf "link set swp1 down\nlink set swp2 down\n" | ip -batch -'
+    touch shut
 }
 scene guard
 sleep 12
