@@ -99,7 +99,7 @@ pub enum Transfer {
     Going,
     /// All of it passed.
     Whole,
-    /// Its connection ended before.
+    /// Its connection ended before, or its channel went on to another.
     Broken,
 }
 

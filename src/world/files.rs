@@ -33,8 +33,6 @@ type CallKey = (DomainId, (IpAddr, u16), (IpAddr, u16), u32);
 /// What a client did to a base image.
 #[derive(Clone, Debug)]
 pub struct FileStep {
-    /// In which network.
-    pub domain: DomainId,
     /// Where it was seen.
     pub vantage: VantageId,
     /// The client.
@@ -81,7 +79,7 @@ impl Files {
                 Message::Call(call) => {
                     // Of the last operation on such a name: those before it only lead there.
                     if let Some((deed, name)) = acts(&call).filter_map(deed).last() {
-                        let step = FileStep::asked(domain, from.0, to, &call, (deed, name), seen);
+                        let step = FileStep::asked(from.0, to, &call, (deed, name), seen);
                         let due = seen.frame.order.after(PATIENCE);
                         self.waiting.insert_until((domain, from, to, call.xid), Arc::new(step), due);
                     }
@@ -105,7 +103,6 @@ impl Files {
 
 impl FileStep {
     fn asked(
-        domain: DomainId,
         client: IpAddr,
         server: (IpAddr, u16),
         call: &Call<'_>,
@@ -114,7 +111,6 @@ impl FileStep {
     ) -> Self {
         let frame = seen.frame;
         Self {
-            domain,
             vantage: frame.at.vantage,
             client,
             caller: call.caller.map(|(machine, user)| (Outside::from_bytes(machine), user)),

@@ -30,8 +30,6 @@ type Connection = (DomainId, (IpAddr, u16), (IpAddr, u16));
 /// A request, and what became of it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// In which network.
-    pub domain: DomainId,
     /// Where it was seen.
     pub vantage: VantageId,
     /// The client: address and port.
@@ -63,8 +61,8 @@ pub struct Request {
 pub enum Fate {
     /// It waits.
     Waits,
-    /// It was answered, with this status.
-    Answered(u16),
+    /// It was answered.
+    Answered,
     /// Its connection was broken off by a reset.
     Broken,
 }
@@ -97,7 +95,6 @@ impl Requests {
                     return;
                 }
                 let request = Request {
-                    domain,
                     vantage: frame.at.vantage,
                     client: from,
                     server: to,
@@ -121,7 +118,7 @@ impl Requests {
                     }
                 } else if let Some(mut request) = self.waiting.remove(&key) {
                     let answered = Arc::make_mut(&mut request);
-                    answered.fate = Fate::Answered(status);
+                    answered.fate = Fate::Answered;
                     answered.cited.push(cited(frame));
                     out.push(Derived::Http(request));
                 }

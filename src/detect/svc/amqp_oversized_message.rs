@@ -1,8 +1,7 @@
 //! SVC002: one message of AMQP is so large that the broker may die of it (AMQP 0-9-1, section 4.2.6). Its header says so before the first byte
 //! of its body is sent.
 
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::detect::{Context, Detector, Entry, Needs};

@@ -37,7 +37,7 @@ const AT_ONCE: Span = Span::secs(1);
 const WELL: u32 = 5;
 /// Requests that wait, and kinds of requests whose times are kept.
 const MOST: usize = 1_024;
-/// Kinds of which a frame is cited, and frames of each.
+/// Requests of one kind whose frames are cited.
 const CITED: u64 = 6;
 
 /// The server, and what is asked of it.
@@ -259,7 +259,7 @@ impl Detector for HttpSlowAction {
         let Observation::Derived(Derived::Http(request)) = seen else { return };
         match request.fate {
             Fate::Waits => self.waits(request, cx),
-            Fate::Answered(_) => self.answered(request, cx),
+            Fate::Answered => self.answered(request, cx),
             Fate::Broken => self.broken(request, cx),
         }
     }

@@ -3,6 +3,9 @@
 /// Methods by their first bytes, with the space behind.
 const METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"PATCH ", b"OPTIONS "];
 
+/// How a response begins.
+const RESPONSE: &[u8] = b"HTTP/1.";
+
 /// The beginning of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
@@ -25,24 +28,15 @@ pub fn plain_len(payload: &[u8]) -> usize {
 }
 
 /// Whether a payload that begins with `head` begins as HTTP.
-pub(super) const fn begins(head: &[u8; 20]) -> bool {
-    matches!(
-        head,
-        [b'G', b'E', b'T', b' ', b'/', ..]
-            | [b'P', b'O', b'S', b'T', b' ', b'/', ..]
-            | [b'P', b'U', b'T', b' ', b'/', ..]
-            | [b'H', b'E', b'A', b'D', b' ', b'/', ..]
-            | [b'D', b'E', b'L', b'E', b'T', b'E', b' ', b'/', ..]
-            | [b'P', b'A', b'T', b'C', b'H', b' ', b'/', ..]
-            | [b'O', b'P', b'T', b'I', b'O', b'N', b'S', b' ', b'/', ..]
-            | [b'H', b'T', b'T', b'P', b'/', b'1', b'.', ..]
-    )
+pub(super) fn begins(head: &[u8; 20]) -> bool {
+    let is_request = |method: &[u8]| head.strip_prefix(method).is_some_and(|target| target.starts_with(b"/"));
+    head.starts_with(RESPONSE) || METHODS.into_iter().any(is_request)
 }
 
 impl<'a> Message<'a> {
     /// The message that begins with `payload`, if one does.
     pub fn parse(payload: &'a [u8]) -> Option<Self> {
-        if let Some(rest) = payload.strip_prefix(b"HTTP/1.") {
+        if let Some(rest) = payload.strip_prefix(RESPONSE) {
             let [_, b' ', a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] = rest else { return None };
             let digit = |byte: u8| u16::from(byte.wrapping_sub(b'0'));
             return Some(Self::Response(

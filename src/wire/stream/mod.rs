@@ -11,7 +11,7 @@ mod xdr;
 
 /// Whether `payload` begins as a message that is read here: a look at its first bytes, at every segment.
 #[inline]
-pub(super) const fn begins(payload: &[u8]) -> bool {
+pub(super) fn begins(payload: &[u8]) -> bool {
     let Some(head) = payload.first_chunk::<20>() else { return false };
     match head[0] {
         amqp::METHOD | amqp::HEADER => amqp::begins(head),
