@@ -30,6 +30,8 @@ const SENDERS: usize = 2;
 /// Of ten frames, how many must be there twice; and of ten at most one may be there more often (findings.md 2.2: 2.0 ± 0.1).
 const NINE: u64 = 9;
 const TEN: u64 = 10;
+/// Frames after which it is settled that these are no copies: for nine of ten, nine times as many would have to follow of which each is one.
+const SETTLED: u64 = 4_096;
 /// How soon the copy follows.
 const APART: Span = Span::millis(10);
 /// Bytes that are compared, which is more than any header has; and frames that are held meanwhile.
@@ -87,6 +89,9 @@ impl Detector for MirrorDuplicates {
             None if is_full => return,
             None => self.vantages.entry(at).or_default(),
         };
+        if copies.frames >= SETTLED && !copies.is_told {
+            return;
+        }
         copies.add(frame, src);
         if !copies.is_told && copies.frames.is_multiple_of(ENOUGH) && copies.are_two() {
             copies.is_told = true;

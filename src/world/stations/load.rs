@@ -89,7 +89,7 @@ impl Meter {
     #[cold]
     fn turn(&mut self) {
         let mut past = self.past.take().unwrap_or_else(|| Box::new(self.fresh()));
-        self.seconds().for_each(|(second, bytes)| past.end(second, bytes));
+        past.end(self.now, self.seconds());
         (self.past, self.bytes) = (Some(past), [0; RUNNING]);
     }
 
@@ -107,9 +107,8 @@ impl Meter {
     /// What was sent before `until`; `fastest` is the fastest second of any station of the capture, in bytes.
     pub fn load(&self, until: Timestamp, fastest: u32) -> Load {
         let mut past = self.past.as_deref().cloned().unwrap_or_else(|| self.fresh());
-        for (second, bytes) in self.seconds() {
-            if second < self.now { past.end(second, bytes) } else { past.count(second, bytes) }
-        }
+        past.end(self.now.saturating_sub(1), self.seconds().filter(|(second, _)| *second < self.now));
+        past.count(self.now, self.bytes.get(place(self.now, RUNNING)).copied().unwrap_or(0));
         past.load(self.now, until, fastest)
     }
 }
@@ -151,6 +150,11 @@ impl Past {
     /// Counts `bytes` of one second that goes on.
     fn count(&mut self, second: i64, bytes: u32) {
         self.pass(second);
+        self.note(second, bytes);
+    }
+
+    #[inline]
+    fn note(&mut self, second: i64, bytes: u32) {
         self.total = self.total.saturating_add(u64::from(bytes));
         if bytes > self.fastest {
             (self.fastest, self.fastest_at) = (bytes, second);
@@ -158,14 +162,18 @@ impl Past {
         self.seconds.get_mut(place(second, SECONDS)).into_iter().for_each(|slot| *slot = bytes);
     }
 
-    /// Counts `bytes` of a second that is over, and towards its ten. What was before the first is nothing.
-    fn end(&mut self, second: i64, bytes: u32) {
-        if second < self.first {
+    /// Counts seconds that are over, up to `last`, each with its bytes, and towards their tens.
+    fn end(&mut self, last: i64, seconds: impl Iterator<Item = (i64, u32)>) {
+        if last < self.first {
             return;
         }
-        self.count(second, bytes);
-        if let Some(ten) = self.tens.get_mut(place(second.div_euclid(10), TENS)) {
-            *ten = ten.saturating_add(bytes >> 10);
+        self.pass(last);
+        // A second in which nothing came is as its place was left.
+        for (second, bytes) in seconds.filter(|(_, bytes)| *bytes > 0) {
+            self.note(second, bytes);
+            if let Some(ten) = self.tens.get_mut(place(second.div_euclid(10), TENS)) {
+                *ten = ten.saturating_add(bytes >> 10);
+            }
         }
     }
 
