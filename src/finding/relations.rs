@@ -111,6 +111,9 @@ pub(super) static RELATIONS: &[Relation] = &[
     during("SVC002", &["TCP004"], &[("hosts", "hosts")]),
     during("SVC002", &["TCP004"], &[("broker_host", "common_host")]),
     later("SVC002", &["TCP002", "TCP003"], &[("broker_host", "server"), ("broker_port", "port")]),
+    // R20: a server that does not get what it needs itself fails in what it is asked for.
+    during("TCP002", &["SVC008"], &[("client", "server_host")]),
+    during("TCP003", &["SVC008"], &[("client", "server_host")]),
     // R13: an address that was given out again while somebody used it.
     during("DHCP007", &["ARP001"], &[("address", "ip")]),
     during("DHCP012", &["ARP001"], &[("address", "ip")]),

@@ -61,8 +61,8 @@ pub struct Request {
 pub enum Fate {
     /// It waits.
     Waits,
-    /// It was answered.
-    Answered,
+    /// It was answered, with this status.
+    Answered(u16),
     /// Its connection was broken off by a reset.
     Broken,
 }
@@ -118,7 +118,7 @@ impl Requests {
                     }
                 } else if let Some(mut request) = self.waiting.remove(&key) {
                     let answered = Arc::make_mut(&mut request);
-                    answered.fate = Fate::Answered;
+                    answered.fate = Fate::Answered(status);
                     answered.cited.push(cited(frame));
                     out.push(Derived::Http(request));
                 }

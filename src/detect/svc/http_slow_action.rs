@@ -259,7 +259,7 @@ impl Detector for HttpSlowAction {
         let Observation::Derived(Derived::Http(request)) = seen else { return };
         match request.fate {
             Fate::Waits => self.waits(request, cx),
-            Fate::Answered => self.answered(request, cx),
+            Fate::Answered(_) => self.answered(request, cx),
             Fate::Broken => self.broken(request, cx),
         }
     }

@@ -1,6 +1,7 @@
 //! Services over TCP: message brokers, APIs, file servers.
 
 mod amqp_oversized_message;
+mod http_error_burst;
 mod http_slow_action;
 mod nfs_base_image_removed;
 
@@ -10,5 +11,10 @@ use super::Family;
 pub static FAMILY: Family = Family {
     prefix: "SVC",
     title: "services",
-    entries: &[&amqp_oversized_message::ENTRY, &http_slow_action::ENTRY, &nfs_base_image_removed::ENTRY],
+    entries: &[
+        &amqp_oversized_message::ENTRY,
+        &http_slow_action::ENTRY,
+        &http_error_burst::ENTRY,
+        &nfs_base_image_removed::ENTRY,
+    ],
 };

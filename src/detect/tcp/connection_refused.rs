@@ -245,6 +245,10 @@ impl Port {
                 "{} && tcp.port == {port} && (tcp.flags.reset == 1 || tcp.flags.syn == 1)",
                 filter::host(server)
             ));
+        let claim = match self.clients.as_slice() {
+            [one] => claim.number("client", one.to_string()),
+            _ => claim,
+        };
         let claim = if is_elsewhere {
             claim
                 .cause("a firewall on the way refuses in the server's name")

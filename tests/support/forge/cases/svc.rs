@@ -13,6 +13,8 @@ use super::{Case, case};
 const NODES: [End; 3] = [node(31), node(33), node(35)];
 const BROKER: End = End { mac: SERVER, ip: SERVER_IP, port: 5_672 };
 const STORE: End = End { mac: SERVER, ip: SERVER_IP, port: 2_049 };
+const NOVA: End = End { mac: SERVER, ip: SERVER_IP, port: 8_774 };
+const DATABASE: End = End { port: 3_306, ..node(9) };
 const API: End = End { mac: SERVER, ip: SERVER_IP, port: 8_773 };
 /// A base image of 10 GB, as nova names it.
 const IMAGE: &str = "7b4783508212f5d242cbf9ff56fb8d33b4ce6166_10";
@@ -37,6 +39,11 @@ pub fn cases() -> Vec<Case> {
         case("svc/api-answers-nobody-in-time", "eth0.pcap", pcap(gives_up())),
         case("tcp/api-hears-a-request-late", "eth0.pcap", pcap(heard_late())),
         case("healthy/api-answers-unseen", "eth0.pcap", pcap(unseen())),
+        case("svc/api-fails-while-its-database-refuses", "eth0.pcap", pcap(database_refuses())),
+        case("svc/proxy-has-nobody-behind-it", "eth0.pcap", pcap(nobody_behind())),
+        case("svc/api-fails-for-a-while", "eth0.pcap", pcap(fails_for_a_while())),
+        case("healthy/api-refuses-what-clients-get-wrong", "eth0.pcap", pcap(clients_are_wrong())),
+        case("healthy/api-stumbles-in-a-busy-minute", "eth0.pcap", pcap(stumbles())),
         case("svc/web-server-holds-a-request", "eth0.pcap", pcap(held())),
         case("healthy/api-is-sent-an-image", "eth0.pcap", pcap(upload())),
     ]
@@ -112,9 +119,6 @@ fn broker_dies() -> Vec<Shot> {
         talk.exchange(2.01 + 0.01 * f64::from(i), Who::Caller, 1_460);
     }
     let (node, sent) = (NODES[0], talk.next(Who::Caller));
-    let says = |t: f64, from: End, to: End, segment: Segment| {
-        at(t, frame().from(from.mac).to(to.mac).ipv4(from.ip, to.ip).tcp((from.port, to.port), segment, &[]))
-    };
     let full = Segment { seq: talk.next(Who::Called), ack: sent, full: true, ..Segment::default() };
     let probe = Segment { seq: sent - 1, ack: talk.next(Who::Called), ..Segment::default() };
     let mut shots = vec![says(2.3, BROKER, node, full)];
@@ -352,8 +356,17 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length:
 
 /// A request, which the server's system acknowledges at once, and the answer to it.
 fn asks(talk: &mut Talk, t: f64, request: &[u8], took: f64) {
+    is_told(talk, t, request, took, OK);
+}
+
+fn is_told(talk: &mut Talk, t: f64, request: &[u8], took: f64, answer: &[u8]) {
     talk.tell(t, Who::Caller, request).acknowledge(t + 0.000_2, Who::Called);
-    talk.tell(t + took, Who::Called, OK).acknowledge(t + took + 0.001, Who::Caller);
+    talk.tell(t + took, Who::Called, answer).acknowledge(t + took + 0.001, Who::Caller);
+}
+
+/// An answer without a body.
+fn status(line: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {line}\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
 /// Lists are answered in 0.4 s, each three seconds, until a time.
@@ -460,4 +473,70 @@ fn upload() -> Vec<Shot> {
     }
     talk.tell(201.2, Who::Called, OK).acknowledge(201.201, Who::Caller);
     kept(&talk)
+}
+
+/// Nova's API as three nodes ask it, each second one of them, for two things by turns: `says` is what it answers to which request.
+fn nova(requests: u32, says: impl Fn(u32) -> &'static str) -> Vec<Shot> {
+    asked_each(1.0, requests, says)
+}
+
+fn asked_each(step: f64, requests: u32, says: impl Fn(u32) -> &'static str) -> Vec<Shot> {
+    let mut talks = NODES.map(|node| open(node, NOVA));
+    for i in 0..requests {
+        let request: &[u8] = if i % 2 == 0 {
+            b"GET /v2.1/5a3f1c0d9e8b7a65/servers/detail?limit=1 HTTP/1.1\r\nHost: api\r\nX-Auth-Token: secret\r\n\r\n"
+        } else {
+            b"POST /v2.1/5a3f1c0d9e8b7a65/servers HTTP/1.1\r\nHost: api\r\nX-Auth-Token: secret\r\n\r\n"
+        };
+        is_told(&mut talks[i as usize % 3], 1.0 + step * f64::from(i), request, 0.08, &status(says(i)));
+    }
+    in_order(talks.iter().map(Talk::shots).collect())
+}
+
+/// After twenty seconds the API's database is stopped: what it still has in its memory it answers.
+fn database_refuses() -> Vec<Shot> {
+    let asked = nova(60, |i| if i >= 20 && i % 5 > 0 { "500 Internal Server Error" } else { "200 OK" });
+    let tries = (0..13_u16).flat_map(|i| {
+        let (t, client) = (20.9 + 3.0 * f64::from(i), End { port: 51_000 + i, ..NOVA });
+        let syn = Segment { seq: 500, syn: Some(1_460), ..Segment::default() };
+        let rst = Segment { ack: 501, rst: true, ..Segment::default() };
+        [says(t, client, DATABASE, syn), says(t + 0.000_2, DATABASE, client, rst)]
+    });
+    in_order(vec![asked, tries.collect()])
+}
+
+/// The server behind a proxy is off: each connection that the proxy tries hears nothing, and who waited for it is sent away.
+fn nobody_behind() -> Vec<Shot> {
+    let asked = nova(40, |i| if i % 4 == 3 { "504 Gateway Timeout" } else { "503 Service Unavailable" });
+    let tries = (0..6_u16).flat_map(|i| {
+        let client = End { port: 51_000 + i, ..NOVA };
+        let syn = Segment { seq: 500, syn: Some(1_460), ..Segment::default() };
+        [0.0, 1.0, 3.0].map(|wait| says(0.5 + 6.0 * f64::from(i) + wait, client, DATABASE, syn))
+    });
+    in_order(vec![asked, tries.collect()])
+}
+
+/// Errors for three quarters of a minute, and then none.
+fn fails_for_a_while() -> Vec<Shot> {
+    nova(180, |i| if (10..55).contains(&i) && i % 3 == 0 { "500 Internal Server Error" } else { "200 OK" })
+}
+
+/// Most requests are wrong in some way, and a few fail.
+fn clients_are_wrong() -> Vec<Shot> {
+    nova(120, |i| match i % 8 {
+        0 => "500 Internal Server Error",
+        1..=3 => "404 Not Found",
+        4 => "409 Conflict",
+        5 => "401 Unauthorized",
+        _ => "200 OK",
+    })
+}
+
+/// Five requests a second, and one second in which two workers are started anew.
+fn stumbles() -> Vec<Shot> {
+    asked_each(0.2, 300, |i| if (240..252).contains(&i) { "503 Service Unavailable" } else { "200 OK" })
+}
+
+fn says(t: f64, from: End, to: End, segment: Segment) -> Shot {
+    at(t, frame().from(from.mac).to(to.mac).ipv4(from.ip, to.ip).tcp((from.port, to.port), segment, &[]))
 }
