@@ -211,6 +211,8 @@ pub struct Services {
     pub amqp_message: u64,
     /// Bytes that a broker may die of, which keeps a message in memory once for each queue.
     pub amqp_message_grave: u64,
+    /// Ports of message brokers: AMQP in the clear and in TLS.
+    pub broker_ports: Vec<u16>,
     /// Ports of APIs that answer at once and hold no request on purpose: OpenStack's and those of the kind of EC2.
     pub api_ports: Vec<u16>,
     /// Seconds that an API may take to begin its answer.
@@ -335,7 +337,14 @@ impl Default for Services {
     fn default() -> Self {
         // Keystone ×2, Nova, EC2, metadata, placement, Cinder, Glance, Neutron, Heat, Ironic, Octavia, Barbican, Magnum.
         let api_ports = vec![5000, 35357, 8774, 8773, 8775, 8778, 8776, 9292, 9696, 8004, 6385, 9876, 9311, 9511];
-        Self { amqp_message: 16 << 20, amqp_message_grave: 128 << 20, api_ports, slow_answer_s: 30, no_answer_s: 60 }
+        Self {
+            amqp_message: 16 << 20,
+            amqp_message_grave: 128 << 20,
+            broker_ports: vec![5672, 5671],
+            api_ports,
+            slow_answer_s: 30,
+            no_answer_s: 60,
+        }
     }
 }
 

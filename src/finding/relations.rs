@@ -110,6 +110,9 @@ pub(super) static RELATIONS: &[Relation] = &[
     // R19: a broker that holds one message of gigabytes takes no more, and is ended by its system.
     during("SVC002", &["TCP004"], &[("hosts", "hosts")]),
     during("SVC002", &["TCP004"], &[("broker_host", "common_host")]),
+    during("SVC002", &["SVC004"], &[("broker_host", "broker_host"), ("broker_port", "broker_port")]),
+    // R20: a broker that is away answers nobody.
+    later("SVC004", &["TCP002", "TCP003"], &[("broker_host", "server"), ("broker_port", "port")]),
     later("SVC002", &["TCP002", "TCP003"], &[("broker_host", "server"), ("broker_port", "port")]),
     // R20: a server that does not get what it needs itself fails in what it is asked for.
     during("TCP002", &["SVC008"], &[("client", "server_host")]),
@@ -191,7 +194,7 @@ pub(super) static RELATIONS: &[Relation] = &[
         "HOST003",
         &[
             "DHCP001", "DHCP003", "DHCP004", "DHCP006", "ARP002", "ARP003", "TCP001", "TCP002", "IP002", "HOST001",
-            "HOST002", "SVC001", "SVC004", "SVC005", "DHCP601", "DHCP602", "DHCP603", "RA002", "STP013",
+            "HOST002", "SVC001", "SVC005", "DHCP601", "DHCP602", "DHCP603", "RA002", "STP013",
         ],
         1,
         i64::MAX,

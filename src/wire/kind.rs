@@ -47,6 +47,8 @@ pub enum Kind {
     Fragment,
     /// A TCP segment that opens a connection, refuses one or ends one at once: SYN or RST is set.
     TcpOpening,
+    /// A TCP segment whose sender has no more to send, and that neither opens a connection nor refuses one: FIN is set.
+    TcpClosing,
     /// A TCP segment whose sender takes no more: its window is zero, and SYN, FIN and RST are not set.
     ZeroWindow,
     /// A TCP segment whose payload begins as a message of a service that is read (`stream`).
@@ -175,6 +177,7 @@ impl fmt::Display for Kind {
             Self::ReservedTag => "reserved VID",
             Self::Fragment => "fragment",
             Self::TcpOpening => "TCP opening",
+            Self::TcpClosing => "TCP closing",
             Self::ZeroWindow => "zero window",
             Self::Message => "message of a service",
             Self::IcmpError => "ICMP error",

@@ -233,7 +233,9 @@ impl<'a> Walk<'a, '_> {
         let tcp = self.read(Kind::Tcp, Tcp::parse, Layer::Tcp)?;
         if tcp.is_syn() || tcp.is_rst() {
             self.layers.mark(Kind::TcpOpening);
-        } else if tcp.window() == 0 && !tcp.is_fin() {
+        } else if tcp.is_fin() {
+            self.layers.mark(Kind::TcpClosing);
+        } else if tcp.window() == 0 {
             self.layers.mark(Kind::ZeroWindow);
         }
         if stream::begins(self.window.bytes) {

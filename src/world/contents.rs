@@ -179,6 +179,7 @@ impl Contents {
         for part in amqp::parts(seen.frame.layers.rest) {
             match part {
                 Part::Address(next) => address = Some(next),
+                Part::Close { .. } => {}
                 Part::Header { channel, body, behind } => {
                     let own = address.take_if(|address| address.channel == channel);
                     let former = self.addressed.remove(&(*flow, channel));

@@ -1,5 +1,6 @@
 //! Services over TCP: message brokers, APIs, file servers.
 
+mod amqp_broker_away;
 mod amqp_oversized_message;
 mod http_error_burst;
 mod http_slow_action;
@@ -13,6 +14,7 @@ pub static FAMILY: Family = Family {
     title: "services",
     entries: &[
         &amqp_oversized_message::ENTRY,
+        &amqp_broker_away::ENTRY,
         &http_slow_action::ENTRY,
         &http_error_burst::ENTRY,
         &nfs_base_image_removed::ENTRY,

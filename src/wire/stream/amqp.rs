@@ -13,7 +13,8 @@ const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
 /// The byte with which every frame ends.
 const END: u8 = 0xce;
-/// The class of methods that move messages.
+/// The class of methods about the connection, and that of those that move messages.
+const CONNECTION: u16 = 10;
 const BASIC: u16 = 60;
 /// Frames of one segment that are read.
 const MOST: usize = 64;
@@ -31,6 +32,11 @@ pub enum Part<'a> {
         body: u64,
         /// Bytes of the segment up to the end of the header.
         behind: u32,
+    },
+    /// The connection is to be closed, for this reason (section 1.8): 320 is that an operator wants it so.
+    Close {
+        /// The reply code.
+        code: u16,
     },
 }
 
@@ -90,6 +96,10 @@ impl<'a> Frame<'a> {
 
     fn part(&self) -> Option<Part<'a>> {
         let class = u16::from_be_bytes(piece(self.payload, 0)?);
+        if (self.kind, class) == (METHOD, CONNECTION) {
+            let (method, code) = (piece(self.payload, 2)?, piece(self.payload, 4)?);
+            return (method == 50_u16.to_be_bytes()).then_some(Part::Close { code: u16::from_be_bytes(code) });
+        }
         if class != BASIC {
             return None;
         }

@@ -25,6 +25,11 @@ pub fn cases() -> Vec<Case> {
         case("svc/console-log-in-one-message", "eth0.pcap", pcap(console_log())),
         case("svc/broker-dies-of-one-message", "eth0.pcap", pcap(broker_dies())),
         case("svc/machine-dies-of-one-message", "eth0.pcap", pcap(machine_dies())),
+        case("svc/broker-drops-all-and-stays-away", "eth0.pcap", pcap(broker_crashes())),
+        case("svc/broker-dies-of-one-message-for-all", "eth0.pcap", pcap(broker_dies_for_all())),
+        case("svc/broker-gone-and-another-takes-over", "eth0.pcap", pcap(broker_gone_and_another())),
+        case("svc/broker-stopped-by-an-operator", "eth0.pcap", pcap(broker_stopped())),
+        case("healthy/broker-started-anew-at-once", "eth0.pcap", pcap(broker_restarted())),
         case("svc/console-log-again-and-again", "eth0.pcap", pcap(again_and_again())),
         case("svc/message-handed-to-a-consumer", "eth0.pcap", pcap(handed_on())),
         case("svc/message-of-twenty-megabytes", "eth0.pcap", pcap(twenty_megabytes())),
@@ -149,6 +154,135 @@ fn machine_dies() -> Vec<Shot> {
         at(t, link.tcp((client.port, BROKER.port), segment, &[]))
     };
     in_order(vec![kept(&talk), [20.0, 21.0, 23.0, 27.0, 35.0].map(opens).to_vec()])
+}
+
+/// Two connections of each node, which are used until a time.
+fn all_connected(until: f64) -> Vec<(End, Talk)> {
+    let ends = NODES.into_iter().flat_map(|node| [node, End { port: node.port + 100, ..node }]);
+    let use_it = |end: End| {
+        let mut talk = connection(end);
+        let mut t = 2.0 + f64::from(end.port % 100) / 100.0;
+        while t < until {
+            talk.tell(
+                t,
+                Who::Caller,
+                &[publish(1, "nova", "conductor"), header(1, 900), amqp(3, 1, &[b'{'; 900])].concat(),
+            );
+            talk.acknowledge(t + 0.001, Who::Called);
+            t += 9.0;
+        }
+        (end, talk)
+    };
+    ends.map(use_it).collect()
+}
+
+/// The broker ends a connection, by FIN or by a reset.
+fn drops(t: f64, (client, talk): &(End, Talk), is_fin: bool) -> Vec<Shot> {
+    let (seq, ack) = (talk.next(Who::Called), talk.next(Who::Caller));
+    if !is_fin {
+        return vec![says(t, BROKER, *client, Segment { seq, rst: true, ..Segment::default() })];
+    }
+    let closes = Segment { seq, ack, fin: true, ..Segment::default() };
+    let answers = Segment { seq: ack, ack: seq + 1, fin: true, ..Segment::default() };
+    let last = Segment { seq: seq + 1, ack: ack + 1, ..Segment::default() };
+    vec![
+        says(t, BROKER, *client, closes),
+        says(t + 0.001, *client, BROKER, answers),
+        says(t + 0.001_2, BROKER, *client, last),
+    ]
+}
+
+/// Each node tries to connect again each three seconds, from one time to another, and is refused.
+fn refused(from: f64, until: f64) -> Vec<Shot> {
+    let mut shots = Vec::new();
+    for (n, node) in NODES.into_iter().enumerate() {
+        let (mut t, mut port) = (from + 0.3 * n as f64, 44_000);
+        while t < until {
+            let client = End { port, ..node };
+            shots.push(says(t, client, BROKER, Segment { seq: 700, syn: Some(1_460), ..Segment::default() }));
+            shots.push(says(t + 0.000_3, BROKER, client, Segment { ack: 701, rst: true, ..Segment::default() }));
+            (t, port) = (t + 3.0, port + 1);
+        }
+    }
+    shots
+}
+
+/// Each node connects to a broker.
+fn back(from: f64, broker: End) -> Vec<Shot> {
+    let talks = NODES.into_iter().enumerate().map(|(n, node)| {
+        let mut talk = Talk::new(End { port: 45_000, ..node }, broker, &[]);
+        talk.handshake(from + 0.5 * n as f64, 1_460);
+        talk.tell(from + 0.5 * n as f64 + 0.1, Who::Caller, b"AMQP\x00\x00\x09\x01");
+        talk.acknowledge(from + 0.5 * n as f64 + 0.11, Who::Called);
+        talk.shots()
+    });
+    talks.flatten().collect()
+}
+
+/// The broker crashes: all connections are reset within two seconds, and nobody listens for a minute.
+fn broker_crashes() -> Vec<Shot> {
+    let all = all_connected(30.0);
+    let ends = all.iter().enumerate().flat_map(|(n, one)| drops(30.0 + 0.3 * n as f64, one, false));
+    in_order(vec![all.iter().flat_map(|(_, talk)| talk.shots()).collect(), ends.collect(), refused(32.5, 80.0)])
+}
+
+/// The same under a message of 5.9 GB of one node; the kernel closes what the broker had open.
+fn broker_dies_for_all() -> Vec<Shot> {
+    let mut all = all_connected(20.0);
+    let talk = &mut all[0].1;
+    talk.tell(22.0, Who::Caller, &[publish(1, "nova", REPLY), header(1, 5_905_580_032), piece(1, 800)].concat());
+    talk.acknowledge(22.001, Who::Called);
+    for i in 0..30 {
+        talk.exchange(22.01 + 0.25 * f64::from(i), Who::Caller, 1_460);
+    }
+    let ends = all.iter().enumerate().flat_map(|(n, one)| drops(30.0 + 0.01 * n as f64, one, n > 0));
+    let ends = ends.collect();
+    in_order(vec![all.iter().flat_map(|(_, talk)| kept(talk)).collect(), ends, refused(32.5, 50.0)])
+}
+
+/// The machine of the broker resets what it can, and is gone; the clients go to the second broker after some tries.
+fn broker_gone_and_another() -> Vec<Shot> {
+    let all = all_connected(30.0);
+    let ends = all.iter().enumerate().flat_map(|(n, one)| drops(30.0 + 0.02 * n as f64, one, false));
+    let tries = NODES.into_iter().flat_map(|node| {
+        let client = End { port: 44_000, ..node };
+        let syn = Segment { seq: 700, syn: Some(1_460), ..Segment::default() };
+        [31.0, 32.0, 34.0, 38.0].map(|t| says(t + f64::from(node.port % 10) / 10.0, client, BROKER, syn))
+    });
+    let second = End { mac: node(3).mac, ip: node(3).ip, ..BROKER };
+    let all = all.iter().flat_map(|(_, talk)| talk.shots()).collect();
+    in_order(vec![all, ends.collect(), tries.collect(), back(36.0, second)])
+}
+
+/// An operator stops the broker, which says so to each client, and starts it again after twenty seconds.
+fn broker_stopped() -> Vec<Shot> {
+    let mut all = all_connected(30.0);
+    let text = short("CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'");
+    let close = amqp(1, 0, &[&[0, 10, 0, 50][..], &320_u16.to_be_bytes(), &text, &[0, 0, 0, 0]].concat());
+    for (n, (_, talk)) in all.iter_mut().enumerate() {
+        let t = 30.0 + 0.02 * n as f64;
+        talk.tell(t, Who::Called, &close).acknowledge(t + 0.001, Who::Caller);
+        talk.tell(t + 0.002, Who::Caller, &amqp(1, 0, &[0, 10, 0, 51])).acknowledge(t + 0.003, Who::Called);
+    }
+    let ends = all.iter().enumerate().flat_map(|(n, one)| drops(30.5 + 0.02 * n as f64, one, true));
+    let ends = ends.collect();
+    let all = all.iter().flat_map(|(_, talk)| talk.shots()).collect();
+    in_order(vec![all, ends, refused(31.0, 50.0), back(51.0, BROKER)])
+}
+
+/// The broker is started anew within a second; and later each client closes its connections itself.
+fn broker_restarted() -> Vec<Shot> {
+    let all = all_connected(30.0);
+    let ends = all.iter().enumerate().flat_map(|(n, one)| drops(30.0 + 0.02 * n as f64, one, true));
+    let ends = ends.collect();
+    let all = all.iter().flat_map(|(_, talk)| talk.shots()).collect();
+    let leave = NODES.into_iter().flat_map(|node| {
+        let (t, client) = (60.0 + f64::from(node.port % 10) / 10.0, End { port: 45_000, ..node });
+        let closes = Segment { seq: 1_009, ack: 5_001, fin: true, ..Segment::default() };
+        let answers = Segment { seq: 5_001, ack: 1_010, fin: true, ..Segment::default() };
+        [says(t, client, BROKER, closes), says(t + 0.001, BROKER, client, answers)]
+    });
+    in_order(vec![all, ends, refused(31.0, 31.7), back(34.0, BROKER), leave.collect()])
 }
 
 /// Headers, and what a message begins with.

@@ -1,0 +1,317 @@
+//! SVC004: a message broker ends the connections of several clients at once, and takes no new ones from then on. One that is started anew and takes
+//! them again at once is none; what never was heard of the broker, as when its machine dies, is told by TCP002.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::detect::{Context, Detector, Entry, Needs, filter};
+use crate::event::{Cited, VantageId};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
+use crate::settings::Settings;
+use crate::value::{BoundedMap, Span, Timestamp};
+use crate::wire::stream::amqp::{self, Part};
+use crate::wire::{Kind, Tcp};
+use crate::world::{Derived, Observation, Seen, Topic};
+
+/// The rule.
+pub static ENTRY: Entry = Entry {
+    rule: Rule {
+        code: "SVC004",
+        name: "amqp-broker-away",
+        levels: &[
+            (Confidence::Confirmed, Severity::Info),
+            (Confidence::Confirmed, Severity::Error),
+            (Confidence::Confirmed, Severity::Critical),
+        ],
+        page: include_str!("amqp_broker_away.md"),
+    },
+    hears: &[Kind::TcpOpening, Kind::TcpClosing, Kind::Message],
+    follows: &[Topic::Attempt],
+    needs: Needs::Frames,
+    make: |settings| Box::new(AmqpBrokerAway::new(settings)),
+};
+
+/// Connections of more than one client that end within so long of each other are an end of all (findings.md, SVC004).
+const CONNECTIONS: usize = 3;
+const AT_ONCE: Span = Span::secs(10);
+/// New connections that must come to nothing, or clients whose do, and over how long: whoever is started anew takes them again within seconds.
+const TRIES: u64 = 3;
+const CLIENTS: usize = 2;
+const LASTING: Span = Span::secs(2);
+/// How long after the end a new connection that fails belongs to it.
+const BELONGS: Span = Span::secs(300);
+/// Without another broker for its clients this long, nothing that needs one works.
+const GRAVE: Span = Span::secs(30);
+/// The reply code with which a broker closes that an operator stops (AMQP 0-9-1 section 1.8).
+const FORCED: u16 = 320;
+/// At most one word in this time.
+const TELL_EVERY: Span = Span::secs(10);
+/// Brokers that are followed; ends of connections that are kept of each, and connections of which is known who closed them.
+const MOST: usize = 256;
+const MOST_ENDS: usize = 256;
+const MOST_CLOSED: usize = 4_096;
+/// Frames that are cited.
+const CITED: usize = 3;
+
+/// An address and a port.
+type Place = (IpAddr, u16);
+
+struct AmqpBrokerAway {
+    ports: Vec<u16>,
+    brokers: BoundedMap<Place, Broker>,
+    /// Connections, by client and broker, that their client closed, or that the broker closed in order.
+    closed: BoundedMap<(Place, Place), Closed>,
+}
+
+/// Who closed a connection before it ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    ByClient,
+    InOrder,
+}
+
+/// What one broker ended.
+#[derive(Default)]
+struct Broker {
+    ends: Vec<End>,
+    /// When a new connection came to nothing first, and how often each client tried since.
+    first: Option<Timestamp>,
+    tried: BTreeMap<IpAddr, u64>,
+    is_refusing: bool,
+    /// Another broker that took one of its clients, and when.
+    moved: Option<(IpAddr, Timestamp)>,
+    claimed: Option<Key>,
+    told: Option<Timestamp>,
+    cited: usize,
+}
+
+/// The end of a connection.
+struct End {
+    at: Timestamp,
+    client: Place,
+    vantage: VantageId,
+    is_orderly: bool,
+    cited: Option<Cited>,
+}
+
+impl AmqpBrokerAway {
+    fn new(settings: &Settings) -> Self {
+        let ports = settings.services.broker_ports.clone();
+        Self { ports, brokers: BoundedMap::new(MOST), closed: BoundedMap::new(MOST_CLOSED) }
+    }
+
+    fn heard(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
+        let layers = &seen.frame.layers;
+        let (Some(tcp), Some(ip)) = (layers.tcp(), layers.inner_ip()) else { return };
+        let (from, to) = ((ip.src(), tcp.src_port()), (ip.dst(), tcp.dst_port()));
+        if self.ports.contains(&to.1) && (tcp.is_fin() || tcp.is_syn()) {
+            let closed = (from, to);
+            if tcp.is_fin() {
+                self.closed.insert(closed, Closed::ByClient)
+            } else {
+                self.closed.remove(&closed)
+            };
+        }
+        if !self.ports.contains(&from.1) {
+            return;
+        }
+        if tcp.is_syn() {
+            return self.accepted(from, to, cx);
+        }
+        let mut parts = amqp::parts(layers.rest);
+        if layers.has(Kind::Message) && parts.any(|part| part == Part::Close { code: FORCED }) {
+            self.closed.insert((to, from), Closed::InOrder);
+        }
+        if tcp.is_fin() || (tcp.is_rst() && !is_refusal(&tcp)) {
+            self.ended(seen, from, to);
+        }
+    }
+
+    /// `broker` ended its connection with `client`.
+    fn ended(&mut self, seen: &Seen<'_>, broker: Place, client: Place) {
+        let closed = self.closed.remove(&(client, broker));
+        if closed == Some(Closed::ByClient) {
+            return;
+        }
+        let (at, vantage) = (seen.frame.order, seen.frame.at.vantage);
+        let known = self.brokers.entry(&broker, Broker::default);
+        if !known.is_end(at) {
+            known.ends.retain(|end| at.since(end.at) <= AT_ONCE);
+        }
+        // A reset may come behind the end.
+        if known.ends.len() < MOST_ENDS && !known.ends.iter().any(|end| end.client == client) {
+            let cited = (known.ends.len() < CITED).then(|| Cited::beginning(seen.frame));
+            known.ends.push(End { at, client, vantage, is_orderly: closed == Some(Closed::InOrder), cited });
+        }
+    }
+
+    /// `server` takes a connection from `client`.
+    fn accepted(&mut self, server: Place, client: Place, cx: &mut Context<'_>) {
+        if let Some(broker) = self.brokers.remove(&server) {
+            if let Some(key) = &broker.claimed {
+                let at = cx.now.clock();
+                cx.resolve(key.clone(), format!("it took a connection of {} at {at}", client.0));
+            }
+            return;
+        }
+        let left: Vec<Place> = self.brokers.by_age().filter(|(_, b)| b.has_lost(client.0)).map(|(at, _)| *at).collect();
+        for at in left {
+            if let Some(broker) = self.brokers.peek_mut(&at) {
+                broker.moved.get_or_insert((server.0, cx.now));
+            }
+        }
+    }
+
+    /// A new connection of `client` to `broker` was refused, or not answered as often as it was sent.
+    fn failed(&mut self, broker: Place, client: IpAddr, sends: Option<u64>, cx: &mut Context<'_>) {
+        let Some(known) = self.brokers.peek_mut(&broker) else { return };
+        if !known.is_over(cx.now) {
+            return;
+        }
+        let first = *known.first.get_or_insert(cx.now);
+        known.is_refusing = sends.is_none();
+        if known.tried.len() < MOST || known.tried.contains_key(&client) {
+            let tries = known.tried.entry(client).or_default();
+            *tries = sends.unwrap_or(tries.saturating_add(1)).max(*tries);
+        }
+        let is_enough = (known.tries() >= TRIES || known.tried.len() >= CLIENTS) && cx.now.since(first) >= LASTING;
+        if is_enough && known.told.is_none_or(|told| cx.now.since(told) >= TELL_EVERY) {
+            known.tell(broker, cx);
+        }
+    }
+}
+
+/// Whether a reset answers a SYN: only then has it no number of its own (RFC 9293 section 3.10.7.1).
+const fn is_refusal(tcp: &Tcp<'_>) -> bool {
+    tcp.is_ack() && tcp.seq() == 0
+}
+
+impl Detector for AmqpBrokerAway {
+    fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
+        match seen {
+            Observation::Packet(seen) => self.heard(seen, cx),
+            Observation::Derived(Derived::Refused(refusal)) => {
+                self.failed((refusal.server, refusal.port), refusal.client, None, cx);
+            }
+            Observation::Derived(Derived::Unopened(attempt)) => {
+                self.failed((attempt.server, attempt.port), attempt.client, Some(attempt.sends), cx);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let told: Vec<Place> = self.brokers.by_age().map(|(at, _)| *at).collect();
+        for at in told {
+            // Once more, with all that there was.
+            if let Some(broker) = self.brokers.peek_mut(&at).filter(|broker| broker.claimed.is_some()) {
+                broker.tell(at, cx);
+            }
+        }
+    }
+}
+
+impl Broker {
+    /// Whether so many connections ended together that it was the end of all.
+    fn is_end(&self, at: Timestamp) -> bool {
+        let is_another = |end: &End| self.ends.first().is_some_and(|first| first.client.0 != end.client.0);
+        self.ends.len() >= CONNECTIONS && self.ends.iter().any(is_another) && self.is_lately(at)
+    }
+
+    /// The same, and it may still be away at `now`.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.is_end(now) || self.claimed.is_some()
+    }
+
+    fn is_lately(&self, now: Timestamp) -> bool {
+        self.ends.last().is_some_and(|end| now.since(end.at) <= BELONGS)
+    }
+
+    fn tries(&self) -> u64 {
+        self.tried.values().fold(0, |sum, tries| sum.saturating_add(*tries))
+    }
+
+    fn has_lost(&self, client: IpAddr) -> bool {
+        self.ends.iter().any(|end| end.client.0 == client)
+    }
+
+    fn tell(&mut self, (ip, port): Place, cx: &mut Context<'_>) {
+        let (Some(first), Some(last), Some(failing)) = (self.ends.first(), self.ends.last(), self.first) else {
+            return;
+        };
+        let broker = SocketAddr::from((ip, port)).to_string();
+        let clients: BTreeSet<IpAddr> = self.ends.iter().map(|end| end.client.0).collect();
+        let orderly = self.ends.iter().filter(|end| end.is_orderly).count();
+        let is_orderly = orderly.saturating_mul(2) >= self.ends.len();
+        let how = if is_orderly { "closes" } else { "drops" };
+        let refuses = if self.is_refusing { "refuses each new one" } else { "answers no new one" };
+        let moved = match self.moved {
+            Some((other, at)) => format!(" {other} took the first of them after {}.", at.since(first.at)),
+            None => " No other broker was seen to take them.".to_owned(),
+        };
+        let why = if is_orderly { ", as an operator stops it (320)" } else { "" };
+        let headline = format!(
+            "The broker {broker} {how} {} connections of {} clients at {}{why}, and {refuses} since: {} tries by {} clients.{moved}",
+            self.ends.len(),
+            clients.len(),
+            first.at.clock(),
+            self.tries(),
+            self.tried.len(),
+        );
+        let severity = match self.moved {
+            _ if is_orderly => Severity::Info,
+            None if cx.now.since(failing) >= GRAVE => Severity::Critical,
+            _ => Severity::Error,
+        };
+        let cited: Vec<Cited> = self.ends.iter().filter_map(|end| end.cited.clone()).skip(self.cited).collect();
+        self.cited = self.cited.saturating_add(cited.len());
+        let key = self.claimed.get_or_insert_with(|| Key::new().with("broker", &broker)).clone();
+        let claim = Claim::new(key, Confidence::Confirmed, severity, headline)
+            .seen(first.at, self.ends.len() as u64)
+            .until(last.at)
+            .at(first.vantage)
+            .number("connections", self.ends.len())
+            .number("clients", clients.len())
+            .number("closed_in_order", orderly)
+            .number("tries", self.tries())
+            .proved_by(cited)
+            .filter(format!(
+                "{} && tcp.port == {port} && (tcp.flags.reset == 1 || tcp.flags.fin == 1)",
+                filter::host(ip)
+            ));
+        let claim = match self.moved {
+            Some((other, _)) => claim.number("moved_to", other.to_string()),
+            None => claim,
+        };
+        // That an operator wants it so is no excuse for whoever needs it: what fails meanwhile stands for itself.
+        let claim = if is_orderly {
+            claim
+        } else {
+            claim.number("broker_host", ip.to_string()).number("broker_port", port.to_string())
+        };
+        self.told = Some(cx.now);
+        cx.raise(told(claim, is_orderly, port));
+    }
+}
+
+/// The claim with its causes and what to do.
+fn told(claim: Claim, is_orderly: bool, port: u16) -> Claim {
+    let claim = if is_orderly {
+        claim.cause("an operator stopped or restarts it, or its machine shuts down")
+    } else {
+        claim
+            .cause("the kernel ended it because its memory was full, most often by messages that are too large (SVC002) or that nobody fetches")
+            .cause("it crashed, or its disk is full")
+            .cause("a partition of its cluster: it paused itself, being in the minority")
+    };
+    claim
+        .step(
+            "On the broker, see whether it runs, and what ended it",
+            "systemctl status rabbitmq-server; journalctl -k --grep oom",
+        )
+        .step("See whether it listens", Command::with("ss -ltnp sport = :{}", &[&port]))
+        .step(
+            "Once it is back, see who has not come back, and restart that service",
+            "rabbitmqctl list_connections peer_host user state",
+        )
+}
