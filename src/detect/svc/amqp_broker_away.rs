@@ -147,10 +147,10 @@ impl AmqpBrokerAway {
 
     /// `server` takes a connection from `client`.
     fn accepted(&mut self, server: Place, client: Place, cx: &mut Context<'_>) {
-        if let Some(broker) = self.brokers.remove(&server) {
-            if let Some(key) = &broker.claimed {
-                let at = cx.now.clock();
-                cx.resolve(key.clone(), format!("it took a connection of {} at {at}", client.0));
+        if let Some(mut broker) = self.brokers.remove(&server) {
+            if let Some(key) = broker.claimed.clone() {
+                broker.tell(server, cx);
+                cx.resolve(key, format!("it took a connection of {} at {}", client.0, cx.now.clock()));
             }
             return;
         }

@@ -2,6 +2,7 @@
 
 use super::{GUEST, GUEST_IP, Link, SERVER, SERVER_IP, Shot, at, frame};
 
+mod amqp;
 mod arp;
 mod because;
 mod cap;
@@ -20,9 +21,11 @@ mod healthy;
 mod healthy_dhcp;
 mod healthy_life;
 mod host;
+mod http;
 mod l2;
 mod lacp;
 mod mtu;
+mod nfs;
 mod odd_bpdus;
 mod path_mtu;
 mod ra;
@@ -31,7 +34,6 @@ mod reach_many;
 mod rivals;
 mod silent;
 mod stp;
-mod svc;
 mod tcp;
 mod tree;
 mod vlan;
@@ -80,7 +82,9 @@ pub fn cases() -> Vec<Case> {
         healthy_life::cases(),
         elsewhere::cases(),
         because::cases(),
-        svc::cases(),
+        amqp::cases(),
+        nfs::cases(),
+        http::cases(),
     ]
     .concat()
 }
