@@ -181,6 +181,15 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_closed_for_a_reason() {
+        let close = b"\x01\x00\x00\x00\x00\x00\x12\x00\x0a\x00\x32\x01\x40\x07because\x00\x00\x00\x00\xce";
+        assert_eq!(parts(close).collect::<Vec<_>>(), [Part::Close { code: 320 }]);
+        assert!(begins(close.first_chunk().unwrap()));
+        // Close-Ok.
+        assert_eq!(parts(b"\x01\x00\x00\x00\x00\x00\x04\x00\x0a\x00\x33\xce").count(), 0);
+    }
+
+    #[test]
     fn what_does_not_end_as_a_frame_is_none() {
         let mut bytes = [PUBLISH, HEAD].concat();
         let end = PUBLISH.len() - 1;
