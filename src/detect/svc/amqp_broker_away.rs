@@ -31,12 +31,12 @@ pub static ENTRY: Entry = Entry {
     make: |settings| Box::new(AmqpBrokerAway::new(settings)),
 };
 
-/// Connections of more than one client that end within so long of each other are an end of all (findings.md, SVC004).
+/// Connections that end within so long of each other, and clients among them, that are an end of all (findings.md, SVC004).
 const CONNECTIONS: usize = 3;
+const CLIENTS: usize = 2;
 const AT_ONCE: Span = Span::secs(10);
 /// New connections that must come to nothing, or clients whose do, and over how long: whoever is started anew takes them again within seconds.
 const TRIES: u64 = 3;
-const CLIENTS: usize = 2;
 const LASTING: Span = Span::secs(2);
 /// How long after the end a new connection that fails belongs to it.
 const BELONGS: Span = Span::secs(300);
@@ -47,8 +47,8 @@ const FORCED: u16 = 320;
 /// At most one word in this time.
 const TELL_EVERY: Span = Span::secs(10);
 /// Brokers that are followed; ends of connections that are kept of each, and connections of which is known who closed them.
-const MOST: usize = 256;
-const MOST_ENDS: usize = 256;
+const MOST: usize = 64;
+const MOST_ENDS: usize = 1_024;
 const MOST_CLOSED: usize = 4_096;
 /// Frames that are cited.
 const CITED: usize = 3;
@@ -74,6 +74,8 @@ enum Closed {
 #[derive(Default)]
 struct Broker {
     ends: Vec<End>,
+    /// Whose they were.
+    clients: BTreeSet<IpAddr>,
     /// When a new connection came to nothing first, and how often each client tried since.
     first: Option<Timestamp>,
     tried: BTreeMap<IpAddr, u64>,
@@ -135,13 +137,14 @@ impl AmqpBrokerAway {
         }
         let (at, vantage) = (seen.frame.order, seen.frame.at.vantage);
         let known = self.brokers.entry(&broker, Broker::default);
-        if !known.is_end(at) {
-            known.ends.retain(|end| at.since(end.at) <= AT_ONCE);
+        if !known.is_over(at) {
+            known.begin_anew(at);
         }
         // A reset may come behind the end.
         if known.ends.len() < MOST_ENDS && !known.ends.iter().any(|end| end.client == client) {
             let cited = (known.ends.len() < CITED).then(|| Cited::beginning(seen.frame));
             known.ends.push(End { at, client, vantage, is_orderly: closed == Some(Closed::InOrder), cited });
+            known.clients.insert(client.0);
         }
     }
 
@@ -154,7 +157,8 @@ impl AmqpBrokerAway {
             }
             return;
         }
-        let left: Vec<Place> = self.brokers.by_age().filter(|(_, b)| b.has_lost(client.0)).map(|(at, _)| *at).collect();
+        let left: Vec<Place> =
+            self.brokers.by_age().filter(|(_, b)| b.clients.contains(&client.0)).map(|(at, _)| *at).collect();
         for at in left {
             if let Some(broker) = self.brokers.peek_mut(&at) {
                 broker.moved.get_or_insert((server.0, cx.now));
@@ -214,11 +218,18 @@ impl Detector for AmqpBrokerAway {
 impl Broker {
     /// Whether so many connections ended together that it was the end of all.
     fn is_end(&self, at: Timestamp) -> bool {
-        let is_another = |end: &End| self.ends.first().is_some_and(|first| first.client.0 != end.client.0);
-        self.ends.len() >= CONNECTIONS && self.ends.iter().any(is_another) && self.is_lately(at)
+        self.ends.len() >= CONNECTIONS && self.clients.len() >= CLIENTS && self.is_lately(at)
     }
 
-    /// The same, and it may still be away at `now`.
+    /// What ended long before `at` belongs to no end of all.
+    fn begin_anew(&mut self, at: Timestamp) {
+        let mut ends = std::mem::take(&mut self.ends);
+        ends.retain(|end| at.since(end.at) <= AT_ONCE);
+        let clients = ends.iter().map(|end| end.client.0).collect();
+        *self = Self { ends, clients, ..Self::default() };
+    }
+
+    /// Whether it ended all, and may still be away at `now`.
     fn is_over(&self, now: Timestamp) -> bool {
         self.is_end(now) || self.claimed.is_some()
     }
@@ -231,16 +242,12 @@ impl Broker {
         self.tried.values().fold(0, |sum, tries| sum.saturating_add(*tries))
     }
 
-    fn has_lost(&self, client: IpAddr) -> bool {
-        self.ends.iter().any(|end| end.client.0 == client)
-    }
-
     fn tell(&mut self, (ip, port): Place, cx: &mut Context<'_>) {
         let (Some(first), Some(last), Some(failing)) = (self.ends.first(), self.ends.last(), self.first) else {
             return;
         };
         let broker = SocketAddr::from((ip, port)).to_string();
-        let clients: BTreeSet<IpAddr> = self.ends.iter().map(|end| end.client.0).collect();
+        let clients = self.clients.len();
         let orderly = self.ends.iter().filter(|end| end.is_orderly).count();
         let is_orderly = orderly.saturating_mul(2) >= self.ends.len();
         let how = if is_orderly { "closes" } else { "drops" };
@@ -251,9 +258,8 @@ impl Broker {
         };
         let why = if is_orderly { ", as an operator stops it (320)" } else { "" };
         let headline = format!(
-            "The broker {broker} {how} {} connections of {} clients at {}{why}, and {refuses} since: {} tries by {} clients.{moved}",
+            "The broker {broker} {how} {} connections of {clients} clients at {}{why}, and {refuses} since: {} tries by {} clients.{moved}",
             self.ends.len(),
-            clients.len(),
             first.at.clock(),
             self.tries(),
             self.tried.len(),
@@ -271,7 +277,7 @@ impl Broker {
             .until(last.at)
             .at(first.vantage)
             .number("connections", self.ends.len())
-            .number("clients", clients.len())
+            .number("clients", clients)
             .number("closed_in_order", orderly)
             .number("tries", self.tries())
             .proved_by(cited)

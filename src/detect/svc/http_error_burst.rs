@@ -69,7 +69,7 @@ struct Ten {
 struct Burst {
     since: Timestamp,
     last: Timestamp,
-    /// Whether it was told of, and that it is over.
+    /// Whether the next error begins another.
     is_over: bool,
     vantage: VantageId,
     /// Up to the last error, and those behind it.
@@ -132,7 +132,9 @@ impl Detector for HttpErrorBurst {
 
 impl Server {
     fn new(request: &Request, now: Timestamp) -> Self {
-        Self { lately: Default::default(), burst: Burst::new(request, now), claimed: None, told: Timestamp::MIN }
+        // None has begun.
+        let burst = Burst { is_over: true, ..Burst::new(request, now) };
+        Self { lately: Default::default(), burst, claimed: None, told: Timestamp::MIN }
     }
 
     /// An answer, with the status of an error.
