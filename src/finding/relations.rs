@@ -113,6 +113,7 @@ pub(super) static RELATIONS: &[Relation] = &[
     during("SVC002", &["SVC004"], &[("broker_host", "broker_host"), ("broker_port", "broker_port")]),
     // R20: a broker that is away answers nobody.
     later("SVC004", &["TCP002", "TCP003"], &[("broker_host", "server"), ("broker_port", "port")]),
+    later("SVC004", &["SVC006"], &[("broker_host", "broker_host"), ("broker_port", "broker_port")]),
     later("SVC002", &["TCP002", "TCP003"], &[("broker_host", "server"), ("broker_port", "port")]),
     // R20: a server that does not get what it needs itself fails in what it is asked for.
     during("TCP002", &["SVC008"], &[("client", "server_host")]),

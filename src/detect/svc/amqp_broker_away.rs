@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+use super::brokers::{AT_ONCE, Brokers, CLIENTS, CONNECTIONS, Heard, Place};
 use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
-use crate::wire::stream::amqp::{self, Part};
-use crate::wire::{Kind, Tcp};
 use crate::world::{Derived, Observation, Seen, Topic};
 
 /// The rule.
@@ -25,16 +24,12 @@ pub static ENTRY: Entry = Entry {
         ],
         page: include_str!("amqp_broker_away.md"),
     },
-    hears: &[Kind::TcpOpening, Kind::TcpClosing, Kind::Message],
+    hears: Brokers::HEARS,
     follows: &[Topic::Attempt],
     needs: Needs::Frames,
     make: |settings| Box::new(AmqpBrokerAway::new(settings)),
 };
 
-/// Connections that end within so long of each other, and clients among them, that are an end of all (findings.md, SVC004).
-const CONNECTIONS: usize = 3;
-const CLIENTS: usize = 2;
-const AT_ONCE: Span = Span::secs(10);
 /// New connections that must come to nothing, or clients whose do, and over how long: whoever is started anew takes them again within seconds.
 const TRIES: u64 = 3;
 const LASTING: Span = Span::secs(2);
@@ -42,32 +37,17 @@ const LASTING: Span = Span::secs(2);
 const BELONGS: Span = Span::secs(300);
 /// Without another broker for its clients this long, nothing that needs one works.
 const GRAVE: Span = Span::secs(30);
-/// The reply code with which a broker closes that an operator stops (AMQP 0-9-1 section 1.8).
-const FORCED: u16 = 320;
 /// At most one word in this time.
 const TELL_EVERY: Span = Span::secs(10);
-/// Brokers that are followed; ends of connections that are kept of each, and connections of which is known who closed them.
+/// Brokers that are followed, and ends of connections that are kept of each.
 const MOST: usize = 64;
 const MOST_ENDS: usize = 1_024;
-const MOST_CLOSED: usize = 4_096;
 /// Frames that are cited.
 const CITED: usize = 3;
 
-/// An address and a port.
-type Place = (IpAddr, u16);
-
 struct AmqpBrokerAway {
-    ports: Vec<u16>,
-    brokers: BoundedMap<Place, Broker>,
-    /// Connections, by client and broker, that their client closed, or that the broker closed in order.
-    closed: BoundedMap<(Place, Place), Closed>,
-}
-
-/// Who closed a connection before it ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Closed {
-    ByClient,
-    InOrder,
+    brokers: Brokers,
+    lost: BoundedMap<Place, Broker>,
 }
 
 /// What one broker ended.
@@ -98,59 +78,35 @@ struct End {
 
 impl AmqpBrokerAway {
     fn new(settings: &Settings) -> Self {
-        let ports = settings.services.broker_ports.clone();
-        Self { ports, brokers: BoundedMap::new(MOST), closed: BoundedMap::new(MOST_CLOSED) }
+        Self { brokers: Brokers::new(settings), lost: BoundedMap::new(MOST) }
     }
 
     fn heard(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
-        let layers = &seen.frame.layers;
-        let (Some(tcp), Some(ip)) = (layers.tcp(), layers.inner_ip()) else { return };
-        let (from, to) = ((ip.src(), tcp.src_port()), (ip.dst(), tcp.dst_port()));
-        if self.ports.contains(&to.1) && (tcp.is_fin() || tcp.is_syn()) {
-            let closed = (from, to);
-            if tcp.is_fin() {
-                self.closed.insert(closed, Closed::ByClient)
-            } else {
-                self.closed.remove(&closed)
-            };
-        }
-        if !self.ports.contains(&from.1) {
-            return;
-        }
-        if tcp.is_syn() {
-            return self.accepted(from, to, cx);
-        }
-        let mut parts = amqp::parts(layers.rest);
-        if layers.has(Kind::Message) && parts.any(|part| part == Part::Close { code: FORCED }) {
-            self.closed.insert((to, from), Closed::InOrder);
-        }
-        if tcp.is_fin() || (tcp.is_rst() && !is_refusal(&tcp)) {
-            self.ended(seen, from, to);
+        match self.brokers.hear(seen) {
+            Some(Heard::Ended { broker, client, is_orderly }) => self.ended(seen, broker, client, is_orderly),
+            Some(Heard::Took { broker, client }) => self.accepted(broker, client, cx),
+            Some(Heard::Asked { .. }) | None => {}
         }
     }
 
     /// `broker` ended its connection with `client`.
-    fn ended(&mut self, seen: &Seen<'_>, broker: Place, client: Place) {
-        let closed = self.closed.remove(&(client, broker));
-        if closed == Some(Closed::ByClient) {
-            return;
-        }
+    fn ended(&mut self, seen: &Seen<'_>, broker: Place, client: Place, is_orderly: bool) {
         let (at, vantage) = (seen.frame.order, seen.frame.at.vantage);
-        let known = self.brokers.entry(&broker, Broker::default);
+        let known = self.lost.entry(&broker, Broker::default);
         if !known.is_over(at) {
             known.begin_anew(at);
         }
         // A reset may come behind the end.
         if known.ends.len() < MOST_ENDS && !known.ends.iter().any(|end| end.client == client) {
             let cited = (known.ends.len() < CITED).then(|| Cited::beginning(seen.frame));
-            known.ends.push(End { at, client, vantage, is_orderly: closed == Some(Closed::InOrder), cited });
+            known.ends.push(End { at, client, vantage, is_orderly, cited });
             known.clients.insert(client.0);
         }
     }
 
     /// `server` takes a connection from `client`.
     fn accepted(&mut self, server: Place, client: Place, cx: &mut Context<'_>) {
-        if let Some(mut broker) = self.brokers.remove(&server) {
+        if let Some(mut broker) = self.lost.remove(&server) {
             if let Some(key) = broker.claimed.clone() {
                 broker.tell(server, cx);
                 cx.resolve(key, format!("it took a connection of {} at {}", client.0, cx.now.clock()));
@@ -158,9 +114,9 @@ impl AmqpBrokerAway {
             return;
         }
         let left: Vec<Place> =
-            self.brokers.by_age().filter(|(_, b)| b.clients.contains(&client.0)).map(|(at, _)| *at).collect();
+            self.lost.by_age().filter(|(_, b)| b.clients.contains(&client.0)).map(|(at, _)| *at).collect();
         for at in left {
-            if let Some(broker) = self.brokers.peek_mut(&at) {
+            if let Some(broker) = self.lost.peek_mut(&at) {
                 broker.moved.get_or_insert((server.0, cx.now));
             }
         }
@@ -168,7 +124,7 @@ impl AmqpBrokerAway {
 
     /// A new connection of `client` to `broker` was refused, or not answered as often as it was sent.
     fn failed(&mut self, broker: Place, client: IpAddr, sends: Option<u64>, cx: &mut Context<'_>) {
-        let Some(known) = self.brokers.peek_mut(&broker) else { return };
+        let Some(known) = self.lost.peek_mut(&broker) else { return };
         if !known.is_over(cx.now) {
             return;
         }
@@ -183,11 +139,6 @@ impl AmqpBrokerAway {
             known.tell(broker, cx);
         }
     }
-}
-
-/// Whether a reset answers a SYN: only then has it no number of its own (RFC 9293 section 3.10.7.1).
-const fn is_refusal(tcp: &Tcp<'_>) -> bool {
-    tcp.is_ack() && tcp.seq() == 0
 }
 
 impl Detector for AmqpBrokerAway {
@@ -205,10 +156,10 @@ impl Detector for AmqpBrokerAway {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        let told: Vec<Place> = self.brokers.by_age().map(|(at, _)| *at).collect();
+        let told: Vec<Place> = self.lost.by_age().map(|(at, _)| *at).collect();
         for at in told {
             // Once more, with all that there was.
-            if let Some(broker) = self.brokers.peek_mut(&at).filter(|broker| broker.claimed.is_some()) {
+            if let Some(broker) = self.lost.peek_mut(&at).filter(|broker| broker.claimed.is_some()) {
                 broker.tell(at, cx);
             }
         }

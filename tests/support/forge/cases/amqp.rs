@@ -24,6 +24,11 @@ pub fn cases() -> Vec<Case> {
         case("svc/broker-dies-of-one-message-for-all", "eth0.pcap", pcap(broker_dies_for_all())),
         case("svc/broker-gone-and-another-takes-over", "eth0.pcap", pcap(broker_gone_and_another())),
         case("svc/broker-stopped-by-an-operator", "eth0.pcap", pcap(broker_stopped())),
+        case("svc/node-does-not-come-back-to-its-broker", "eth0.pcap", pcap(one_stays_away(None))),
+        case("svc/node-comes-back-to-its-broker-late", "eth0.pcap", pcap(one_stays_away(Some(230.0)))),
+        case("svc/nodes-do-not-come-back-to-a-broker-that-was-away", "eth0.pcap", pcap(many_stay_away())),
+        case("healthy/broker-is-lost-by-a-command-and-a-dead-node", "eth0.pcap", pcap(nobody_is_missed())),
+        case("healthy/broker-closes-what-nobody-uses", "eth0.pcap", pcap(nobody_uses())),
         case("healthy/broker-started-anew-at-once", "eth0.pcap", pcap(broker_restarted())),
         case("svc/console-log-again-and-again", "eth0.pcap", pcap(again_and_again())),
         case("svc/message-handed-to-a-consumer", "eth0.pcap", pcap(handed_on())),
@@ -139,21 +144,23 @@ fn machine_dies() -> Vec<Shot> {
 /// Two connections of each node, which are used until a time.
 fn all_connected(until: f64) -> Vec<(End, Talk)> {
     let ends = NODES.into_iter().flat_map(|node| [node, End { port: node.port + 100, ..node }]);
-    let use_it = |end: End| {
-        let mut talk = connection(end);
-        let mut t = 2.0 + f64::from(end.port % 100) / 100.0;
-        while t < until {
-            talk.tell(
-                t,
-                Who::Caller,
-                &[publish(1, "nova", "conductor"), header(1, 900), amqp(3, 1, &[b'{'; 900])].concat(),
-            );
-            talk.acknowledge(t + 0.001, Who::Called);
-            t += 9.0;
-        }
-        (end, talk)
-    };
-    ends.map(use_it).collect()
+    ends.map(|end| used(end, until)).collect()
+}
+
+/// A connection that is used each nine seconds until a time.
+fn used(end: End, until: f64) -> (End, Talk) {
+    let mut talk = connection(end);
+    let mut t = 2.0 + f64::from(end.port % 100) / 100.0;
+    while t < until {
+        talk.tell(
+            t,
+            Who::Caller,
+            &[publish(1, "nova", "conductor"), header(1, 900), amqp(3, 1, &[b'{'; 900])].concat(),
+        );
+        talk.acknowledge(t + 0.001, Who::Called);
+        t += 9.0;
+    }
+    (end, talk)
 }
 
 /// The broker ends a connection, by FIN or by a reset.
@@ -189,8 +196,12 @@ fn refused(from: f64, until: f64) -> Vec<Shot> {
 
 /// Each node connects to a broker.
 fn back(from: f64, broker: End) -> Vec<Shot> {
-    let talks = NODES.into_iter().enumerate().map(|(n, node)| {
-        let mut talk = Talk::new(End { port: 45_000, ..node }, broker, &[]);
+    comes(&NODES, from, broker)
+}
+
+fn comes(nodes: &[End], from: f64, broker: End) -> Vec<Shot> {
+    let talks = nodes.iter().enumerate().map(|(n, node)| {
+        let mut talk = Talk::new(End { port: 45_000, ..*node }, broker, &[]);
         talk.handshake(from + 0.5 * n as f64, 1_460);
         talk.tell(from + 0.5 * n as f64 + 0.1, Who::Caller, b"AMQP\x00\x00\x09\x01");
         talk.acknowledge(from + 0.5 * n as f64 + 0.11, Who::Called);
@@ -248,6 +259,63 @@ fn broker_stopped() -> Vec<Shot> {
     let ends = ends.collect();
     let all = all.iter().flat_map(|(_, talk)| talk.shots()).collect();
     in_order(vec![all, ends, refused(31.0, 50.0), back(51.0, BROKER)])
+}
+
+/// What a node says to the file server, each ten seconds, from one time to another: it lives.
+fn alive(end: End, from: f64, until: f64) -> Vec<Shot> {
+    let mut talk = open(End { port: 46_000, ..end }, End { port: 2_049, ..node(50) });
+    let mut t = from;
+    while t < until {
+        talk.exchange(t, Who::Caller, 80).exchange(t + 0.01, Who::Called, 80);
+        t += 10.0;
+    }
+    talk.shots()
+}
+
+/// The controller is started anew: six connections of three nodes end; two nodes are back at once, and the third lives on without.
+fn one_stays_away(late: Option<f64>) -> Vec<Shot> {
+    let all = all_connected(90.0);
+    let ends = all.iter().enumerate().flat_map(|(n, one)| drops(90.0 + 0.02 * n as f64, one, true)).collect();
+    let lives = alive(NODES[2], 5.0, 240.0);
+    let all = all.iter().flat_map(|(_, talk)| talk.shots()).collect();
+    let mut stories = vec![all, ends, lives, comes(&NODES[..2], 100.0, BROKER)];
+    stories.extend(late.map(|late| comes(&NODES[2..], late, BROKER)));
+    in_order(stories)
+}
+
+/// Eight nodes lose a broker that is away for twenty seconds; only four of them come back to it.
+fn many_stay_away() -> Vec<Shot> {
+    let nodes: Vec<End> = (31..39).map(node).collect();
+    let back = [node(31), node(33), node(35), node(37)];
+    let all: Vec<(End, Talk)> = nodes.iter().map(|node| used(*node, 90.0)).collect();
+    let ends = all.iter().enumerate().flat_map(|(n, one)| drops(90.0 + 0.02 * n as f64, one, false)).collect();
+    let lives = nodes.iter().flat_map(|node| alive(*node, 5.0, 260.0)).collect();
+    let all = all.iter().flat_map(|(_, talk)| talk.shots()).collect();
+    in_order(vec![all, ends, lives, refused(91.0, 110.0), comes(&back, 112.0, BROKER)])
+}
+
+/// The broker is started anew. A command that had just asked it for something does not come back, nor does a node that goes down; the third node
+/// goes to another broker.
+fn nobody_is_missed() -> Vec<Shot> {
+    let stay: Vec<(End, Talk)> = NODES.into_iter().map(|node| used(node, 90.0)).collect();
+    let mut command = Talk::new(End { port: 47_000, ..node(40) }, BROKER, &[]);
+    command.handshake(85.0, 1_460);
+    let command = (End { port: 47_000, ..node(40) }, command);
+    let all: Vec<&(End, Talk)> = stay.iter().chain([&command]).collect();
+    let ends = all.iter().enumerate().flat_map(|(n, one)| drops(90.0 + 0.02 * n as f64, one, true)).collect();
+    let lives = [NODES[0], NODES[2], node(40)].into_iter().flat_map(|node| alive(node, 5.0, 240.0)).collect();
+    let second = End { mac: node(3).mac, ip: node(3).ip, ..BROKER };
+    let said = all.iter().flat_map(|(_, talk)| talk.shots()).collect();
+    in_order(vec![said, ends, lives, comes(&NODES[..1], 95.0, BROKER), comes(&NODES[2..], 97.0, second)])
+}
+
+/// A proxy before the broker closes four connections that nobody has used for a while, and takes one of another node; those who had them need none.
+fn nobody_uses() -> Vec<Shot> {
+    let all: Vec<(End, Talk)> = all_connected(20.0).into_iter().take(4).collect();
+    let ends = all.iter().enumerate().flat_map(|(n, one)| drops(80.0 + 2.0 * n as f64, one, true)).collect();
+    let lives = NODES.iter().flat_map(|node| alive(*node, 5.0, 240.0)).collect();
+    let all = all.iter().flat_map(|(_, talk)| talk.shots()).collect();
+    in_order(vec![all, ends, lives, comes(&NODES[2..], 95.0, BROKER)])
 }
 
 /// The broker is started anew within a second; and later each client closes its connections itself.
