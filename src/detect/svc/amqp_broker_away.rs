@@ -70,7 +70,7 @@ struct Broker {
 /// The end of a connection.
 struct End {
     at: Timestamp,
-    client: Place,
+    client: IpAddr,
     vantage: VantageId,
     is_orderly: bool,
     cited: Option<Cited>,
@@ -83,38 +83,37 @@ impl AmqpBrokerAway {
 
     fn heard(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
         match self.brokers.hear(seen) {
-            Some(Heard::Ended { broker, client, is_orderly }) => self.ended(seen, broker, client, is_orderly),
-            Some(Heard::Took { broker, client }) => self.accepted(broker, client, cx),
+            Some(Heard::Ended { broker, client, is_orderly }) => self.ended(seen, broker, client.0, is_orderly),
+            Some(Heard::Took { broker, client }) => self.accepted(broker, client.0, cx),
             Some(Heard::Asked { .. }) | None => {}
         }
     }
 
     /// `broker` ended its connection with `client`.
-    fn ended(&mut self, seen: &Seen<'_>, broker: Place, client: Place, is_orderly: bool) {
+    fn ended(&mut self, seen: &Seen<'_>, broker: Place, client: IpAddr, is_orderly: bool) {
         let (at, vantage) = (seen.frame.order, seen.frame.at.vantage);
         let known = self.lost.entry(&broker, Broker::default);
         if !known.is_over(at) {
             known.begin_anew(at);
         }
-        // A reset may come behind the end.
-        if known.ends.len() < MOST_ENDS && !known.ends.iter().any(|end| end.client == client) {
+        if known.ends.len() < MOST_ENDS {
             let cited = (known.ends.len() < CITED).then(|| Cited::beginning(seen.frame));
             known.ends.push(End { at, client, vantage, is_orderly, cited });
-            known.clients.insert(client.0);
+            known.clients.insert(client);
         }
     }
 
     /// `server` takes a connection from `client`.
-    fn accepted(&mut self, server: Place, client: Place, cx: &mut Context<'_>) {
+    fn accepted(&mut self, server: Place, client: IpAddr, cx: &mut Context<'_>) {
         if let Some(mut broker) = self.lost.remove(&server) {
             if let Some(key) = broker.claimed.clone() {
                 broker.tell(server, cx);
-                cx.resolve(key, format!("it took a connection of {} at {}", client.0, cx.now.clock()));
+                cx.resolve(key, format!("it took a connection of {client} at {}", cx.now.clock()));
             }
             return;
         }
         let left: Vec<Place> =
-            self.lost.by_age().filter(|(_, b)| b.clients.contains(&client.0)).map(|(at, _)| *at).collect();
+            self.lost.by_age().filter(|(_, b)| b.clients.contains(&client)).map(|(at, _)| *at).collect();
         for at in left {
             if let Some(broker) = self.lost.peek_mut(&at) {
                 broker.moved.get_or_insert((server.0, cx.now));
@@ -176,7 +175,7 @@ impl Broker {
     fn begin_anew(&mut self, at: Timestamp) {
         let mut ends = std::mem::take(&mut self.ends);
         ends.retain(|end| at.since(end.at) <= AT_ONCE);
-        let clients = ends.iter().map(|end| end.client.0).collect();
+        let clients = ends.iter().map(|end| end.client).collect();
         *self = Self { ends, clients, ..Self::default() };
     }
 

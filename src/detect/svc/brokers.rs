@@ -23,14 +23,16 @@ pub(super) type Place = (IpAddr, u16);
 /// Connections to brokers.
 pub(super) struct Brokers {
     ports: Vec<u16>,
-    /// Those, by client and broker, that their client closed, or that the broker closed in order.
+    /// Those, by client and broker, that one of them closed.
     closed: BoundedMap<(Place, Place), Closed>,
 }
 
-/// Who closed a connection before it ended.
+/// Who closed a connection, or was about to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Closed {
     ByClient,
+    ByBroker,
+    /// The broker has said that an operator wants it so.
     InOrder,
 }
 
@@ -96,8 +98,9 @@ impl Brokers {
         if !tcp.is_fin() && (!tcp.is_rst() || is_refusal(&tcp)) {
             return None;
         }
-        match self.closed.remove(&(client, broker)) {
-            Some(Closed::ByClient) => None,
+        match self.closed.insert((client, broker), Closed::ByBroker) {
+            // A reset may come behind the end.
+            Some(Closed::ByClient | Closed::ByBroker) => None,
             closed => Some(Heard::Ended { broker, client, is_orderly: closed.is_some() }),
         }
     }

@@ -303,10 +303,11 @@ fn nobody_is_missed() -> Vec<Shot> {
     let command = (End { port: 47_000, ..node(40) }, command);
     let all: Vec<&(End, Talk)> = stay.iter().chain([&command]).collect();
     let ends = all.iter().enumerate().flat_map(|(n, one)| drops(90.0 + 0.02 * n as f64, one, true)).collect();
+    let behind = [90.2, 90.3].map(|t| drops(t, &command, false)).concat();
     let lives = [NODES[0], NODES[2], node(40)].into_iter().flat_map(|node| alive(node, 5.0, 240.0)).collect();
     let second = End { mac: node(3).mac, ip: node(3).ip, ..BROKER };
     let said = all.iter().flat_map(|(_, talk)| talk.shots()).collect();
-    in_order(vec![said, ends, lives, comes(&NODES[..1], 95.0, BROKER), comes(&NODES[2..], 97.0, second)])
+    in_order(vec![said, ends, behind, lives, comes(&NODES[..1], 95.0, BROKER), comes(&NODES[2..], 97.0, second)])
 }
 
 /// A proxy before the broker closes four connections that nobody has used for a while, and takes one of another node; those who had them need none.
