@@ -83,10 +83,12 @@ impl LinkSilent {
             return;
         }
         let cut_off = cx.world.host.cut_off(&interface);
-        let is_cut_off = cut_off.is_some_and(|at| at.since(silence.since).abs() <= CARRIER_WITHIN);
+        let is_steady = was_steady(silence, cx);
+        // Where frames came now and then only, the silence counts from when the carrier went: it may be back before the next one was due.
+        let is_gone = |at: Timestamp| is_steady || cx.now.since(at) >= Span::secs(link.silence_s);
+        let is_cut_off = cut_off.is_some_and(|at| at.since(silence.since).abs() <= CARRIER_WITHIN && is_gone(at));
         let questions = cx.world.arrivals.questions();
         let is_asked = questions.asked() >= link.questions && questions.askers() >= link.askers;
-        let is_steady = was_steady(silence, cx);
         // A lost carrier speaks for itself. Without one, the link must have been busy, and its capture must have gone on.
         if !is_cut_off && (!is_steady || !silence.is_captured) {
             return;

@@ -43,6 +43,7 @@ pub fn cases() -> Vec<Case> {
         case("host/both-members-silent-and-one-is-back-first", "node.pcapng", back_one_by_one(Some(61))),
         case("host/both-members-silent-and-one-stays-so", "node.pcapng", back_one_by_one(None)),
         case("host/one-member-without-carrier", "bond0.pcapng", busy(0.0, 20.0)),
+        case("host/carrier-of-a-quiet-bond-gone-for-a-second", "bond0.pcapng", now_and_then()),
         case("healthy/bond-failover-by-an-operator", "node.pcapng", failover()),
         case("healthy/link-quiet-by-nature", "bond0.pcapng", quiet()),
         Case { folder: "healthy/capture-of-the-uplink-ends-first", files: one_ends_first() },
@@ -246,6 +247,12 @@ fn failover() -> Vec<u8> {
 fn quiet() -> Vec<u8> {
     let now_and_then = (0..4).flat_map(|i| stream(25.0 * f64::from(i), 25.0 * f64::from(i) + 1.0)).collect();
     Pcapng::with_interfaces(&["bond0"]).frames(by_time([now_and_then, reports(0, 100)].concat())).bytes()
+}
+
+/// A link at which a datagram arrives each ten seconds; the one that was due a second after the carrier went is late.
+fn now_and_then() -> Vec<u8> {
+    let hears = [0.4, 10.4, 20.4, 31.4, 41.4].into_iter().flat_map(|t| stream(t, t + 0.3)).collect();
+    Pcapng::with_interfaces(&["bond0"]).frames(by_time([hears, reports(0, 45)].concat())).bytes()
 }
 
 /// Two captures of one node, started together; that of the bond was stopped after 20 s.
