@@ -39,9 +39,10 @@ const BELONGS: Span = Span::secs(300);
 const GRAVE: Span = Span::secs(30);
 /// At most one word in this time.
 const TELL_EVERY: Span = Span::secs(10);
-/// Brokers that are followed, and ends of connections that are kept of each.
+/// Brokers that are followed; ends of connections that are kept of each, and clients that try again.
 const MOST: usize = 64;
 const MOST_ENDS: usize = 1_024;
+const MOST_CLIENTS: usize = 1_024;
 /// Frames that are cited.
 const CITED: usize = 3;
 
@@ -129,7 +130,7 @@ impl AmqpBrokerAway {
         }
         let first = *known.first.get_or_insert(cx.now);
         known.is_refusing = sends.is_none();
-        if known.tried.len() < MOST || known.tried.contains_key(&client) {
+        if known.tried.len() < MOST_CLIENTS || known.tried.contains_key(&client) {
             let tries = known.tried.entry(client).or_default();
             *tries = sends.unwrap_or(tries.saturating_add(1)).max(*tries);
         }

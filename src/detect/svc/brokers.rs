@@ -74,7 +74,12 @@ impl Brokers {
     /// Takes a frame in.
     pub fn hear(&mut self, seen: &Seen<'_>) -> Option<Heard> {
         let layers = &seen.frame.layers;
-        let (tcp, ip) = (layers.tcp()?, layers.inner_ip()?);
+        let tcp = layers.tcp()?;
+        // Nearly every connection is of others.
+        if !self.ports.contains(&tcp.src_port()) && !self.ports.contains(&tcp.dst_port()) {
+            return None;
+        }
+        let ip = layers.inner_ip()?;
         let (from, to) = ((ip.src(), tcp.src_port()), (ip.dst(), tcp.dst_port()));
         if self.ports.contains(&to.1) {
             if tcp.is_fin() {

@@ -210,19 +210,17 @@ impl Burst {
         }
     }
 
-    /// The status that comes most often.
-    fn status(&self) -> u16 {
-        most(&self.statuses).copied().unwrap_or(ERROR)
-    }
-
     fn claim(&mut self, key: Key, (ip, port): (IpAddr, u16)) -> Claim {
         let Self { since, last, answers, errors, .. } = *self;
-        let (server, status) = (SocketAddr::from((ip, port)), self.status());
+        let server = SocketAddr::from((ip, port));
         let mut statuses: Vec<(u16, u64)> = self.statuses.iter().map(|(status, count)| (*status, *count)).collect();
         statuses.sort_by_key(|(status, count)| (std::cmp::Reverse(*count), *status));
+        let status = statuses.first().map_or(ERROR, |(status, _)| *status);
         let times = statuses.iter().take(NAMED).map(|(status, count)| format!("{count} × {status}"));
         let times = times.collect::<Vec<_>>().join(", ");
-        let asked = match (self.requests.len(), most(&self.requests)) {
+        // Of those that came equally often the first.
+        let most = self.requests.iter().max_by_key(|(what, count)| (**count, std::cmp::Reverse(*what)));
+        let asked = match (self.requests.len(), most.map(|(what, _)| what)) {
             (1, Some(what)) => format!("each to {what}"),
             (_, Some(what)) => format!("most often to {what}"),
             (_, None) => String::new(),
@@ -251,11 +249,6 @@ impl Burst {
             .filter(format!("http.response.code >= {ERROR} && tcp.srcport == {port} && {}", filter::host(ip)));
         told(claim, status, port)
     }
-}
-
-/// What was counted most often; of those that were counted equally often the first.
-fn most<K: Ord>(counts: &BTreeMap<K, u64>) -> Option<&K> {
-    counts.iter().max_by_key(|(key, count)| (**count, std::cmp::Reverse(*key))).map(|(key, _)| key)
 }
 
 fn add(count: &mut u64) {
