@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::{
-    AddressUse, Announced, Attempt, Burst, Content, Contested, Copied, DhcpStep, DomainId, Echo, FileStep, Freed, Jump,
-    Lapse, Moved, OneSided, Overheard, Oversized, Prefix, Proof, Refusal, Request, Silence, Stall, StillTooBig, Storm,
-    Stuck, TooBig, Torn, TreeStep, Unreached, Unseen, Wanted,
+    AddressUse, Announced, Attempt, BrokerStep, Burst, Content, Contested, Copied, DhcpStep, DomainId, Echo, FileStep,
+    Freed, Jump, Lapse, Moved, OneSided, Overheard, Oversized, Prefix, Proof, Refusal, Request, Silence, Stall,
+    StillTooBig, Storm, Stuck, TooBig, Torn, TreeStep, Unreached, Unseen, Wanted,
 };
 use crate::event::{Cited, Direction, FrameRef, VantageId};
 use crate::value::{Mac, TagStack, Timestamp};
@@ -132,6 +132,8 @@ pub enum Derived {
         /// When.
         at: Timestamp,
     },
+    /// Something happened to a connection with a message broker.
+    Broker(BrokerStep),
     /// A large message of AMQP is announced, or more of it passed; told again whenever there is more to tell.
     Content(Arc<Content>),
     /// Something was done to a base image over NFS.
@@ -203,6 +205,8 @@ pub enum Topic {
     Address,
     /// Receivers that take no more.
     Stall,
+    /// Connections to message brokers.
+    Broker,
     /// Large messages of AMQP.
     Amqp,
     /// Files on NFS.
@@ -275,6 +279,7 @@ impl Derived {
             | Self::Accepted { .. } => Topic::Attempt,
             Self::Contested(..) | Self::ProxyArp { .. } | Self::Wanted(..) | Self::Found { .. } => Topic::Address,
             Self::Stalled(..) | Self::Drained { .. } => Topic::Stall,
+            Self::Broker(..) => Topic::Broker,
             Self::Content(..) => Topic::Amqp,
             Self::File(..) => Topic::Nfs,
             Self::Http(..) => Topic::Http,

@@ -10,12 +10,12 @@ macro_rules! each {
     ($world:expr, $who:ident, ($tracker:ident, $domains:pat, $due:pat) => $do:expr) => {{
         let World {
             vantages: _, clocks: _, sightings: _, host: _, oversizes: _, tally: _, stp: _, members: _, forgotten_before: _, domains: $domains, due: $due, heard_by_few: _,
-            stations, flows, floods, arrivals, echoes, fragments, path_mtus, dhcp, addresses, rivals, stalls, attempts, contents, files, requests,
+            stations, flows, floods, arrivals, echoes, fragments, path_mtus, dhcp, addresses, rivals, stalls, attempts, brokers, contents, files, requests,
             trees, aggregation, neighbours, ports,
         } = $world;
         each!(@ $tracker, $do, arrivals flows);
         each!(@$who $tracker, $do, stations floods);
-        each!(@ $tracker, $do, echoes fragments path_mtus dhcp addresses rivals stalls attempts contents files requests trees aggregation neighbours ports);
+        each!(@ $tracker, $do, echoes fragments path_mtus dhcp addresses rivals stalls attempts brokers contents files requests trees aggregation neighbours ports);
     }};
     (@all $tracker:ident, $do:expr, $($bulk:ident)*) => { each!(@ $tracker, $do, $($bulk)*) };
     (@few $tracker:ident, $do:expr, $($bulk:ident)*) => { $(let _ = $bulk;)* };

@@ -13,6 +13,7 @@
 mod arp;
 mod arrivals;
 mod attempts;
+mod brokers;
 mod clock;
 mod contents;
 mod derived;
@@ -49,6 +50,7 @@ mod vantages;
 pub use arp::{Addresses, Asker, Wanted};
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use attempts::{Attempt, Attempts, Prefix, Refusal, Unreached};
+pub use brokers::{BrokerEnd, BrokerEvent, BrokerStep, Brokers};
 pub use clock::{Clocks, Jump};
 pub use contents::{Content, Contents, Transfer};
 pub use derived::{Derived, Passed, Revived, Topic};
@@ -194,6 +196,8 @@ pub struct World {
     pub stalls: Stalls,
     /// Who tries to reach whom in vain.
     pub attempts: Attempts,
+    /// Connections to message brokers.
+    pub brokers: Brokers,
     /// Large messages of AMQP.
     pub contents: Contents,
     /// What NFS clients do to base images.
@@ -243,6 +247,7 @@ impl World {
             rivals: Rivals::new(settings),
             stalls: Stalls::new(settings),
             attempts: Attempts::new(settings),
+            brokers: Brokers::new(settings),
             contents: Contents::new(settings),
             files: Files::default(),
             requests: Requests::new(settings),
@@ -277,6 +282,7 @@ impl World {
         self.addresses = Addresses::new(settings);
         self.stalls = Stalls::new(settings);
         self.attempts = Attempts::new(settings);
+        self.brokers = Brokers::new(settings);
         self.contents = Contents::new(settings);
         self.files = Files::default();
         self.requests = Requests::new(settings);

@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use super::brokers::{AT_ONCE, Brokers, CLIENTS, CONNECTIONS, Heard, Place};
+use super::{AT_ONCE, CLIENTS, CONNECTIONS, Place};
 use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
-use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
-use crate::world::{Derived, Observation, Seen, Topic};
+use crate::world::{BrokerEnd, BrokerEvent, BrokerStep, Derived, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -24,10 +23,10 @@ pub static ENTRY: Entry = Entry {
         ],
         page: include_str!("amqp_broker_away.md"),
     },
-    hears: Brokers::HEARS,
-    follows: &[Topic::Attempt],
+    hears: &[],
+    follows: &[Topic::Broker, Topic::Attempt],
     needs: Needs::Frames,
-    make: |settings| Box::new(AmqpBrokerAway::new(settings)),
+    make: |_| Box::new(AmqpBrokerAway { lost: BoundedMap::new(MOST) }),
 };
 
 /// New connections that must come to nothing, or clients whose do, and over how long: whoever is started anew takes them again within seconds.
@@ -47,7 +46,6 @@ const MOST_CLIENTS: usize = 1_024;
 const CITED: usize = 3;
 
 struct AmqpBrokerAway {
-    brokers: Brokers,
     lost: BoundedMap<Place, Broker>,
 }
 
@@ -78,27 +76,15 @@ struct End {
 }
 
 impl AmqpBrokerAway {
-    fn new(settings: &Settings) -> Self {
-        Self { brokers: Brokers::new(settings), lost: BoundedMap::new(MOST) }
-    }
-
-    fn heard(&mut self, seen: &Seen<'_>, cx: &mut Context<'_>) {
-        match self.brokers.hear(seen) {
-            Some(Heard::Ended { broker, client, is_orderly }) => self.ended(seen, broker, client.0, is_orderly),
-            Some(Heard::Took { broker, client }) => self.accepted(broker, client.0, cx),
-            Some(Heard::Asked { .. }) | None => {}
-        }
-    }
-
     /// `broker` ended its connection with `client`.
-    fn ended(&mut self, seen: &Seen<'_>, broker: Place, client: IpAddr, is_orderly: bool) {
-        let (at, vantage) = (seen.frame.order, seen.frame.at.vantage);
+    fn ended(&mut self, broker: Place, client: IpAddr, end: &BrokerEnd) {
+        let &BrokerEnd { at, vantage, is_orderly, ref cited, .. } = end;
         let known = self.lost.entry(&broker, Broker::default);
         if !known.is_over(at) {
             known.begin_anew(at);
         }
         if known.ends.len() < MOST_ENDS {
-            let cited = (known.ends.len() < CITED).then(|| Cited::beginning(seen.frame));
+            let cited = (known.ends.len() < CITED).then(|| cited.clone());
             known.ends.push(End { at, client, vantage, is_orderly, cited });
             known.clients.insert(client);
         }
@@ -143,12 +129,15 @@ impl AmqpBrokerAway {
 
 impl Detector for AmqpBrokerAway {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
-        match seen {
-            Observation::Packet(seen) => self.heard(seen, cx),
-            Observation::Derived(Derived::Refused(refusal)) => {
-                self.failed((refusal.server, refusal.port), refusal.client, None, cx);
-            }
-            Observation::Derived(Derived::Unopened(attempt)) => {
+        let Observation::Derived(derived) = seen else { return };
+        match derived {
+            Derived::Broker(BrokerStep { broker, client, what }) => match what {
+                BrokerEvent::Ended(end) => self.ended(*broker, client.0, end),
+                BrokerEvent::Took => self.accepted(*broker, client.0, cx),
+                BrokerEvent::Asked => {}
+            },
+            Derived::Refused(refusal) => self.failed((refusal.server, refusal.port), refusal.client, None, cx),
+            Derived::Unopened(attempt) => {
                 self.failed((attempt.server, attempt.port), attempt.client, Some(attempt.sends), cx);
             }
             _ => {}

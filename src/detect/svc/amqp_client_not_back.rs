@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::brokers::{AT_ONCE, Brokers, CLIENTS, CONNECTIONS, Heard, Place};
+use super::{AT_ONCE, CLIENTS, CONNECTIONS, Place};
 use crate::detect::{Context, Detector, Entry, Needs, filter, many};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
-use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
-use crate::world::{DomainId, Observation, Seen};
+use crate::world::{BrokerEnd, BrokerEvent, BrokerStep, Derived, DomainId, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -20,10 +19,10 @@ pub static ENTRY: Entry = Entry {
         levels: &[(Confidence::Likely, Severity::Error)],
         page: include_str!("amqp_client_not_back.md"),
     },
-    hears: Brokers::HEARS,
-    follows: &[],
+    hears: &[],
+    follows: &[Topic::Broker],
     needs: Needs::Ethernet,
-    make: |settings| Box::new(AmqpClientNotBack::new(settings)),
+    make: |_| Box::new(AmqpClientNotBack::new()),
 };
 
 /// How long after the broker took the first connection the others have to come back (findings.md, SVC006).
@@ -38,7 +37,6 @@ const MOST_CLIENTS: usize = 1_024;
 const MOST_OPENED: usize = 4_096;
 
 struct AmqpClientNotBack {
-    brokers: Brokers,
     /// When connections began, by client and broker.
     opened: BoundedMap<(Place, Place), Timestamp>,
     /// What a broker ended, until it takes a connection.
@@ -76,9 +74,8 @@ struct Awaited {
 }
 
 impl AmqpClientNotBack {
-    fn new(settings: &Settings) -> Self {
+    fn new() -> Self {
         Self {
-            brokers: Brokers::new(settings),
             opened: BoundedMap::new(MOST_OPENED),
             lost: BoundedMap::new(MOST),
             awaited: TimedMap::new(MOST),
@@ -87,19 +84,18 @@ impl AmqpClientNotBack {
     }
 
     /// `broker` ended its connection with `client`.
-    fn ended(&mut self, seen: &Seen<'_>, broker: Place, client: Place) {
-        let (frame, now) = (seen.frame, seen.frame.order);
-        let is_lasting = self.opened.remove(&(client, broker)).is_none_or(|at| now.since(at) >= LASTING);
-        let Some(mac) = frame.layers.inner_dst().filter(|_| is_lasting) else { return };
+    fn ended(&mut self, broker: Place, client: Place, end: &BrokerEnd) {
+        let &BrokerEnd { at, to, domain, vantage, ref cited, .. } = end;
+        let is_lasting = self.opened.remove(&(client, broker)).is_none_or(|began| at.since(began) >= LASTING);
+        let Some(mac) = to.filter(|_| is_lasting) else { return };
         let lost = self.lost.entry(&broker, Lost::default);
-        if lost.last.is_some_and(|last| now.since(last) > AT_ONCE) && !lost.is_of_all() {
+        if lost.last.is_some_and(|last| at.since(last) > AT_ONCE) && !lost.is_of_all() {
             *lost = Lost::default();
         }
-        lost.last = Some(now);
+        lost.last = Some(at);
         lost.connections = lost.connections.saturating_add(1);
         if lost.clients.len() < MOST_CLIENTS {
-            let (domain, vantage, cited) = (seen.domain, frame.at.vantage, Cited::beginning(frame));
-            lost.clients.insert(client.0, Client { mac, domain, vantage, ended: now, cited });
+            lost.clients.insert(client.0, Client { mac, domain, vantage, ended: at, cited: cited.clone() });
         }
     }
 
@@ -163,15 +159,14 @@ impl AmqpClientNotBack {
 
 impl Detector for AmqpClientNotBack {
     fn observe(&mut self, seen: &Observation<'_>, cx: &mut Context<'_>) {
-        let Observation::Packet(seen) = seen else { return };
-        match self.brokers.hear(seen) {
-            Some(Heard::Asked { broker, client }) => {
-                self.opened.insert((client, broker), cx.now);
+        let Observation::Derived(Derived::Broker(BrokerStep { broker, client, what })) = seen else { return };
+        match what {
+            BrokerEvent::Asked => {
+                self.opened.insert((*client, *broker), cx.now);
                 self.tries(client.0);
             }
-            Some(Heard::Took { broker, client }) => self.took(broker, client.0, cx),
-            Some(Heard::Ended { broker, client, .. }) => self.ended(seen, broker, client),
-            None => {}
+            BrokerEvent::Took => self.took(*broker, client.0, cx),
+            BrokerEvent::Ended(end) => self.ended(*broker, *client, end),
         }
     }
 

@@ -3,12 +3,22 @@
 mod amqp_broker_away;
 mod amqp_client_not_back;
 mod amqp_oversized_message;
-mod brokers;
 mod http_error_burst;
 mod http_slow_action;
 mod nfs_base_image_removed;
 
+use std::net::IpAddr;
+
 use super::Family;
+use crate::value::Span;
+
+/// An address and a port.
+type Place = (IpAddr, u16);
+
+/// Connections with a broker that end within so long of each other, and clients among them, that are an end of all (findings.md, SVC004).
+const CONNECTIONS: usize = 3;
+const CLIENTS: usize = 2;
+const AT_ONCE: Span = Span::secs(10);
 
 /// The family.
 pub static FAMILY: Family = Family {
