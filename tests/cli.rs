@@ -111,6 +111,29 @@ fn captures_whose_times_are_far_apart_are_judged_each_on_its_own() {
 }
 
 #[test]
+fn bare_packets_show_no_spanning_tree_and_cooked_ones_may() {
+    // Little-endian pcap 2.4 with this link type, and one packet of 20 bytes: IPv4 of protocol 59, which carries nothing.
+    let checked = |link: u8, header: &[u8]| {
+        let packet = [header, &[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 59, 0, 0, 10, 0, 0, 5, 10, 0, 0, 9]].concat();
+        let length = u8::try_from(packet.len()).unwrap();
+        let lengths = [length, 0, 0, 0, length, 0, 0, 0];
+        let magic = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, link, 0, 0, 0];
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("link-{link}.pcap"));
+        std::fs::write(&path, [&magic[..], &[1, 0, 0, 0, 0, 0, 0, 0], &lengths, &packet].concat()).unwrap();
+        let output = netdiag(&["review", "--format", "json", path.to_str().unwrap()]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["tally"]["frames"], 1);
+        let not_checked = report["not_checked"].as_array().unwrap();
+        let is_hidden = |code: &str| not_checked.iter().any(|not| not["code"] == code);
+        (!is_hidden("STP001"), !is_hidden("VLAN001"))
+    };
+    let cooked = [0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 5, 0, 0, 8, 0];
+    assert_eq!(checked(101, &[]), (false, false));
+    assert_eq!(checked(113, &cooked), (true, false));
+    assert_eq!(checked(1, &[2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 5, 8, 0]), (true, true));
+}
+
+#[test]
 fn bad_usage_is_one_clear_sentence() {
     let output = netdiag(&["explain", "NOPE001"]);
     assert_eq!(output.status.code(), Some(2));

@@ -97,6 +97,8 @@ pub struct Entry {
 pub enum Needs {
     /// Any capture will do.
     Frames,
+    /// A vantage whose frames begin with a header of the link, an Ethernet one or a cooked one: bare packets have lost it.
+    Link,
     /// A vantage whose frames begin with an Ethernet header: a cooked one has lost tags and destinations.
     Ethernet,
     /// What the host says about itself: no packet shows it.

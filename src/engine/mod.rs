@@ -441,10 +441,13 @@ impl Engine {
     fn checked(&self) -> (Vec<&'static str>, Vec<NotChecked>) {
         let vantages = self.world.vantages();
         let has_ethernet = vantages.iter().any(|(_, v)| v.place != Place::Cooked && v.link == LinkType::Ethernet);
+        let has_link = vantages.iter().any(|(_, v)| v.link.has_header());
         let (mut checked, mut not_checked) = (Vec::new(), Vec::new());
         for Slot { entry, .. } in &self.slots {
             let why = match entry.needs {
                 Needs::Frames => None,
+                Needs::Link if has_link => None,
+                Needs::Link => Some("no vantage whose frames begin with a header of the link"),
                 Needs::Ethernet if has_ethernet => None,
                 Needs::Host if self.world.host.is_known() => None,
                 Needs::Host => Some("no facts about the host were given (--host)"),

@@ -48,6 +48,11 @@ impl LinkType {
         }
     }
 
+    /// Whether frames begin with a header of the link, which Linux may have replaced: what stations say below IP is there.
+    pub const fn has_header(self) -> bool {
+        matches!(self, Self::Ethernet) || self.is_cooked()
+    }
+
     /// Whether Linux replaced the link header, which may have taken tags with it.
     pub const fn is_cooked(self) -> bool {
         matches!(self, Self::LinuxSll | Self::LinuxSll2)

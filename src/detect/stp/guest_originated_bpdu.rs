@@ -27,7 +27,7 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Stp],
     follows: &[Topic::Uplink],
-    needs: Needs::Frames,
+    needs: Needs::Link,
     make: |_| {
         Box::new(GuestOriginatedBpdu {
             senders: TimedMap::new(MOST),

@@ -17,7 +17,7 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Stp],
     follows: &[],
-    needs: Needs::Frames,
+    needs: Needs::Link,
     make: |_| Box::new(MalformedOrAgedBpdu { senders: Followed::new(MOST, 1, CITED) }),
 };
 

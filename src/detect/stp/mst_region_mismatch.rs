@@ -19,7 +19,7 @@ pub static ENTRY: Entry = Entry {
     },
     hears: &[Kind::Stp],
     follows: &[],
-    needs: Needs::Frames,
+    needs: Needs::Link,
     make: |_| Box::new(MstRegionMismatch::default()),
 };
 
