@@ -159,7 +159,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         self.slots.get(self.oldest as usize)?.entry()
     }
 
-    /// The entries from the least to the most recently used: an order that is a function of the input.
+    /// The entries from the least to the most recently used, as far as that is kept: an order that is a function of the input.
     pub fn by_age(&self) -> impl Iterator<Item = (&K, &V)> {
         let mut at = self.oldest;
         std::iter::from_fn(move || {
@@ -312,6 +312,7 @@ mod tests {
             }
             used[key as usize] = step;
         }
+        assert!(map.forgotten() > 10_000, "{}", map.forgotten());
     }
 
     #[test]

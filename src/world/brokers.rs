@@ -16,13 +16,13 @@ const FORCED: u16 = 320;
 const MOST: usize = 4_096;
 
 /// An address and a port.
-type Place = (IpAddr, u16);
+pub type Endpoint = (IpAddr, u16);
 
 /// Connections to brokers.
 pub struct Brokers {
     ports: Vec<u16>,
     /// Those, by client and broker, that one of them closed.
-    closed: BoundedMap<(Place, Place), Closed>,
+    closed: BoundedMap<(Endpoint, Endpoint), Closed>,
 }
 
 /// Who closed a connection, or was about to.
@@ -38,9 +38,9 @@ enum Closed {
 #[derive(Clone, Debug)]
 pub struct BrokerStep {
     /// The broker: address and port.
-    pub broker: Place,
+    pub broker: Endpoint,
     /// The client: address and port.
-    pub client: Place,
+    pub client: Endpoint,
     /// What.
     pub what: BrokerEvent,
 }

@@ -50,7 +50,7 @@ mod vantages;
 pub use arp::{Addresses, Asker, Wanted};
 pub use arrivals::{Arrivals, Questions, Silence};
 pub use attempts::{Attempt, Attempts, Prefix, Refusal, Unreached};
-pub use brokers::{BrokerEnd, BrokerEvent, BrokerStep, Brokers};
+pub use brokers::{BrokerEnd, BrokerEvent, BrokerStep, Brokers, Endpoint};
 pub use clock::{Clocks, Jump};
 pub use contents::{Content, Contents, Transfer};
 pub use derived::{Derived, Passed, Revived, Topic};

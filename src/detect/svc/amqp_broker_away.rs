@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use super::{AT_ONCE, CLIENTS, CONNECTIONS, Place};
+use super::{AT_ONCE, CLIENTS, CONNECTIONS};
 use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Span, Timestamp};
-use crate::world::{BrokerEnd, BrokerEvent, BrokerStep, Derived, Observation, Topic};
+use crate::world::{BrokerEnd, BrokerEvent, BrokerStep, Derived, Endpoint, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -46,7 +46,7 @@ const MOST_CLIENTS: usize = 1_024;
 const CITED: usize = 3;
 
 struct AmqpBrokerAway {
-    lost: BoundedMap<Place, Broker>,
+    lost: BoundedMap<Endpoint, Broker>,
 }
 
 /// What one broker ended.
@@ -77,7 +77,7 @@ struct End {
 
 impl AmqpBrokerAway {
     /// `broker` ended its connection with `client`.
-    fn ended(&mut self, broker: Place, client: IpAddr, end: &BrokerEnd) {
+    fn ended(&mut self, broker: Endpoint, client: IpAddr, end: &BrokerEnd) {
         let &BrokerEnd { at, vantage, is_orderly, ref cited, .. } = end;
         let known = self.lost.entry(&broker, Broker::default);
         if !known.is_over(at) {
@@ -91,7 +91,7 @@ impl AmqpBrokerAway {
     }
 
     /// `server` takes a connection from `client`.
-    fn accepted(&mut self, server: Place, client: IpAddr, cx: &mut Context<'_>) {
+    fn accepted(&mut self, server: Endpoint, client: IpAddr, cx: &mut Context<'_>) {
         if let Some(mut broker) = self.lost.remove(&server) {
             if let Some(key) = broker.claimed.clone() {
                 broker.tell(server, cx);
@@ -99,7 +99,7 @@ impl AmqpBrokerAway {
             }
             return;
         }
-        let left: Vec<Place> =
+        let left: Vec<Endpoint> =
             self.lost.by_age().filter(|(_, b)| b.clients.contains(&client)).map(|(at, _)| *at).collect();
         for at in left {
             if let Some(broker) = self.lost.peek_mut(&at) {
@@ -109,7 +109,7 @@ impl AmqpBrokerAway {
     }
 
     /// A new connection of `client` to `broker` was refused, or not answered as often as it was sent.
-    fn failed(&mut self, broker: Place, client: IpAddr, sends: Option<u64>, cx: &mut Context<'_>) {
+    fn failed(&mut self, broker: Endpoint, client: IpAddr, sends: Option<u64>, cx: &mut Context<'_>) {
         let Some(known) = self.lost.peek_mut(&broker) else { return };
         if !known.is_over(cx.now) {
             return;
@@ -145,7 +145,7 @@ impl Detector for AmqpBrokerAway {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        let told: Vec<Place> = self.lost.by_age().map(|(at, _)| *at).collect();
+        let told: Vec<Endpoint> = self.lost.by_age().map(|(at, _)| *at).collect();
         for at in told {
             // Once more, with all that there was.
             if let Some(broker) = self.lost.peek_mut(&at).filter(|broker| broker.claimed.is_some()) {
@@ -182,7 +182,7 @@ impl Broker {
         self.tried.values().fold(0, |sum, tries| sum.saturating_add(*tries))
     }
 
-    fn tell(&mut self, (ip, port): Place, cx: &mut Context<'_>) {
+    fn tell(&mut self, (ip, port): Endpoint, cx: &mut Context<'_>) {
         let (Some(first), Some(last), Some(failing)) = (self.ends.first(), self.ends.last(), self.first) else {
             return;
         };

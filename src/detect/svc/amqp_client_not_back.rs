@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{AT_ONCE, CLIENTS, CONNECTIONS, Place};
+use super::{AT_ONCE, CLIENTS, CONNECTIONS};
 use crate::detect::{Context, Detector, Entry, Needs, filter, many};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
-use crate::world::{BrokerEnd, BrokerEvent, BrokerStep, Derived, DomainId, Observation, Topic};
+use crate::world::{BrokerEnd, BrokerEvent, BrokerStep, Derived, DomainId, Endpoint, Observation, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -38,13 +38,13 @@ const MOST_OPENED: usize = 4_096;
 
 struct AmqpClientNotBack {
     /// When connections began, by client and broker.
-    opened: BoundedMap<(Place, Place), Timestamp>,
+    opened: BoundedMap<(Endpoint, Endpoint), Timestamp>,
     /// What a broker ended, until it takes a connection.
-    lost: BoundedMap<Place, Lost>,
+    lost: BoundedMap<Endpoint, Lost>,
     /// Those that are expected back, until they had their time.
-    awaited: TimedMap<Place, Awaited>,
+    awaited: TimedMap<Endpoint, Awaited>,
     /// Of whom it was said that they are not.
-    missing: BTreeMap<(Place, IpAddr), Key>,
+    missing: BTreeMap<(Endpoint, IpAddr), Key>,
 }
 
 /// Connections that ended together, and whose they were.
@@ -84,7 +84,7 @@ impl AmqpClientNotBack {
     }
 
     /// `broker` ended its connection with `client`.
-    fn ended(&mut self, broker: Place, client: Place, end: &BrokerEnd) {
+    fn ended(&mut self, broker: Endpoint, client: Endpoint, end: &BrokerEnd) {
         let &BrokerEnd { at, to, domain, vantage, ref cited, .. } = end;
         let is_lasting = self.opened.remove(&(client, broker)).is_none_or(|began| at.since(began) >= LASTING);
         let Some(mac) = to.filter(|_| is_lasting) else { return };
@@ -100,8 +100,8 @@ impl AmqpClientNotBack {
     }
 
     /// `client` is at a broker: nobody waits for it any more. If it is the first that `broker` takes, the others are awaited there from now on.
-    fn took(&mut self, broker: Place, client: IpAddr, cx: &mut Context<'_>) {
-        let found: Vec<(Place, IpAddr)> =
+    fn took(&mut self, broker: Endpoint, client: IpAddr, cx: &mut Context<'_>) {
+        let found: Vec<(Endpoint, IpAddr)> =
             self.missing.keys().filter(|(_, missing)| *missing == client).copied().collect();
         for key in found.iter().filter_map(|at| self.missing.remove(at)).collect::<Vec<_>>() {
             // Several may be told as one.
@@ -127,7 +127,7 @@ impl AmqpClientNotBack {
     }
 
     /// Those who are awaited at `broker` had their time.
-    fn judge(&mut self, broker: Place, cx: &mut Context<'_>) {
+    fn judge(&mut self, broker: Endpoint, cx: &mut Context<'_>) {
         let Some(Awaited { back, all, mut clients }) = self.awaited.remove(&broker) else { return };
         // Where most do not come back, that is how its clients are.
         if clients.len().saturating_mul(2) > all {
@@ -197,7 +197,7 @@ impl Lost {
     }
 }
 
-fn claim(key: Key, broker: Place, back: Timestamp, all: usize, missing: &[(IpAddr, Client)]) -> Claim {
+fn claim(key: Key, broker: Endpoint, back: Timestamp, all: usize, missing: &[(IpAddr, Client)]) -> Claim {
     let names: Vec<IpAddr> = missing.iter().map(|(ip, _)| *ip).collect();
     let (who, they) = match names.as_slice() {
         [one] => (one.to_string(), "has not even tried"),

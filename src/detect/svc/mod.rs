@@ -7,13 +7,8 @@ mod http_error_burst;
 mod http_slow_action;
 mod nfs_base_image_removed;
 
-use std::net::IpAddr;
-
 use super::Family;
 use crate::value::Span;
-
-/// An address and a port.
-type Place = (IpAddr, u16);
 
 /// Connections with a broker that end within so long of each other, and clients among them, that are an end of all (findings.md, SVC004).
 const CONNECTIONS: usize = 3;
