@@ -1,9 +1,11 @@
 //! I/O out: pure functions of a report. Knows nothing of bytes on a wire.
 
+mod advice;
 mod evidence;
 mod exchange;
 mod frame;
 mod json;
+mod lines;
 mod paths;
 mod text;
 

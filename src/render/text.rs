@@ -4,21 +4,21 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
+use super::advice::Advice;
 use super::exchange::exchange_text;
+use super::lines::{BOLD, DIM, labelled, wrap};
 use crate::event::Cited;
 use crate::finding::{Change, Finding, Input, Latency, Report, Severity, State, Stop, Tally, Way};
 use crate::value::Timestamp;
 
 /// Trees, and neighbours, that are listed for a person.
 const LISTED: usize = 16;
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
 
 /// The report for a person, at most `width` columns wide where words can be parted.
 pub fn report_text(report: &Report, width: usize) -> String {
-    let mut out = String::new();
+    let (mut out, mut advice) = (String::new(), Advice::default());
     for finding in &report.findings {
-        finding_text(&mut out, finding, report, width);
+        finding_text(&mut out, finding, &mut advice, report, width);
         out.push('\n');
     }
     for exchange in report.exchanges.iter().flatten() {
@@ -48,7 +48,7 @@ pub fn change_text(change: Change, finding: &Finding) -> String {
     format!("{}  {word:<6} {style}{severity}{style:#}  {} {}  {headline}", finding.last.clock(), rule.code, rule.name)
 }
 
-fn finding_text(out: &mut String, finding: &Finding, report: &Report, width: usize) {
+fn finding_text<'a>(out: &mut String, finding: &'a Finding, advice: &mut Advice<'a>, report: &Report, width: usize) {
     let indent = if finding.explained_by.is_some() { "    " } else { "" };
     let style = severity_style(finding.severity);
     let rule = finding.rule;
@@ -80,18 +80,7 @@ fn finding_text(out: &mut String, finding: &Finding, report: &Report, width: usi
     for (at, way) in finding.ways.iter().enumerate() {
         labelled(out, indent, if at == 0 { "Way" } else { "" }, &way_line(way, report), width);
     }
-    for (at, cause) in finding.causes.iter().enumerate() {
-        let label = if at == 0 { "Likely" } else { "" };
-        labelled(out, indent, label, &cause.0, width);
-    }
-    for (at, step) in finding.remedy.iter().enumerate() {
-        let label = if at == 0 { "Try" } else { "" };
-        labelled(out, indent, label, &step.what, width);
-        // A command is copied, so it is never parted.
-        for line in step.command.as_str().lines() {
-            let _ = writeln!(out, "{indent}            {BOLD}{line}{BOLD:#}");
-        }
-    }
+    advice.say(out, indent, finding, width);
     for (at, assumption) in finding.assumptions.iter().enumerate() {
         labelled(out, indent, if at == 0 { "Assumed" } else { "" }, assumption, width);
     }
@@ -150,12 +139,6 @@ fn frames(out: &mut String, indent: &str, evidence: &[Cited], report: &Report) {
             w = numbers + 1
         );
     }
-}
-
-fn labelled(out: &mut String, indent: &str, label: &str, text: &str, width: usize) {
-    let rest = format!("{indent}           ");
-    let first = format!("{indent}  {DIM}{label}{DIM:#}{}", " ".repeat(9_usize.saturating_sub(label.len())));
-    wrap(out, &first, &rest, text, width);
 }
 
 fn summary(out: &mut String, report: &Report, width: usize) {
@@ -412,29 +395,4 @@ fn severity_style(severity: Severity) -> Style {
     };
     let style = Style::new().fg_color(Some(colour.into()));
     if severity == Severity::Critical { style.bold() } else { style }
-}
-
-/// Writes `text` behind `first`, further lines behind `rest`, parted between words so that no line is longer than `width` if it can be.
-fn wrap(out: &mut String, first: &str, rest: &str, text: &str, width: usize) {
-    let mut line = String::new();
-    let mut lead = first;
-    for word in text.split(' ') {
-        if !line.is_empty() && columns(lead) + line.chars().count() + 1 + word.chars().count() > width {
-            let _ = writeln!(out, "{lead}{line}");
-            line.clear();
-            lead = rest;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    let _ = writeln!(out, "{lead}{line}");
-}
-
-/// Columns that our own text takes: styles, from ESC to `m`, take none.
-fn columns(text: &str) -> usize {
-    let parts = text.split('\u{1b}').enumerate();
-    let plain = parts.map(|(at, part)| if at == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) });
-    plain.map(|part| part.chars().count()).sum()
 }
