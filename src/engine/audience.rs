@@ -47,6 +47,12 @@ impl Audience {
         rules
     }
 
+    /// Whether anybody hears frames of any of these kinds.
+    #[inline]
+    pub(super) const fn hears(&self, kinds: Kinds) -> bool {
+        self.hears.intersects(kinds)
+    }
+
     /// Who hears a conclusion.
     #[inline]
     pub(super) const fn of_topic(&self, topic: Topic) -> Rules {

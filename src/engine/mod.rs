@@ -12,11 +12,11 @@ use audience::{Audience, Rules};
 use dues::Dues;
 
 use crate::detect::{self, Context, Detector, Entry, Needs, Recalled, Said};
-use crate::event::{Drops, Event, Fact, Frame, Place, Record, Stamped, Vantage, VantageId};
+use crate::event::{Drops, Event, Fact, Frame, Place, Placed, Record, Stamped, Vantage, VantageId};
 use crate::finding::{Change, Exchange, Finding, Input, Key, Ledger, Lost, NotChecked, Pending, Report, relate};
 use crate::settings::Settings;
 use crate::value::{Span, Timestamp};
-use crate::wire::LinkType;
+use crate::wire::{LinkType, Plain};
 use crate::world::{Derived, Observation, Renamed, Seen, Topic, World};
 
 /// How long after the end of a complete capture deadlines still fire: longer than any client of any protocol here keeps trying.
@@ -133,9 +133,8 @@ impl Engine {
     /// Hears a frame that was read at `vantage`; `time` is its place in the order, which may be later than its stamp.
     pub fn frame(&mut self, record: Record<'_>, vantage: VantageId, link: LinkType, time: Timestamp) {
         let judged = catch_unwind(AssertUnwindSafe(|| {
-            let mut frame = Frame::new(record, vantage, link, time);
-            frame.read();
-            self.hear(&Event::Frame(&frame), time);
+            let placed = Placed { record, vantage, link, order: time };
+            self.hear(&Event::Frame(&placed), time);
         }));
         if judged.is_err() {
             // One frame is lost to a fault of ours, and it is counted; the next is judged as if nothing had been.
@@ -261,16 +260,9 @@ impl Engine {
         }
         self.now = self.now.max(time);
         match event {
-            Event::Frame(frame) => {
-                let mut seen = Seen::new(frame);
-                let is_first = self.world.see(&mut seen, &mut self.derived);
-                if !is_first {
-                    self.rename();
-                }
-                let rules = self.audience.of_frame(frame.layers.kinds());
-                if !(rules.is_empty() && self.recalled.is_empty()) {
-                    let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
-                    self.deliver(&observation, rules);
+            Event::Frame(placed) => {
+                if !self.passes(placed) {
+                    self.see(placed);
                 }
             }
             Event::Host(fact) => {
@@ -284,6 +276,30 @@ impl Engine {
             Event::Ended { lane, until } => self.world.end(*lane, *until),
         }
         self.deliver_derived();
+    }
+
+    /// Whether the frame was a segment of a connection that goes on as it should, of which nothing follows for any rule, and is judged by that.
+    #[inline(always)]
+    fn passes(&mut self, placed: &Placed<'_>) -> bool {
+        let is_heard = self.audience.hears(Plain::KINDS) || !self.recalled.is_empty();
+        !is_heard && self.world.pass(placed, &mut self.derived)
+    }
+
+    /// Lets the world see a frame, and the rules that hear of such.
+    #[inline(never)]
+    fn see(&mut self, &Placed { record, vantage, link, order }: &Placed<'_>) {
+        let mut frame = Frame::new(record, vantage, link, order);
+        frame.read();
+        let mut seen = Seen::new(&frame);
+        let is_first = self.world.see(&mut seen, &mut self.derived);
+        if !is_first {
+            self.rename();
+        }
+        let rules = self.audience.of_frame(frame.layers.kinds());
+        if !(rules.is_empty() && self.recalled.is_empty()) {
+            let observation = if is_first { Observation::Packet(&seen) } else { Observation::Sighting(&seen) };
+            self.deliver(&observation, rules);
+        }
     }
 
     /// The first event that has a time, or those before it.

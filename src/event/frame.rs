@@ -68,6 +68,27 @@ pub struct Record<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A record at its place in the order, not decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed<'a> {
+    /// As it was read.
+    pub record: Record<'a>,
+    /// Where it was captured.
+    pub vantage: VantageId,
+    /// How it begins.
+    pub link: LinkType,
+    /// Its place: its time, or the latest of its lane where time runs back.
+    pub order: Timestamp,
+}
+
+impl Placed<'_> {
+    /// Which vantage, which number.
+    #[inline]
+    pub const fn at(&self) -> FrameRef {
+        FrameRef { vantage: self.vantage, number: self.record.number }
+    }
+}
+
 /// A decoded frame. Its lifetime is the guard: nobody can keep one, only its `FrameRef`.
 #[derive(Debug)]
 pub struct Frame<'a> {

@@ -9,7 +9,7 @@ mod sighting;
 mod vantage;
 
 pub use cited::{Beginning, Cited};
-pub use frame::{Direction, Frame, FrameRef, Offload, Record};
+pub use frame::{Direction, Frame, FrameRef, Offload, Placed, Record};
 pub use hidden::Protocol;
 pub use host::{Drop, Fact, Guest, LeaseEnd, LeftOpen, Link, LinkKind, Name, Stamped};
 pub use sighting::Sighting;
@@ -21,7 +21,7 @@ use crate::value::Timestamp;
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A frame was captured.
-    Frame(&'a Frame<'a>),
+    Frame(&'a Placed<'a>),
     /// The host said or became something.
     Host(&'a Stamped<Fact>),
     /// A vantage said how many frames it lost between two moments.

@@ -23,6 +23,15 @@ pub struct BoundedMap<K, V> {
     hash: Words,
 }
 
+/// Where an entry lies, or lay: whoever comes by it looks first whose it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spot(u32);
+
+impl Spot {
+    /// Where nothing lies.
+    pub const NOWHERE: Self = Self(NONE);
+}
+
 /// In this order in memory, so that a touch finds its key on the cache line that it has to read anyway, and what stands first in the value.
 #[repr(C)]
 struct Slot<K, V> {
@@ -53,6 +62,34 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         }
     }
 
+    /// What lies there, whosever it is, untouched in the order of use.
+    #[inline]
+    pub fn peek_at(&self, Spot(slot): Spot) -> Option<(&K, &V)> {
+        self.slots.get(slot as usize)?.entry()
+    }
+
+    /// Where `key` lies, which most likely is `near`.
+    #[inline(always)]
+    pub fn spot(&self, near: Spot, key: &K) -> Option<Spot> {
+        if self.is_at(near, key) { Some(near) } else { self.look_for(key) }
+    }
+
+    #[cold]
+    fn look_for(&self, key: &K) -> Option<Spot> {
+        self.find(self.hash.of(key), key).map(Spot)
+    }
+
+    /// What lies there, which counts as used now.
+    #[inline]
+    pub fn get_at(&mut self, Spot(slot): Spot) -> Option<&mut V> {
+        self.touch(slot)
+    }
+
+    #[inline(always)]
+    fn is_at(&self, Spot(slot): Spot, key: &K) -> bool {
+        self.slots.get(slot as usize).is_some_and(|slot| slot.key == *key && slot.value.is_some())
+    }
+
     /// The value of `key`, untouched in the order of use.
     pub fn peek(&self, key: &K) -> Option<&V> {
         let slot = self.find(self.hash.of(key), key)?;
@@ -72,6 +109,25 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         self.touch(slot)
     }
 
+    /// The value of `key`, which most likely is `near`, and counts as used now.
+    #[inline(always)]
+    pub fn get_near(&mut self, near: Spot, key: &K) -> Option<&mut V> {
+        let Spot(slot) = self.spot(near, key)?;
+        self.touch(slot)
+    }
+
+    /// The value of `key`, which most likely is `near`, made by `make` if it is new.
+    #[inline(always)]
+    pub fn entry_near(&mut self, near: Spot, key: &K, make: impl FnOnce() -> V) -> &mut V {
+        if !self.is_at(near, key) {
+            return self.entry(key, make);
+        }
+        match self.touch(near.0) {
+            Some(value) => value,
+            None => unreachable!("a slot that was just found is filled"),
+        }
+    }
+
     /// The value of `key`, made by `make` if it is new; the entry used least recently goes when there is no room.
     #[inline]
     pub fn entry(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
@@ -81,17 +137,23 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     /// The same, where what is new is made from what had to go for it, if anything had to.
     #[inline]
     pub fn entry_after(&mut self, key: &K, make: impl FnOnce(Option<V>) -> V) -> &mut V {
+        self.entry_at(key, make).1
+    }
+
+    /// The same, and where it lies.
+    #[inline]
+    pub fn entry_at(&mut self, key: &K, make: impl FnOnce(Option<V>) -> V) -> (Spot, &mut V) {
         let hash = self.hash.of(key);
-        let value = match self.find(hash, key) {
-            Some(slot) => self.touch(slot),
+        let (slot, value) = match self.find(hash, key) {
+            Some(slot) => (slot, self.touch(slot)),
             None => {
                 let old = self.make_room();
                 let slot = self.add(hash, key.clone(), make(old));
-                self.value_mut(slot)
+                (slot, self.value_mut(slot))
             }
         };
         match value {
-            Some(value) => value,
+            Some(value) => (Spot(slot), value),
             None => unreachable!("a slot that was just found or added is filled"),
         }
     }
@@ -216,12 +278,10 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     }
 
     /// The value in `slot`, which counts as used now.
-    #[inline]
+    #[inline(always)]
     fn touch(&mut self, slot: u32) -> Option<&mut V> {
         self.clock = self.clock.wrapping_add(1);
-        let slack = (self.limit / 4) as u32;
-        let moved = self.slots.get(slot as usize)?.moved;
-        if self.clock.wrapping_sub(moved) > slack && self.newest != slot && self.is_half_full() {
+        if self.is_half_full() {
             self.renew(slot);
         }
         self.value_mut(slot)
@@ -233,8 +293,14 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         self.index.len() > self.limit / 2
     }
 
-    #[cold]
+    /// Moves what was used now to the newest end, if it was moved there long ago.
+    #[inline(never)]
     fn renew(&mut self, slot: u32) {
+        let slack = (self.limit / 4) as u32;
+        let moved = self.slots.get(slot as usize).map_or(self.clock, |slot| slot.moved);
+        if self.clock.wrapping_sub(moved) <= slack || self.newest == slot {
+            return;
+        }
         self.unlink(slot);
         self.link(slot);
         if let Some(slot) = self.slots.get_mut(slot as usize) {

@@ -25,7 +25,7 @@ mod timed;
 mod vlan;
 mod words;
 
-pub use bounded::BoundedMap;
+pub use bounded::{BoundedMap, Spot};
 pub use bytes::Bytes;
 pub use deadlines::Deadlines;
 pub use few::Few;

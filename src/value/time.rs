@@ -36,6 +36,12 @@ impl Timestamp {
         self.0
     }
 
+    /// The whole second of the clock that it lies in, since 1970-01-01 UTC.
+    #[inline]
+    pub const fn second(self) -> i64 {
+        self.0.div_euclid(NANOS)
+    }
+
     /// This moment, `span` later; saturates.
     #[must_use]
     pub const fn after(self, span: Span) -> Self {

@@ -49,11 +49,20 @@ impl Clocks {
     /// Takes the stamp of `frame`; a jump back past the setting is said.
     #[inline]
     pub fn note(&mut self, frame: &Frame<'_>, out: &mut Vec<Derived>) {
+        if !self.follows(frame.at.vantage, frame.time) {
+            self.note_other(frame, out);
+        }
+    }
+
+    /// Takes the stamp `time` if the frame before was seen at the same vantage, and none there has a later one.
+    #[inline]
+    pub(super) fn follows(&mut self, at: VantageId, time: Timestamp) -> bool {
         match self.stamps.get_mut(self.at) {
-            Some((vantage, before, latest)) if *vantage == frame.at.vantage && frame.time >= *latest => {
-                (*before, *latest) = (frame.time, frame.time);
+            Some((vantage, before, latest)) if *vantage == at && time >= *latest => {
+                (*before, *latest) = (time, time);
+                true
             }
-            _ => self.note_other(frame, out),
+            _ => false,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::wire::Kinds;
 macro_rules! each {
     ($world:expr, $who:ident, ($tracker:ident, $domains:pat, $due:pat) => $do:expr) => {{
         let World {
-            vantages: _, clocks: _, sightings: _, host: _, oversizes: _, tally: _, stp: _, members: _, forgotten_before: _, domains: $domains, due: $due, heard_by_few: _,
+            vantages: _, clocks: _, sightings: _, host: _, oversizes: _, tally: _, predictions: _, stp: _, members: _, forgotten_before: _, domains: $domains, due: $due, heard_by_few: _,
             stations, flows, floods, arrivals, echoes, fragments, path_mtus, dhcp, addresses, rivals, stalls, attempts, brokers, contents, files, requests,
             trees, aggregation, neighbours, ports,
         } = $world;

@@ -116,12 +116,18 @@ impl Domains {
         let (layers, vantage) = (&frame.layers, frame.at.vantage);
         let id =
             if layers.has_tunnel() { self.inside(vantage, layers) } else { self.at(vantage, None, layers.tags_ref()) };
-        if let Some(node) = self.nodes.get_mut(id as usize) {
-            node.frames = node.frames.saturating_add(1);
-            node.latest = node.latest.max(frame.order);
-            node.traffic.note(frame.direction, frame.order);
-        }
+        self.count(DomainId(id), frame.direction, frame.order);
         DomainId(id)
+    }
+
+    /// Counts a frame of the network `of`.
+    #[inline]
+    pub(super) fn count(&mut self, of: DomainId, direction: Direction, at: Timestamp) {
+        if let Some(node) = self.nodes.get_mut(of.0 as usize) {
+            node.frames = node.frames.saturating_add(1);
+            node.latest = node.latest.max(at);
+            node.traffic.note(direction, at);
+        }
     }
 
     /// The node of what a tunnel carries.

@@ -175,7 +175,7 @@ impl Rate {
     }
 
     fn count(&mut self, seen: &Seen<'_>, source: Mac, out: &mut Vec<Derived>) {
-        let second = seen.frame.order.nanos().div_euclid(1_000_000_000);
+        let second = seen.frame.order.second();
         if second != self.second {
             self.turn(second, out);
         }

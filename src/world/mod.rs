@@ -36,6 +36,7 @@ mod path_mtu;
 mod paths;
 mod pile;
 mod ports;
+mod prediction;
 mod requests;
 mod rivals;
 mod sightings;
@@ -215,6 +216,7 @@ pub struct World {
     /// Who is at the other end of uplinks.
     pub neighbours: Neighbours,
     tally: tally::Counter,
+    predictions: prediction::Predictions,
     /// Entries forgotten by table until everything began anew last.
     forgotten_before: Vec<(&'static str, u64)>,
     stp: Stp,
@@ -257,6 +259,7 @@ impl World {
             aggregation: Aggregation::default(),
             neighbours: Neighbours::default(),
             tally: tally::Counter::default(),
+            predictions: prediction::Predictions::default(),
             forgotten_before: Vec::new(),
             stp: settings.stp.clone(),
             members: Vec::new(),
@@ -325,6 +328,7 @@ impl World {
         if self.oversizes.may_exceed(frame.wire_len) {
             self.compare_size(seen, out);
         }
+        self.predict(seen);
         is_first
     }
 

@@ -73,12 +73,18 @@ impl Sightings {
 
     /// How long to wait until all sightings of a packet are in: nothing with one vantage.
     pub fn settle(&self) -> Span {
-        if self.links.vantages() > 1 { self.window } else { Span::ZERO }
+        if self.is_alone() { Span::ZERO } else { self.window }
+    }
+
+    /// Whether there is nowhere else that a packet could be seen.
+    #[inline]
+    pub(super) fn is_alone(&self) -> bool {
+        self.links.vantages() < 2
     }
 
     /// Takes `frame` in, which was seen in the network `domain`.
     pub fn note(&mut self, frame: &Frame<'_>, domain: DomainId) -> Noted {
-        if self.links.vantages() < 2 {
+        if self.is_alone() {
             return Noted { packet: None, before: None, is_at_once: false };
         }
         let id = (self.identity)(frame);

@@ -12,22 +12,43 @@ mod tests;
 pub use lapse::{Lapse, Proof, Stimulus, Unanswered};
 pub use load::Load;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use life::Life;
 use load::Meter;
 use sights::{Sight, Sights};
 
 use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
-use crate::event::{Frame, Vantage, VantageId};
+use crate::event::{FrameRef, Vantage, VantageId};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Mac, Timestamp};
-use crate::wire::{Kind, Kinds};
+use crate::value::{BoundedMap, Mac, Spot, Timestamp};
+use crate::wire::{Ip, Kind, Kinds, Plain};
 
 /// Times to live with which systems send: what has another has passed a router.
 const FIRST_HOPS: [u8; 5] = [1, 32, 64, 128, 255];
 /// What tells the part that a station plays.
 const TELLING: Kinds = Kinds::of(&[Kind::Arp, Kind::Lldp, Kind::Lacp, Kind::Dhcp, Kind::Icmp, Kind::Icmpv6]);
+
+/// A frame as every station's is noted: of the innermost link header.
+pub(super) struct Sent {
+    pub src: Mac,
+    /// The station that it is for, if it is for one alone.
+    pub to: Option<Mac>,
+    /// The network that stands for all that are the same.
+    pub domain: DomainId,
+    pub at: FrameRef,
+    pub time: Timestamp,
+    pub wire_len: u32,
+}
+
+/// As whom a station proves that it hears.
+#[derive(Clone, Copy)]
+pub(super) struct Speaker {
+    /// With how many hops left, in a packet of IP.
+    pub ttl: Option<u8>,
+    /// From which address of layer 3.
+    pub address: Option<IpAddr>,
+}
 
 /// A station: its address, and the network that stands for all that are the same.
 type Key = (Mac, DomainId);
@@ -141,28 +162,65 @@ impl Stations {
         let (frame, layers) = (seen.frame, &seen.frame.layers);
         let Some(src) = layers.inner_src().filter(|src| src.is_station()) else { return };
         let to = layers.inner_dst().filter(|dst| dst.is_station());
-        let (vantage, time, domain) = (frame.at.vantage, frame.order, domains.root(seen.domain));
-        let Some(sight) = self.sights.entry(vantage) else { return };
+        let (at, time, domain) = (frame.at, frame.order, domains.root(seen.domain));
+        let sent = Sent { src, to, domain, at, time, wire_len: frame.wire_len };
+        let telling = Some(seen).filter(|_| layers.kinds().intersects(TELLING));
+        let proves = seen.hearing.is_proof.then(|| Speaker::of(layers.inner_ip()));
+        if self.sends(&sent, [Spot::NOWHERE; 2], proves, telling, out) {
+            self.note_life(seen, src, domain, out);
+        }
+    }
+
+    /// Notes what every frame tells: that its sender sent and its receiver was sent to; that the sender hears, if it `proves` that; and the part that it
+    /// plays, where `telling` tells. `false` where nothing is known of the vantage.
+    #[inline(always)]
+    fn sends(
+        &mut self,
+        sent: &Sent,
+        [near_src, near_dst]: [Spot; 2],
+        proves: Option<Speaker>,
+        telling: Option<&Seen<'_>>,
+        out: &mut Vec<Derived>,
+    ) -> bool {
+        let &Sent { src, to, domain, at, time, wire_len } = sent;
+        let Some(sight) = self.sights.entry(at.vantage) else { return false };
         sight.note(src, to);
-        let station = self.table.entry(&(src, domain), || Station::new(time));
+        let station = self.table.entry_near(near_src, &(src, domain), || Station::new(time));
         station.last = station.last.max(time);
+        let proof = Proof { time, at };
         let mut owed = false;
-        if seen.hearing.is_proof {
-            station.hears(frame, layers.inner_ip().map(|ip| ip.src()));
+        if let Some(with) = proves {
+            station.hears(proof, with);
             owed = std::mem::take(&mut station.may_owe);
         }
-        if layers.kinds().intersects(TELLING) {
+        if let Some(seen) = telling {
             station.plays(seen);
         }
-        if let Some(target) = to.and_then(|dst| self.table.get_mut(&(dst, domain))) {
+        if let Some(dst) = to
+            && let Some(target) = self.table.get_near(near_dst, &(dst, domain))
+        {
             target.is_addressed = true;
-            let meter = target.meter.get_or_insert_with(|| Meter::new(vantage, time));
-            self.life.fastest = self.life.fastest.max(meter.add(vantage, time, frame.wire_len));
+            let meter = target.meter.get_or_insert_with(|| Meter::new(at.vantage, time));
+            self.life.fastest = self.life.fastest.max(meter.add(at.vantage, time, wire_len));
         }
         if owed {
-            self.clear((src, domain), Proof { time, at: frame.at }, out);
+            self.clear((src, domain), proof, out);
         }
-        self.note_life(seen, src, domain, out);
+        true
+    }
+
+    /// Where the station `mac` of the network `domain` lies, if it is known.
+    pub(super) fn spot(&self, mac: Mac, domain: DomainId) -> Option<Spot> {
+        self.table.spot(Spot::NOWHERE, &(mac, domain))
+    }
+
+    /// Takes in a segment of a connection that goes on as it should, between stations that most likely lie `near`; `proves` tells as whom its
+    /// sender proves that it hears, if it does.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, sent: &Sent, near: [Spot; 2], proves: Option<Speaker>, out: &mut Vec<Derived>) {
+        if self.sends(sent, near, proves, None, out) {
+            self.speaks((sent.src, sent.domain), sent.time, out);
+        }
     }
 }
 
@@ -206,6 +264,18 @@ impl Tracker for Stations {
     }
 }
 
+impl Speaker {
+    /// Who sent a plain segment.
+    #[inline]
+    pub fn plain(plain: &Plain<'_>) -> Self {
+        Self { ttl: Some(plain.ttl()), address: Some(Ipv4Addr::from_bits(plain.from().0).into()) }
+    }
+
+    fn of(ip: Option<Ip<'_>>) -> Self {
+        Self { ttl: ip.map(|ip| ip.ttl()), address: ip.map(|ip| ip.src()) }
+    }
+}
+
 impl Station {
     const fn new(time: Timestamp) -> Self {
         Self {
@@ -224,12 +294,11 @@ impl Station {
         }
     }
 
-    /// `frame`, which it sent from `address`, proves that it hears.
+    /// It proves that it hears.
     #[inline(never)]
-    fn hears(&mut self, frame: &Frame<'_>, address: Option<IpAddr>) {
-        self.proof = Some(Proof { time: frame.order, at: frame.at });
-        self.is_forwarding =
-            self.is_forwarding || frame.layers.inner_ip().is_some_and(|ip| !FIRST_HOPS.contains(&ip.ttl()));
+    fn hears(&mut self, proof: Proof, Speaker { ttl, address }: Speaker) {
+        self.proof = Some(proof);
+        self.is_forwarding |= ttl.is_some_and(|ttl| !FIRST_HOPS.contains(&ttl));
         if let Some(address) = address.filter(|a| a.is_ipv4()) {
             self.is_shared |= self.address.is_some_and(|known| known != address);
             self.address = Some(address);

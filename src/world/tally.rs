@@ -27,16 +27,12 @@ pub struct Counter {
 impl Counter {
     /// Counts `frame`.
     pub fn count(&mut self, frame: &Frame<'_>) {
-        let total = &mut self.total;
-        add(&mut total.frames, 1);
-        add(&mut total.bytes, u64::from(frame.wire_len));
         let layers = &frame.layers;
         // A tag that was announced and then cut off is a tag, though nobody can say of which VLAN.
         let announced =
             usize::from(layers.stop.is_some_and(|stop| stop.layer == Kind::Vlan && stop.why.is_missing_bytes()));
-        if let Some(depth) = self.depths.get_mut(layers.tag_depth().saturating_add(announced)) {
-            add(depth, 1);
-        }
+        self.count_one(frame.wire_len, layers.tag_depth().saturating_add(announced));
+        let total = &mut self.total;
         if frame.is_cut() {
             add(&mut total.cut, 1);
         }
@@ -61,6 +57,16 @@ impl Counter {
                 },
                 1,
             );
+        }
+    }
+
+    /// Counts a frame of which there is no more to count than its bytes and its tags.
+    #[inline]
+    pub fn count_one(&mut self, wire_len: u32, tags: usize) {
+        add(&mut self.total.frames, 1);
+        add(&mut self.total.bytes, u64::from(wire_len));
+        if let Some(depth) = self.depths.get_mut(tags) {
+            add(depth, 1);
         }
     }
 

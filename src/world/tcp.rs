@@ -3,6 +3,7 @@
 //! At most `tables.flows` connections, and eight waiting segments an end.
 
 mod end;
+mod follow;
 mod holes;
 mod key;
 mod numbers;
@@ -34,7 +35,7 @@ use views::Views;
 use super::{Derived, Domains, Observation, Seen, Tracker};
 use crate::event::{Cited, Frame, FrameRef, VantageId};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Span, Timestamp};
+use crate::value::{BoundedMap, Span, Spot, Timestamp};
 use crate::wire::{Ip, Kinds, Tcp};
 
 /// Bytes that a tunnel puts around a packet, at most: IPv6, UDP, GENEVE with the longest options, Ethernet with two tags (RFC 8926 section 3.4).
@@ -49,6 +50,8 @@ pub struct Flows {
     one_direction: u64,
     views: Views,
     latest: Option<Segment>,
+    /// Where the connection of the latest segment lies, if nobody in it is in trouble.
+    calm: Option<Spot>,
     /// In the order in which they are due.
     unseen: VecDeque<Waiter>,
     troubles: Troubles,
@@ -129,6 +132,7 @@ impl Flows {
             one_direction: settings.capture.one_direction_segments,
             views: Views::default(),
             latest: None,
+            calm: None,
             unseen: VecDeque::new(),
             troubles: Troubles::new(settings),
         }
@@ -188,13 +192,14 @@ impl Flows {
     /// Every segment passes here. What is seldom stands in functions of its own, out of line: so the rest stays in the cache of instructions.
     fn note(&mut self, seen: &Seen<'_>, tcp: &Tcp<'_>, out: &mut Vec<Derived>) -> Option<Hearing> {
         let frame = seen.frame;
+        self.calm = None;
         let ip = frame.layers.inner_ip()?;
         // TCP is between two: a group is nobody's peer (RFC 9293 section 3.9.2.3).
         if ip.dst().is_multicast() {
             return None;
         }
         let (key, is_low) = FlowKey::of(frame.at.vantage, &ip, tcp);
-        let flow = self.table.entry(&key, Flow::default);
+        let (spot, flow) = self.table.entry_at(&key, |_| Flow::default());
         let [a, b] = &mut flow.ends;
         let (own, peer) = if is_low { (a, b) } else { (b, a) };
         let view = self.views.entry(frame.at.vantage)?;
@@ -232,6 +237,7 @@ impl Flows {
             let passing = Passing::of(seen, tcp, &ip, packet_len, most, is_again);
             self.troubles.hear(&passing, arrived, own, peer, out);
         }
+        self.calm = Some(spot).filter(|_| own.is_calm() && peer.is_calm());
         if numbers.payload == 0 {
             self.latest = None;
             return Some(hearing);

@@ -9,7 +9,7 @@ pub use questions::Questions;
 pub use uplink::Silence;
 
 use super::{Derived, Domains, Observation, Tracker};
-use crate::event::{Direction, Fact, Frame, Link, Place, Stamped, Vantage, VantageId};
+use crate::event::{Direction, Fact, Frame, Link, Place, Placed, Stamped, Vantage, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
 use crate::wire::{Kind, Kinds};
@@ -112,10 +112,32 @@ impl Arrivals {
         &self.questions
     }
 
+    /// Whether a frame at `vantage` would change no more than what is counted: no silence ends, and nobody is met for the first time.
+    #[inline]
+    pub(super) fn is_steady(&self, vantage: VantageId) -> bool {
+        let is_steady = |uplink: &Uplink| uplink.vantage == vantage && uplink.is_steady();
+        self.uplinks.is_empty() || (!self.is_waiting && self.uplinks.get(self.at).is_some_and(is_steady))
+    }
+
+    /// Takes a frame from `src` in where all is steady.
+    #[inline]
+    pub(super) fn pass(&mut self, placed: &Placed<'_>, src: Mac) {
+        let second = placed.order.second();
+        self.life.count(second);
+        let has_come = match placed.record.direction {
+            Direction::In => true,
+            Direction::Out => false,
+            Direction::Unknown => !self.is_local(src),
+        };
+        if let Some(uplink) = self.uplinks.get_mut(self.at).filter(|_| has_come) {
+            uplink.go_on(placed, second);
+        }
+    }
+
     /// Takes `frame` in. Without a direction, `is_ours` tells that it was seen inside this host before; the host's facts tell others.
     #[inline]
     pub(super) fn note(&mut self, frame: &Frame<'_>, is_ours: bool, is_doubtful: bool, out: &mut Vec<Derived>) {
-        let second = frame.order.nanos().div_euclid(1_000_000_000);
+        let second = frame.order.second();
         self.life.count(second);
         if self.uplinks.is_empty() {
             return;
@@ -131,7 +153,9 @@ impl Arrivals {
         let has_come = match frame.direction {
             Direction::In => true,
             Direction::Out => false,
-            Direction::Unknown => !is_ours && !is_doubtful && !self.is_local(frame),
+            Direction::Unknown => {
+                !is_ours && !is_doubtful && !frame.layers.link_src().is_some_and(|src| self.is_local(src))
+            }
         };
         let Some(uplink) = self.uplinks.get_mut(self.at).filter(|_| has_come) else { return };
         let (was, is_new) = (uplink.state, uplink.is_new());
@@ -156,12 +180,10 @@ impl Arrivals {
         self.schedule();
     }
 
-    fn is_local(&self, frame: &Frame<'_>) -> bool {
-        if self.locals.is_empty() {
-            return false;
-        }
-        let Some(mac) = frame.layers.link_src() else { return false };
-        self.locals.peek(&mac).is_some() || self.locals.peek(&mac.of_tap()).is_some()
+    /// Whether `mac` is one of this host, or of a guest on it.
+    #[inline]
+    fn is_local(&self, mac: Mac) -> bool {
+        !self.locals.is_empty() && (self.locals.peek(&mac).is_some() || self.locals.peek(&mac.of_tap()).is_some())
     }
 
     fn learn(&mut self, fact: &Stamped<Fact>) {

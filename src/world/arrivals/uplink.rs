@@ -1,6 +1,6 @@
 //! What arrives at one uplink: frames by the second, the head of the latest, and when the gap after it has become silence.
 
-use crate::event::{Cited, Direction, Frame, FrameRef, Offload, Record, VantageId};
+use crate::event::{Cited, Direction, Frame, FrameRef, Offload, Placed, Record, VantageId};
 use crate::value::{Mac, Outside, Span, Timestamp};
 use crate::wire::LinkType;
 use crate::world::Derived;
@@ -156,7 +156,22 @@ impl Uplink {
         }
         self.state = State::Heard;
         self.latest = self.latest.max(frame.order);
-        self.keep(frame);
+        self.keep(frame.at, frame.time, frame.link, frame.wire_len, frame.bytes);
+    }
+
+    /// Whether frames arrive, and of several stations.
+    #[inline]
+    pub(super) fn is_steady(&self) -> bool {
+        self.state == State::Heard && matches!(self.senders, Senders::Several) && !self.is_new()
+    }
+
+    /// Takes a frame in where that is steady.
+    #[inline]
+    pub(super) fn go_on(&mut self, placed: &Placed<'_>, second: i64) {
+        self.seconds.count(second);
+        self.latest = self.latest.max(placed.order);
+        let Record { time, wire_len, bytes, .. } = placed.record;
+        self.keep(placed.at(), time, placed.link, wire_len, bytes);
     }
 
     /// Notes who sent the frame, as long as that was one station alone.
@@ -170,11 +185,10 @@ impl Uplink {
     }
 
     #[inline]
-    fn keep(&mut self, frame: &Frame<'_>) {
-        let (head, len) = (&mut self.head, frame.bytes.len().min(KEPT));
-        (head.at, head.time, head.link, head.wire_len, head.len) =
-            (Some(frame.at), frame.time, frame.link, frame.wire_len, len);
-        if let (Some(to), Some(from)) = (head.bytes.get_mut(..len), frame.bytes.get(..len)) {
+    fn keep(&mut self, at: FrameRef, time: Timestamp, link: LinkType, wire_len: u32, bytes: &[u8]) {
+        let (head, len) = (&mut self.head, bytes.len().min(KEPT));
+        (head.at, head.time, head.link, head.wire_len, head.len) = (Some(at), time, link, wire_len, len);
+        if let (Some(to), Some(from)) = (head.bytes.get_mut(..len), bytes.get(..len)) {
             to.copy_from_slice(from);
         }
     }
@@ -194,7 +208,7 @@ impl Uplink {
             out.push(Derived::Restored(self.vantage, self.latest));
             self.state = State::Heard;
             self.latest = now;
-            self.keep(frame);
+            self.keep(frame.at, frame.time, frame.link, frame.wire_len, frame.bytes);
         }
     }
 
@@ -276,15 +290,14 @@ impl Seconds {
 
     /// Frames in the `seconds` up to and with that of `until`, and one more for the second begun.
     fn frames(&self, until: Timestamp, seconds: i64) -> u32 {
-        let last = until.nanos().div_euclid(1_000_000_000);
+        let last = until.second();
         let first = last.saturating_sub(seconds);
         self.0.iter().filter(|(of, _)| (first..=last).contains(of)).fold(0, |sum, (_, n)| sum.saturating_add(*n))
     }
 
     /// In how many of the seconds after that of `from` up to that of `until` a frame was counted.
     pub(super) fn seconds(&self, from: Timestamp, until: Timestamp) -> usize {
-        let second = |t: Timestamp| t.nanos().div_euclid(1_000_000_000);
-        let (from, until) = (second(from), second(until));
+        let (from, until) = (from.second(), until.second());
         self.0.iter().filter(|(of, n)| *of > from && *of <= until && *n > 0).count()
     }
 }

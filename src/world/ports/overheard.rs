@@ -96,7 +96,7 @@ impl Tap {
         home: impl FnOnce() -> Home,
         is_led_elsewhere: impl FnOnce() -> bool,
     ) -> Option<Overheard> {
-        let second = seen.frame.order.nanos().div_euclid(1_000_000_000);
+        let second = seen.frame.order.second();
         let at = second.rem_euclid(REMEMBERED as i64) as usize;
         let count = self.seconds.get_mut(at)?;
         if count.of != second {

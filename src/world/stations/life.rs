@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::lapse::{Proof, Slate, Stimulus, Unanswered};
 use super::questions::{Owed, is_answer};
-use super::{Key, Stations};
+use super::{Key, Speaker, Stations};
 use crate::event::{Cited, Frame, VantageId};
 use crate::settings::{Liveness, Settings};
 use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
@@ -95,8 +95,14 @@ impl Stations {
                 self.note_icmp(frame, src, domain, out);
             }
         }
-        if self.life.mute > 0 && self.life.slates.peek(&(src, domain)).is_some_and(Slate::is_told_mute) {
-            self.judge((src, domain), frame.order, out);
+        self.speaks((src, domain), frame.order, out);
+    }
+
+    /// A station sent something at `now`: one that was told as mute is none.
+    #[inline]
+    pub(super) fn speaks(&mut self, key: Key, now: Timestamp, out: &mut Vec<Derived>) {
+        if self.life.mute > 0 && self.life.slates.peek(&key).is_some_and(Slate::is_told_mute) {
+            self.judge(key, now, out);
         }
     }
 
@@ -154,7 +160,8 @@ impl Stations {
     pub(super) fn hears(&mut self, frame: &Frame<'_>, key: Key, address: Option<IpAddr>, out: &mut Vec<Derived>) {
         let station = self.table.get_mut(&key);
         let owes = station.is_none_or(|station| {
-            station.hears(frame, address);
+            let ttl = frame.layers.inner_ip().map(|ip| ip.ttl());
+            station.hears(Proof { time: frame.order, at: frame.at }, Speaker { ttl, address });
             std::mem::take(&mut station.may_owe)
         });
         if owes {

@@ -2,7 +2,7 @@
 //! they would need the whole past, and the mean of all that came before tells a peak as well.
 
 use crate::event::VantageId;
-use crate::value::{Span, Timestamp};
+use crate::value::Timestamp;
 
 /// Seconds that are kept one by one: ten, and as many as it takes to find out that a station does not answer.
 const SECONDS: usize = 16;
@@ -64,7 +64,7 @@ pub struct Load {
 
 impl Meter {
     pub fn new(vantage: VantageId, time: Timestamp) -> Self {
-        Self { vantage, now: second_of(time), bytes: [0; RUNNING], past: None }
+        Self { vantage, now: time.second(), bytes: [0; RUNNING], past: None }
     }
 
     /// Counts `bytes` that were seen at `vantage` at `time`; gives the bytes of the running second.
@@ -73,7 +73,7 @@ impl Meter {
         if vantage != self.vantage {
             return 0;
         }
-        let second = second_of(time);
+        let second = time.second();
         if second > self.now {
             if begin_of(second) != begin_of(self.now) {
                 self.turn();
@@ -116,7 +116,7 @@ impl Meter {
 impl Past {
     /// What was sent before `until`, where the second `now` was the last that was counted.
     fn load(&self, now: i64, until: Timestamp, fastest: u32) -> Load {
-        let last = second_of(until);
+        let last = until.second();
         let in_second = |second: i64| match now.saturating_sub(second) {
             0..16 if second >= self.first => {
                 f64::from(self.seconds.get(place(second, SECONDS)).copied().unwrap_or(0)) * 8.0
@@ -200,10 +200,6 @@ impl Load {
     pub fn is_any(&self) -> bool {
         self.second >= NOTHING || self.fastest >= NOTHING
     }
-}
-
-fn second_of(time: Timestamp) -> i64 {
-    time.nanos().div_euclid(Span::secs(1).as_nanos())
 }
 
 /// With which second the running seconds begin that `second` is one of.

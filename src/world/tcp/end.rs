@@ -107,7 +107,28 @@ impl End {
         self.heard != Timestamp::MIN
     }
 
+    /// Whether it was heard, and nothing of it is missing, waited for or in trouble.
+    #[inline]
+    pub fn is_calm(&self) -> bool {
+        let is_waited_for =
+            self.aside.as_deref().is_some_and(|Aside { holes, waiting }| !(holes.is_empty() && waiting.is_empty()));
+        self.is_heard() && self.stage != Stage::Unheard && self.trouble == 0 && !is_waited_for
+    }
+
+    /// Whether all before `number` is known to have been sent.
+    #[inline]
+    pub const fn has_sent(&self, number: u32) -> bool {
+        is_behind(number, self.next)
+    }
+
+    /// Whether the acknowledgement of a packet is awaited, to learn that its size arrives.
+    #[inline]
+    pub const fn is_probed(&self) -> bool {
+        self.probe_len > 0
+    }
+
     /// The number behind the furthest byte that it sent, or that was acknowledged.
+    #[inline]
     pub const fn next(&self) -> u32 {
         self.next
     }
@@ -363,7 +384,7 @@ impl End {
 }
 
 fn second_of(now: Timestamp) -> u32 {
-    u32::try_from(now.nanos().div_euclid(1_000_000_000)).unwrap_or(0)
+    u32::try_from(now.second()).unwrap_or(0)
 }
 
 #[cfg(test)]

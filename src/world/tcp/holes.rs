@@ -34,6 +34,11 @@ struct Hole {
 }
 
 impl Holes {
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The bytes from `start` to `end` were passed over.
     #[inline(never)]
     pub fn add(&mut self, start: u32, end: u32) {

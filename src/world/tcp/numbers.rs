@@ -1,7 +1,7 @@
 //! Sequence numbers (RFC 9293 section 3.4): what a segment says in them, and which lies before which. They wrap.
 
 use crate::value::Timestamp;
-use crate::wire::Tcp;
+use crate::wire::{Plain, Tcp};
 
 /// Half of the numbers: what lies further ahead lies behind.
 const HALF: u32 = 1 << 31;
@@ -65,6 +65,14 @@ impl Numbers {
             has_blocks: tcp.may_have_blocks() && tcp.sack_blocks().next().is_some(),
             is_full: tcp.window() == 0,
         }
+    }
+
+    /// Those of a plain segment.
+    #[inline]
+    pub const fn plain(plain: &Plain<'_>) -> Self {
+        let (seq, payload) = (plain.seq(), plain.payload);
+        let (end, ack) = (seq.wrapping_add(payload), Some(plain.ack()));
+        Self { seq, end, payload, ack, is_syn: false, is_rst: false, has_blocks: false, is_full: false }
     }
 
     /// How many there are.

@@ -25,6 +25,11 @@ struct Waiting {
 pub struct Queue(Vec<Waiting>);
 
 impl Queue {
+    /// Whether none waits.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A segment was sent in two tags or more, in packets of `packet_len` bytes: how often so far, and when first.
     #[inline(never)]
     pub fn add(&mut self, frame: &Frame<'_>, tcp: &Tcp<'_>, packet_len: u32) -> (u32, Timestamp) {
