@@ -198,6 +198,10 @@ impl Declined {
             claim = claim
                 .cause(format!("{holder} answers for addresses that are not its own (proxy ARP), for any client's"));
         }
+        let (whose_port, port) = match self.holder {
+            Some(holder) => ("Find the port it lives behind", Command::with("bridge fdb show | grep {}", &[&holder])),
+            None => ("Find the port it lives behind, MAC being who answered", "bridge fdb show | grep MAC".into()),
+        };
         let claim = claim
             .cause("a machine has an address of the pool set by hand")
             .cause("a client kept its address after its lease had ended, and the server gave it away")
@@ -205,7 +209,7 @@ impl Declined {
                 "Find out who has the address",
                 Command::with("arping -c 3 -I IFACE {}; ip neigh show {}", &[&address, &address]),
             )
-            .step("Find the port it lives behind", "bridge fdb show | grep MAC");
+            .step(whose_port, port);
         let claim = if is_many {
             claim.step("Switch proxy ARP off where it answers for all", "sysctl -w net.ipv4.conf.IFACE.proxy_arp=0")
         } else {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::detect::{Context, Detector, Entry, Needs};
 use crate::event::{Cited, Place, VantageId};
-use crate::finding::{Claim, Confidence, Key, Rule, Severity};
+use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{Deadlines, Span, Timestamp};
 use crate::world::{Burst, Derived, Observation, Topic};
 
@@ -108,6 +108,10 @@ impl BroadcastStorm {
             burst.usual,
             loudest.join(", ")
         );
+        let port = match burst.loudest.first() {
+            Some((mac, _)) => Command::with("bridge fdb show | grep {}", &[mac]),
+            None => "bridge fdb show | grep MAC".into(),
+        };
         let key = Key::new().with("interface", &interface);
         storm.raised = Some(key.clone());
         let claim = Claim::new(key, Confidence::Confirmed, severity, headline)
@@ -122,7 +126,7 @@ impl BroadcastStorm {
             .cause("a bridging loop (L2001)")
             .cause("somebody asks for every address of a network (a scan, or a router whose neighbours are gone)")
             .cause("a network card or a program that is faulty")
-            .step("Find the port of the loudest sender", "bridge fdb show | grep MAC")
+            .step("Find the port of the loudest sender", port)
             .step("Limit broadcasts at the ports of hosts", "storm-control broadcast level pps 1k");
         cx.raise(claim);
     }
