@@ -51,7 +51,9 @@ pub struct Plain<'a> {
     headers: &'a [u8; HEADERS],
     /// Whether it wears a tag.
     pub is_tagged: bool,
-    /// Payload bytes.
+    /// Whether the capture holds less than the wire carried.
+    pub is_cut: bool,
+    /// Payload bytes on the wire.
     pub payload: u32,
     /// Bytes of TCP options, 0 to 40.
     pub options: u8,
@@ -84,7 +86,7 @@ impl Heading {
 
 impl<'a> Plain<'a> {
     /// What the walk finds in such a frame, at most.
-    pub const KINDS: Kinds = Kinds::of(&[Kind::Ethernet, Kind::Vlan, Kind::Ipv4, Kind::Tcp]);
+    pub const KINDS: Kinds = Kinds::of(&[Kind::Ethernet, Kind::Vlan, Kind::Ipv4, Kind::Tcp, Kind::Cut]);
 
     /// The segment in `bytes`, which are `wire_len` on the wire, and in which IPv4 begins at `ip`. The heading is that of a plain one; `None` where
     /// the rest of its headers leaves a doubt.
@@ -94,20 +96,24 @@ impl<'a> Plain<'a> {
         let (head, headers) = (bytes.first_chunk::<HEAD>()?, packet.first_chunk::<HEADERS>()?);
         let total = usize::from(u16::from_be_bytes([headers[2], headers[3]]));
         let header = usize::from(headers[32] >> 4).saturating_mul(4);
-        let payload = packet.get(header.saturating_add(20)..total)?;
+        let payload_len = total.checked_sub(header.saturating_add(20))?;
+        // Of the payload the snap length may have cut any part, and of the headers none.
+        let payload = packet.get(header.saturating_add(20)..total.min(packet.len()))?;
+        let is_cut = bytes.len() < wire_len as usize;
+        let is_whole = total <= packet.len() || (is_cut && total.saturating_add(ip) <= wire_len as usize);
         // Version 4 without options, and TCP in it.
         let is_tcp = headers[0] == 0x45 && headers[9] == 6;
         let has_room = headers[34] != 0 || headers[35] != 0;
         // Of SYN, FIN, RST and ACK only the last; and no options but timestamps, for there may be blocks among them (RFC 2018).
         let is_quiet = headers[33] & 0x17 == 0x10 && has_room;
         let has_no_blocks = matches!(header, 20..32) || (header == 32 && packet.get(42) == Some(&8));
-        let is_whole = bytes.len() >= wire_len as usize;
         let is_plain = is_tcp && is_quiet && has_no_blocks && is_whole && !stream::begins(payload);
         is_plain.then_some(Self {
             head,
             headers,
             is_tagged: ip != UNTAGGED,
-            payload: payload.len() as u32,
+            is_cut,
+            payload: payload_len as u32,
             options: header.saturating_sub(20) as u8,
         })
     }

@@ -100,7 +100,7 @@ impl World {
             return false;
         }
         let src = plain.link_src();
-        self.tally.count_one(record.wire_len, usize::from(plain.is_tagged));
+        self.tally.count_one(record.wire_len, usize::from(plain.is_tagged), plain.is_cut);
         self.domains.count(domain, record.direction, order);
         self.arrivals.pass(placed, src);
         let is_proof = self.flows.follow(&step, vantage, order);

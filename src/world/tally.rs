@@ -31,11 +31,8 @@ impl Counter {
         // A tag that was announced and then cut off is a tag, though nobody can say of which VLAN.
         let announced =
             usize::from(layers.stop.is_some_and(|stop| stop.layer == Kind::Vlan && stop.why.is_missing_bytes()));
-        self.count_one(frame.wire_len, layers.tag_depth().saturating_add(announced));
+        self.count_one(frame.wire_len, layers.tag_depth().saturating_add(announced), frame.is_cut());
         let total = &mut self.total;
-        if frame.is_cut() {
-            add(&mut total.cut, 1);
-        }
         if let LinkType::Other(_) = frame.link {
             add(total.undecoded_links.entry(frame.link.to_string()).or_default(), 1);
         }
@@ -60,11 +57,12 @@ impl Counter {
         }
     }
 
-    /// Counts a frame of which there is no more to count than its bytes and its tags.
+    /// Counts a frame of which there is no more to count than its bytes and its tags, and whether the snap length cut it.
     #[inline]
-    pub fn count_one(&mut self, wire_len: u32, tags: usize) {
+    pub fn count_one(&mut self, wire_len: u32, tags: usize, is_cut: bool) {
         add(&mut self.total.frames, 1);
         add(&mut self.total.bytes, u64::from(wire_len));
+        add(&mut self.total.cut, u64::from(is_cut));
         if let Some(depth) = self.depths.get_mut(tags) {
             add(depth, 1);
         }
