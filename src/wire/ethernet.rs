@@ -13,6 +13,12 @@ pub struct Ethernet<'a> {
 }
 
 impl<'a> Ethernet<'a> {
+    /// That of a header which is known to be one.
+    #[inline]
+    pub(super) const fn of(header: &'a [u8; 14]) -> Self {
+        Self { header }
+    }
+
     #[inline]
     pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
         Ok(Self { header: window.take()? })

@@ -2,16 +2,15 @@
 //! The headers of one end of a connection are the same from segment to segment but for a few words (header prediction: V. Jacobson, 1990), so
 //! that what the walk found in one is known of the next.
 
+use super::ethernet::Ethernet;
+use super::tcp::Tcp;
 use super::{Kind, Kinds, LinkType, stream};
-use crate::value::Mac;
 
 /// Bytes at the beginning of a frame in which all lies that such headers have in common, behind one tag or none.
 const HEAD: usize = 48;
 /// Where IPv4 begins: behind an Ethernet header, and behind one tag more.
 const UNTAGGED: usize = 14;
 const TAGGED: usize = 18;
-/// Bytes of the fixed headers of IPv4 and TCP.
-const HEADERS: usize = 40;
 
 /// A number whose multiples are spread well: 2^64 divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -45,18 +44,16 @@ impl Eq for Heading {}
 /// A segment whose headers are those of another one, but for what is told here.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'a> {
-    /// The first bytes of the frame.
-    head: &'a [u8; HEAD],
-    /// The fixed headers of IPv4 and TCP.
-    headers: &'a [u8; HEADERS],
+    /// The link header.
+    pub ethernet: Ethernet<'a>,
+    /// The header of IPv4.
+    ip: &'a [u8; 20],
+    /// The segment.
+    pub tcp: Tcp<'a>,
     /// Whether it wears a tag.
     pub is_tagged: bool,
     /// Whether the capture holds less than the wire carried.
     pub is_cut: bool,
-    /// Payload bytes on the wire.
-    pub payload: u32,
-    /// Bytes of TCP options, 0 to 40.
-    pub options: u8,
 }
 
 impl Heading {
@@ -92,85 +89,46 @@ impl<'a> Plain<'a> {
     /// the rest of its headers leaves a doubt.
     #[inline(always)]
     pub fn look(bytes: &'a [u8], wire_len: u32, ip: usize) -> Option<Self> {
-        let packet = bytes.get(ip..)?;
-        let (head, headers) = (bytes.first_chunk::<HEAD>()?, packet.first_chunk::<HEADERS>()?);
-        let total = usize::from(u16::from_be_bytes([headers[2], headers[3]]));
-        let header = usize::from(headers[32] >> 4).saturating_mul(4);
-        let payload_len = total.checked_sub(header.saturating_add(20))?;
+        let (link, (packet, behind)) = (bytes.first_chunk()?, bytes.get(ip..)?.split_first_chunk::<20>()?);
+        let (header, behind) = behind.split_first_chunk::<20>()?;
+        let total = usize::from(u16::from_be_bytes([packet[2], packet[3]]));
+        let options = usize::from(header[12] >> 4).saturating_mul(4).checked_sub(20)?;
+        let (options, payload) = behind.split_at_checked(options)?;
         // Of the payload the snap length may have cut any part, and of the headers none.
-        let payload = packet.get(header.saturating_add(20)..total.min(packet.len()))?;
+        let payload_len = total.checked_sub(options.len().saturating_add(40))?;
         let is_cut = bytes.len() < wire_len as usize;
-        let is_whole = total <= packet.len() || (is_cut && total.saturating_add(ip) <= wire_len as usize);
+        let is_whole = payload_len <= payload.len() || (is_cut && total.saturating_add(ip) <= wire_len as usize);
+        let tcp = Tcp::of(header, options, payload_len as u32);
         // Version 4 without options, and TCP in it.
-        let is_tcp = headers[0] == 0x45 && headers[9] == 6;
-        let has_room = headers[34] != 0 || headers[35] != 0;
-        // Of SYN, FIN, RST and ACK only the last; and no options but timestamps, for there may be blocks among them (RFC 2018).
-        let is_quiet = headers[33] & 0x17 == 0x10 && has_room;
-        let has_no_blocks = matches!(header, 20..32) || (header == 32 && packet.get(42) == Some(&8));
-        let is_plain = is_tcp && is_quiet && has_no_blocks && is_whole && !stream::begins(payload);
-        is_plain.then_some(Self {
-            head,
-            headers,
-            is_tagged: ip != UNTAGGED,
-            is_cut,
-            payload: payload_len as u32,
-            options: header.saturating_sub(20) as u8,
-        })
-    }
-
-    /// The destination of the link header.
-    #[inline]
-    pub const fn link_dst(&self) -> Mac {
-        let [a, b, c, d, e, f, ..] = *self.head;
-        Mac([a, b, c, d, e, f])
-    }
-
-    /// The source of the link header.
-    #[inline]
-    pub const fn link_src(&self) -> Mac {
-        let [_, _, _, _, _, _, a, b, c, d, e, f, ..] = *self.head;
-        Mac([a, b, c, d, e, f])
+        let is_tcp = packet[0] == 0x45 && packet[9] == 6;
+        // Of SYN, FIN, RST and ACK only the last.
+        let is_quiet = tcp.flags() & 0x17 == 0x10 && tcp.window() > 0 && !tcp.may_have_blocks();
+        let is_plain = is_tcp && is_quiet && is_whole && !stream::begins(payload.get(..payload_len).unwrap_or(payload));
+        let (ethernet, is_tagged) = (Ethernet::of(link), ip != UNTAGGED);
+        is_plain.then_some(Self { ethernet, ip: packet, tcp, is_tagged, is_cut })
     }
 
     /// Bytes of the packet.
     #[inline]
     pub const fn packet_len(&self) -> u16 {
-        u16::from_be_bytes([self.headers[2], self.headers[3]])
+        u16::from_be_bytes([self.ip[2], self.ip[3]])
     }
 
     /// Hops left.
     #[inline]
     pub const fn ttl(&self) -> u8 {
-        self.headers[8]
+        self.ip[8]
     }
 
     /// From which address and port.
     #[inline]
     pub const fn from(&self) -> (u32, u16) {
-        (
-            u32::from_be_bytes([self.headers[12], self.headers[13], self.headers[14], self.headers[15]]),
-            u16::from_be_bytes([self.headers[20], self.headers[21]]),
-        )
+        (u32::from_be_bytes([self.ip[12], self.ip[13], self.ip[14], self.ip[15]]), self.tcp.src_port())
     }
 
     /// To which address and port.
     #[inline]
     pub const fn to(&self) -> (u32, u16) {
-        (
-            u32::from_be_bytes([self.headers[16], self.headers[17], self.headers[18], self.headers[19]]),
-            u16::from_be_bytes([self.headers[22], self.headers[23]]),
-        )
-    }
-
-    /// The sequence number of the first payload byte.
-    #[inline]
-    pub const fn seq(&self) -> u32 {
-        u32::from_be_bytes([self.headers[24], self.headers[25], self.headers[26], self.headers[27]])
-    }
-
-    /// The acknowledgement number.
-    #[inline]
-    pub const fn ack(&self) -> u32 {
-        u32::from_be_bytes([self.headers[28], self.headers[29], self.headers[30], self.headers[31]])
+        (u32::from_be_bytes([self.ip[16], self.ip[17], self.ip[18], self.ip[19]]), self.tcp.dst_port())
     }
 }

@@ -25,6 +25,12 @@ pub(super) struct TcpState {
 type TcpOption<'a> = (u8, &'a [u8]);
 
 impl<'a> Tcp<'a> {
+    /// That of a header which is known to be one, with the options behind it, before so many bytes of payload.
+    #[inline]
+    pub(super) const fn of(header: &'a [u8; 20], options: &'a [u8], payload: u32) -> Self {
+        Self { header, options, payload }
+    }
+
     /// Reads the header; options that are not here are a fault.
     #[inline(always)]
     pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {

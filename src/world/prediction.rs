@@ -69,7 +69,7 @@ impl World {
         let (frame, domain) = (seen.frame, seen.domain);
         let Some((heading, trace, ip)) = Heading::of(frame.link, frame.bytes) else { return };
         let Some(plain) = Plain::look(frame.bytes, frame.wire_len, ip) else { return };
-        let (src, dst) = (plain.link_src(), plain.link_dst());
+        let (src, dst) = (plain.ethernet.src(), plain.ethernet.dst());
         // Where there are too many networks it was counted in one that is not its own.
         let is_placed = self.domains.place(domain) == Some((frame.at.vantage, frame.layers.tags()));
         if src.is_station() && dst.is_station() && is_placed {
@@ -99,14 +99,14 @@ impl World {
         if !self.clocks.follows(vantage, record.time) {
             return false;
         }
-        let src = plain.link_src();
+        let src = plain.ethernet.src();
         self.tally.count_one(record.wire_len, usize::from(plain.is_tagged), plain.is_cut);
         self.domains.count(domain, record.direction, order);
         self.arrivals.pass(placed, src);
         let is_proof = self.flows.follow(&step, vantage, order);
         let sent = Sent {
             src,
-            to: Some(plain.link_dst()),
+            to: Some(plain.ethernet.dst()),
             domain: self.domains.root(domain),
             at: placed.at(),
             time: order,

@@ -49,7 +49,7 @@ impl Flows {
             is_low,
             numbers,
             packet_len,
-            options: plain.options,
+            options: u8::try_from(plain.tcp.header_len().saturating_sub(20)).unwrap_or(0),
         })
     }
 

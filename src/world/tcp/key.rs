@@ -64,22 +64,18 @@ impl FlowKey {
 
     /// The connection between two ends by address and port, and whether the first is the lower.
     pub fn between(vantage: VantageId, from: (IpAddr, u16), to: (IpAddr, u16)) -> (Self, bool) {
+        if let (IpAddr::V4(one), IpAddr::V4(other)) = (from.0, to.0) {
+            return Self::of_ipv4(vantage, (one.to_bits(), from.1), (other.to_bits(), to.1));
+        }
         let is_low = from <= to;
         let (low, high) = if is_low { (from, to) } else { (to, from) };
-        let (is_v6, addresses) = match (low.0, high.0) {
-            (IpAddr::V4(low), IpAddr::V4(high)) => {
-                (false, [u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()), 0, 0, 0])
-            }
-            (low, high) => {
-                let [low, high] = [low, high].map(|address| match address {
-                    IpAddr::V4(v4) => u128::from(v4.to_bits()),
-                    IpAddr::V6(v6) => v6.to_bits(),
-                });
-                (true, [(low >> 64) as u64, low as u64, (high >> 64) as u64, high as u64])
-            }
-        };
+        let [one, other] = [low.0, high.0].map(|address| match address {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        });
+        let addresses = [(one >> 64) as u64, one as u64, (other >> 64) as u64, other as u64];
         let (lane, interface) = (vantage.lane, vantage.interface);
-        (Self { addresses, ports: [low.1, high.1], lane, is_v6, interface }, is_low)
+        (Self { addresses, ports: [low.1, high.1], lane, is_v6: true, interface }, is_low)
     }
 }
 

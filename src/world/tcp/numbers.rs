@@ -70,8 +70,8 @@ impl Numbers {
     /// Those of a plain segment.
     #[inline]
     pub const fn plain(plain: &Plain<'_>) -> Self {
-        let (seq, payload) = (plain.seq(), plain.payload);
-        let (end, ack) = (seq.wrapping_add(payload), Some(plain.ack()));
+        let (seq, payload) = (plain.tcp.seq(), plain.tcp.payload_len());
+        let (end, ack) = (seq.wrapping_add(payload), Some(plain.tcp.ack()));
         Self { seq, end, payload, ack, is_syn: false, is_rst: false, has_blocks: false, is_full: false }
     }
 
