@@ -167,18 +167,8 @@ impl Talk {
         if odd == 15 {
             total = chance.below(3_000) as usize;
         }
-        let (port, peer) = ([0x80, self.host], [0x01, 0xbb]);
-        let address = |end: usize| [10, 0, end as u8, self.host];
-        let ports = if from == 0 { [port, peer] } else { [peer, port] };
-        let mut frame = [self.mac(1 - from), self.mac(from)].concat();
-        frame.extend(self.vid.map(|vid| [0x81, 0, 0, vid]).iter().flatten());
-        frame.extend([8, 0, 0x45, 0]);
-        frame.extend((total as u16).to_be_bytes());
-        frame.extend([chance.below(256) as u8, 7]);
-        frame.extend(fragment.to_be_bytes());
-        frame.extend([ttl, 6, chance.below(256) as u8, 9]);
-        frame.extend([address(from), address(1 - from)].concat());
-        frame.extend(ports.concat());
+        let mut frame = self.packet(chance, from, total, (fragment, ttl, 6));
+        frame.extend(self.ports(from, [0x01, 0xbb]));
         frame.extend([seq.to_be_bytes(), ack.to_be_bytes()].concat());
         frame.extend([(tcp_len as u8 / 4) << 4, flags]);
         frame.extend([window.to_be_bytes(), [3, 4], [0, 0]].concat());
@@ -193,6 +183,47 @@ impl Talk {
             }
         }
         frame
+    }
+
+    /// A datagram from either end, one in `oddity` of them with something odd about it.
+    fn datagram(&self, chance: &mut Chance, oddity: u64) -> Vec<u8> {
+        let from = chance.below(2) as usize;
+        let odd = if chance.below(oddity) == 0 { chance.below(7) } else { 7 };
+        let payload = chance.of(if odd == 6 { &[0, 1] } else { &[20, 60, 1_200] });
+        let (mut length, mut fragment, mut ttl, mut port) = (8 + payload, 0x4000, 64, [0, 53]);
+        match odd {
+            0 => length = chance.below(1_400) as usize,
+            1 => fragment = chance.of(&[0x2000, 0x0010]),
+            2 => ttl = chance.of(&[1, 31]),
+            // VXLAN, GENEVE, GTP and DHCP, which begin as they should or not.
+            3..6 => port = chance.of(&[4789_u16, 6081, 2152, 67]).to_be_bytes(),
+            _ => {}
+        }
+        let mut frame = self.packet(chance, from, 28 + payload, (fragment, ttl, 17));
+        frame.extend(self.ports(from, port));
+        frame.extend([(length as u16).to_be_bytes(), [1, 2]].concat());
+        frame.resize(frame.len() + payload, chance.of(&[0, 0x08, 0x30, 0xc0]));
+        frame
+    }
+
+    /// The headers of a packet of `total` bytes from the end `from`, up to that of IPv4.
+    fn packet(&self, chance: &mut Chance, from: usize, total: usize, (flags, ttl, protocol): (u16, u8, u8)) -> Vec<u8> {
+        let address = |end: usize| [10, 0, end as u8, self.host];
+        let mut frame = [self.mac(1 - from), self.mac(from)].concat();
+        frame.extend(self.vid.map(|vid| [0x81, 0, 0, vid]).iter().flatten());
+        frame.extend([8, 0, 0x45, 0]);
+        frame.extend((total as u16).to_be_bytes());
+        frame.extend([chance.below(256) as u8, 7]);
+        frame.extend(flags.to_be_bytes());
+        frame.extend([ttl, protocol, chance.below(256) as u8, 9]);
+        frame.extend([address(from), address(1 - from)].concat());
+        frame
+    }
+
+    /// The ports that the end `from` sends from and to, where the second end is at `peer`.
+    const fn ports(&self, from: usize, peer: [u8; 2]) -> [u8; 4] {
+        let ([a, b], [c, d]) = ([0x80, self.host], peer);
+        if from == 0 { [a, b, c, d] } else { [c, d, a, b] }
     }
 }
 
@@ -211,7 +242,10 @@ fn chatter(interface: &str, snap_len: usize, oddity: u64) -> (usize, usize) {
     let mut nanos = 1_760_000_000_000_000_000;
     for number in 1..30_000 {
         let at = chance.below(talks.len() as u64) as usize;
-        let bytes = talks[at].segment(&mut chance, oddity);
+        let bytes = match chance.below(4) {
+            0 => talks[at].datagram(&mut chance, oddity),
+            _ => talks[at].segment(&mut chance, oddity),
+        };
         nanos += match chance.below(2_000) {
             0 => -20_000_000,
             1 => 8_000_000_000,

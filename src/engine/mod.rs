@@ -278,7 +278,7 @@ impl Engine {
         self.deliver_derived();
     }
 
-    /// Whether the frame was a segment of a connection that goes on as it should, of which nothing follows for any rule, and is judged by that.
+    /// Whether the frame was a packet as those before it, of which nothing follows for any rule, and is judged by that.
     #[inline(always)]
     fn passes(&mut self, placed: &Placed<'_>) -> bool {
         let is_heard = self.audience.hears(Plain::KINDS) || !self.recalled.is_empty();

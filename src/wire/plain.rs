@@ -1,9 +1,10 @@
-//! A segment as nearly all are, by one look: TCP over IPv4 without options, over Ethernet with one tag at most, that neither opens nor ends anything.
-//! The headers of one end of a connection are the same from segment to segment but for a few words (header prediction: V. Jacobson, 1990), so
-//! that what the walk found in one is known of the next.
+//! A packet as nearly all are, by one look: IPv4 without options over Ethernet with one tag at most, and in it a segment of TCP that neither opens
+//! nor ends anything, or a datagram that nobody reads here. The headers of one end are the same from packet to packet but for a few words
+//! (header prediction: V. Jacobson, 1990), so that what the walk found in one is known of the next.
 
 use super::ethernet::Ethernet;
 use super::tcp::Tcp;
+use super::udp::Udp;
 use super::{Kind, Kinds, LinkType, stream};
 
 /// Bytes at the beginning of a frame in which all lies that such headers have in common, behind one tag or none.
@@ -15,7 +16,7 @@ const TAGGED: usize = 18;
 /// A number whose multiples are spread well: 2^64 divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What of the second and the third sixteen bytes is the same in all segments of one end: length and identification are not, nor are the checksum
+/// What of the second and the third sixteen bytes is the same in all packets of one end: length and identification are not, nor are the checksum
 /// and what lies behind the ports.
 const SAME_UNTAGGED: [[u8; 16]; 2] = [
     [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
@@ -26,7 +27,7 @@ const SAME_TAGGED: [[u8; 16]; 2] = [
     [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0],
 ];
 
-/// What the headers of one end of a connection have in common: from the address of the receiver to the ports, without length, identification
+/// What the headers that one end sends to another have in common: from the address of the receiver to the ports, without length, identification
 /// and checksum.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heading([u128; 3]);
@@ -41,15 +42,15 @@ impl PartialEq for Heading {
 
 impl Eq for Heading {}
 
-/// A segment whose headers are those of another one, but for what is told here.
+/// A packet whose headers are those of another one, but for what is told here.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'a> {
     /// The link header.
     pub ethernet: Ethernet<'a>,
     /// The header of IPv4.
     ip: &'a [u8; 20],
-    /// The segment.
-    pub tcp: Tcp<'a>,
+    /// The segment; `None` where it is a datagram.
+    pub tcp: Option<Tcp<'a>>,
     /// Whether it wears a tag.
     pub is_tagged: bool,
     /// Whether the capture holds less than the wire carried.
@@ -83,29 +84,27 @@ impl Heading {
 
 impl<'a> Plain<'a> {
     /// What the walk finds in such a frame, at most.
-    pub const KINDS: Kinds = Kinds::of(&[Kind::Ethernet, Kind::Vlan, Kind::Ipv4, Kind::Tcp, Kind::Cut]);
+    pub const KINDS: Kinds = Kinds::of(&[Kind::Ethernet, Kind::Vlan, Kind::Ipv4, Kind::Tcp, Kind::Udp, Kind::Cut]);
 
-    /// The segment in `bytes`, which are `wire_len` on the wire, and in which IPv4 begins at `ip`. The heading is that of a plain one; `None` where
+    /// The packet in `bytes`, which are `wire_len` on the wire, and in which IPv4 begins at `ip`. The heading is that of a plain one; `None` where
     /// the rest of its headers leaves a doubt.
     #[inline(always)]
     pub fn look(bytes: &'a [u8], wire_len: u32, ip: usize) -> Option<Self> {
         let (link, (packet, behind)) = (bytes.first_chunk()?, bytes.get(ip..)?.split_first_chunk::<20>()?);
-        let (header, behind) = behind.split_first_chunk::<20>()?;
         let total = usize::from(u16::from_be_bytes([packet[2], packet[3]]));
-        let options = usize::from(header[12] >> 4).saturating_mul(4).checked_sub(20)?;
-        let (options, payload) = behind.split_at_checked(options)?;
-        // Of the payload the snap length may have cut any part, and of the headers none.
-        let payload_len = total.checked_sub(options.len().saturating_add(40))?;
+        let len = total.checked_sub(20)?;
+        // Of the payload the snap length may have cut any part.
         let is_cut = bytes.len() < wire_len as usize;
-        let is_whole = payload_len <= payload.len() || (is_cut && total.saturating_add(ip) <= wire_len as usize);
-        let tcp = Tcp::of(header, options, payload_len as u32);
-        // Version 4 without options, and TCP in it.
-        let is_tcp = packet[0] == 0x45 && packet[9] == 6;
-        // Of SYN, FIN, RST and ACK only the last.
-        let is_quiet = tcp.flags() & 0x17 == 0x10 && tcp.window() > 0 && !tcp.may_have_blocks();
-        let is_plain = is_tcp && is_quiet && is_whole && !stream::begins(payload.get(..payload_len).unwrap_or(payload));
-        let (ethernet, is_tagged) = (Ethernet::of(link), ip != UNTAGGED);
-        is_plain.then_some(Self { ethernet, ip: packet, tcp, is_tagged, is_cut })
+        let is_whole = len <= behind.len() || (is_cut && total.saturating_add(ip) <= wire_len as usize);
+        let behind = behind.get(..len).unwrap_or(behind);
+        // Version 4 without options.
+        let tcp = match packet[9] {
+            _ if packet[0] != 0x45 || !is_whole => return None,
+            6 => Some(segment(behind, len)?),
+            17 if is_datagram(behind, len) => None,
+            _ => return None,
+        };
+        Some(Self { ethernet: Ethernet::of(link), ip: packet, tcp, is_tagged: ip != UNTAGGED, is_cut })
     }
 
     /// Bytes of the packet.
@@ -120,15 +119,34 @@ impl<'a> Plain<'a> {
         self.ip[8]
     }
 
-    /// From which address and port.
+    /// Who sent it.
     #[inline]
-    pub const fn from(&self) -> (u32, u16) {
-        (u32::from_be_bytes([self.ip[12], self.ip[13], self.ip[14], self.ip[15]]), self.tcp.src_port())
+    pub const fn src(&self) -> u32 {
+        u32::from_be_bytes([self.ip[12], self.ip[13], self.ip[14], self.ip[15]])
     }
 
-    /// To which address and port.
+    /// Whom it is for.
     #[inline]
-    pub const fn to(&self) -> (u32, u16) {
-        (u32::from_be_bytes([self.ip[16], self.ip[17], self.ip[18], self.ip[19]]), self.tcp.dst_port())
+    pub const fn dst(&self) -> u32 {
+        u32::from_be_bytes([self.ip[16], self.ip[17], self.ip[18], self.ip[19]])
     }
+}
+
+/// The segment that is captured in `bytes`, of `len` on the wire, if its header was captured whole and tells no more than that the connection goes on.
+#[inline(always)]
+fn segment(bytes: &[u8], len: usize) -> Option<Tcp<'_>> {
+    let (header, behind) = bytes.split_first_chunk::<20>()?;
+    let options = usize::from(header[12] >> 4).saturating_mul(4).checked_sub(20)?;
+    let (options, payload) = behind.split_at_checked(options)?;
+    let tcp = Tcp::of(header, options, len.checked_sub(options.len().saturating_add(20))? as u32);
+    // Of SYN, FIN, RST and ACK only the last.
+    let is_quiet = tcp.flags() & 0x17 == 0x10 && tcp.window() > 0 && !tcp.may_have_blocks();
+    (is_quiet && !stream::begins(payload)).then_some(tcp)
+}
+
+/// Whether what is captured in `bytes`, of `len` on the wire, is a datagram whose header fits its packet, and whose payload says nothing to us.
+#[inline(always)]
+fn is_datagram(bytes: &[u8], len: usize) -> bool {
+    let udp = bytes.first_chunk().map(|header| Udp::of(header, 0));
+    udp.is_some_and(|udp| usize::from(udp.length()) == len && udp.is_opaque())
 }

@@ -13,6 +13,12 @@ pub struct Udp<'a> {
 }
 
 impl<'a> Udp<'a> {
+    /// That of a header which is known to be one, before so many bytes of payload.
+    #[inline]
+    pub(super) const fn of(header: &'a [u8; 8], payload: u32) -> Self {
+        Self { header, payload }
+    }
+
     /// Reads the header and narrows the window to its payload. The first of several fragments promises the length of all.
     #[inline(always)]
     pub(super) fn parse(window: &mut Window<'a>, is_fragment: bool) -> Result<Self, Why> {
@@ -41,6 +47,12 @@ impl<'a> Udp<'a> {
         u16::from_be_bytes([self.header[2], self.header[3]])
     }
 
+    /// Whether nobody who is read here speaks at either port, so that its payload says nothing to us whatever it is.
+    #[inline]
+    pub(super) const fn is_opaque(&self) -> bool {
+        !(is_read(self.src_port()) || is_read(self.dst_port()))
+    }
+
     /// The length field: header and payload in bytes.
     #[inline]
     pub const fn length(&self) -> u16 {
@@ -57,6 +69,12 @@ impl<'a> Udp<'a> {
     pub const fn payload_len(&self) -> u32 {
         self.payload
     }
+}
+
+/// Whether what is carried from or to `port` may be known by it: DHCP (1067 and 1068 stand in for 67 and 68 where a test may not use low ports, as
+/// tshark has it), L2TP, GTP, ESP, VXLAN and VXLAN-GPE, CAPWAP, GENEVE, MPLS, TZSP.
+const fn is_read(port: u16) -> bool {
+    matches!(port, 67 | 68 | 1067 | 1068 | 1701 | 2152 | 4500 | 4789 | 4790 | 5247 | 6081 | 6635 | 8472 | 37_008)
 }
 
 impl fmt::Display for Udp<'_> {

@@ -248,7 +248,9 @@ impl<'a> Walk<'a, '_> {
     fn udp(&mut self) -> Option<Next> {
         let is_fragment = self.is_fragment;
         let udp = self.read(Kind::Udp, |w| Udp::parse(w, is_fragment), Layer::Udp)?;
-        // 1067 and 1068 stand in for 67 and 68 where a test may not use low ports, as tshark has it.
+        if udp.is_opaque() {
+            return None;
+        }
         let is_dhcp = |port| matches!(port, 67 | 68 | 1067 | 1068);
         match udp.dst_port() {
             4789 | 8472 => Some(Next::Vxlan),

@@ -1,7 +1,7 @@
 //! Header prediction (V. Jacobson, 1990): nearly every frame is the next segment of a connection, and its headers are those of the segment
 //! before but for a few words. What those led to is remembered: the network, the connection, the stations. A segment that goes on as it
-//! should is taken in by that, without a layer laid out or a table searched. What it changes it changes as in `see`, by the same
-//! functions; what may bring about more is left to that, untouched. Some thousand headings are remembered, one over the other.
+//! should is taken in by that, without a layer laid out or a table searched; so is a datagram that nobody reads, which has no connection. What it changes it changes as in `see`, by the same
+//! functions; what may bring about more is left to that, untouched. Some ten thousand headings are remembered, one over the other.
 
 use super::stations::{Sent, Speaker};
 use super::{Derived, DomainId, Seen, World, sooner};
@@ -9,8 +9,8 @@ use crate::event::Placed;
 use crate::value::Spot;
 use crate::wire::{Heading, Kind, Plain};
 
-/// Headings that are told apart: half a mebibyte of them, of which only that is read that there is traffic of.
-const PLACES: usize = 8_192;
+/// Headings that are told apart: two mebibytes of them, of which only that is read that there is traffic of.
+const PLACES: usize = 32_768;
 
 /// What headings led to.
 #[derive(Default)]
@@ -54,12 +54,17 @@ impl Predictions {
 }
 
 impl World {
-    /// Remembers what the heading of `seen` led to, if its connection may go on as it should.
+    /// Remembers what the heading of `seen` led to, if what comes next may be as it was: of a connection, if that may go on as it should.
     #[inline]
     pub(super) fn predict(&mut self, seen: &Seen<'_>) {
         let kinds = seen.frame.layers.kinds();
-        let is_plain = kinds.contains(Kind::Tcp) && kinds.union(Plain::KINDS) == Plain::KINDS;
-        if let Some(flow) = self.flows.calm().filter(|_| is_plain && self.sightings.is_alone()) {
+        let flow = if kinds.contains(Kind::Tcp) {
+            self.flows.calm()
+        } else {
+            Some(Spot::NOWHERE).filter(|_| kinds.contains(Kind::Udp))
+        };
+        let is_plain = kinds.union(Plain::KINDS) == Plain::KINDS;
+        if let Some(flow) = flow.filter(|_| is_plain && self.sightings.is_alone()) {
             self.remember(seen, flow);
         }
     }
@@ -79,7 +84,8 @@ impl World {
         }
     }
 
-    /// Takes a frame in that is a segment of a connection which goes on as it should; `false` where nothing was done, and it must be seen.
+    /// Takes a frame in that is a segment of a connection which goes on as it should, or a datagram that nobody reads; `false` where nothing was done,
+    /// and it must be seen.
     #[inline(always)]
     pub fn pass(&mut self, placed: &Placed<'_>, out: &mut Vec<Derived>) -> bool {
         let &Placed { ref record, vantage, link, order } = placed;
@@ -94,7 +100,13 @@ impl World {
             return false;
         }
         let Some(plain) = Plain::look(record.bytes, record.wire_len, ip) else { return false };
-        let Some(step) = self.flows.step(flow, vantage, &plain, record.offload) else { return false };
+        let step = match &plain.tcp {
+            Some(tcp) => match self.flows.step(flow, vantage, &plain, tcp, record.offload) {
+                None => return false,
+                step => step,
+            },
+            None => None,
+        };
         // From here on all that is asked for is done.
         if !self.clocks.follows(vantage, record.time) {
             return false;
@@ -103,7 +115,7 @@ impl World {
         self.tally.count_one(record.wire_len, usize::from(plain.is_tagged), plain.is_cut);
         self.domains.count(domain, record.direction, order);
         self.arrivals.pass(placed, src);
-        let is_proof = self.flows.follow(&step, vantage, order);
+        let is_proof = step.is_some_and(|step| self.flows.follow(&step, vantage, order));
         let sent = Sent {
             src,
             to: Some(plain.ethernet.dst()),

@@ -214,7 +214,7 @@ impl Stations {
         self.table.spot(Spot::NOWHERE, &(mac, domain))
     }
 
-    /// Takes in a segment of a connection that goes on as it should, between stations that most likely lie `near`; `proves` tells as whom its
+    /// Takes in a packet of which nothing more is to be known, between stations that most likely lie `near`; `proves` tells as whom its
     /// sender proves that it hears, if it does.
     #[inline(always)]
     pub(super) fn pass(&mut self, sent: &Sent, near: [Spot; 2], proves: Option<Speaker>, out: &mut Vec<Derived>) {
@@ -265,10 +265,10 @@ impl Tracker for Stations {
 }
 
 impl Speaker {
-    /// Who sent a plain segment.
+    /// Who sent a plain packet.
     #[inline]
     pub fn plain(plain: &Plain<'_>) -> Self {
-        Self { ttl: Some(plain.ttl()), address: Some(Ipv4Addr::from_bits(plain.from().0).into()) }
+        Self { ttl: Some(plain.ttl()), address: Some(Ipv4Addr::from_bits(plain.src()).into()) }
     }
 
     fn of(ip: Option<Ip<'_>>) -> Self {

@@ -7,7 +7,7 @@ use super::numbers::Numbers;
 use super::{Flow, Flows};
 use crate::event::{Offload, VantageId};
 use crate::value::{Spot, Timestamp};
-use crate::wire::Plain;
+use crate::wire::{Plain, Tcp};
 
 /// A segment, and its connection.
 pub struct Step {
@@ -28,7 +28,14 @@ impl Flows {
 
     /// The segment in its connection, which most likely lies `near`, if that goes on as it should; `offload` is what the kernel told of the frame.
     #[inline(always)]
-    pub fn step(&self, near: Spot, vantage: VantageId, plain: &Plain<'_>, offload: Offload) -> Option<Step> {
+    pub fn step(
+        &self,
+        near: Spot,
+        vantage: VantageId,
+        plain: &Plain<'_>,
+        tcp: &Tcp<'_>,
+        offload: Offload,
+    ) -> Option<Step> {
         let packet_len = plain.packet_len();
         let is_packet = match offload {
             Offload::None | Offload::Unsummed => true,
@@ -38,18 +45,19 @@ impl Flows {
         if !is_packet {
             return None;
         }
-        let (key, is_low) = FlowKey::of_ipv4(vantage, plain.from(), plain.to());
+        let (from, to) = ((plain.src(), tcp.src_port()), (plain.dst(), tcp.dst_port()));
+        let (key, is_low) = FlowKey::of_ipv4(vantage, from, to);
         let spot = self.table.spot(near, &key)?;
         let (_, Flow { ends: [low, high] }) = self.table.peek_at(spot)?;
         let (own, peer) = if is_low { (low, high) } else { (high, low) };
         let is_news = self.troubles.is_watching() && peer.is_probed();
-        let numbers = Numbers::plain(plain);
+        let numbers = Numbers::plain(tcp);
         (own.steps(&numbers, peer) && !is_news).then_some(Step {
             spot,
             is_low,
             numbers,
             packet_len,
-            options: u8::try_from(plain.tcp.header_len().saturating_sub(20)).unwrap_or(0),
+            options: u8::try_from(tcp.header_len().saturating_sub(20)).unwrap_or(0),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Sequence numbers (RFC 9293 section 3.4): what a segment says in them, and which lies before which. They wrap.
 
 use crate::value::Timestamp;
-use crate::wire::{Plain, Tcp};
+use crate::wire::Tcp;
 
 /// Half of the numbers: what lies further ahead lies behind.
 const HALF: u32 = 1 << 31;
@@ -69,9 +69,9 @@ impl Numbers {
 
     /// Those of a plain segment.
     #[inline]
-    pub const fn plain(plain: &Plain<'_>) -> Self {
-        let (seq, payload) = (plain.tcp.seq(), plain.tcp.payload_len());
-        let (end, ack) = (seq.wrapping_add(payload), Some(plain.tcp.ack()));
+    pub const fn plain(tcp: &Tcp<'_>) -> Self {
+        let (seq, payload) = (tcp.seq(), tcp.payload_len());
+        let (end, ack) = (seq.wrapping_add(payload), Some(tcp.ack()));
         Self { seq, end, payload, ack, is_syn: false, is_rst: false, has_blocks: false, is_full: false }
     }
 
