@@ -68,6 +68,14 @@ pub struct Record<'a> {
     pub bytes: &'a [u8],
 }
 
+impl Record<'_> {
+    /// Whether the capture holds less than the wire carried.
+    #[inline]
+    pub const fn is_cut(&self) -> bool {
+        self.bytes.len() < self.wire_len as usize
+    }
+}
+
 /// A record at its place in the order, not decoded.
 #[derive(Clone, Copy, Debug)]
 pub struct Placed<'a> {

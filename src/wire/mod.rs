@@ -41,6 +41,7 @@ mod unopened;
 mod vlan;
 mod walk;
 mod window;
+mod wrapped;
 
 pub use arp::Arp;
 pub use cdp::Cdp;
@@ -68,6 +69,7 @@ pub use tunnel::{Geneve, Gre, Overlay, Vxlan};
 pub use udp::Udp;
 pub use unopened::Unopened;
 pub use vlan::Vlan;
+pub use wrapped::{Within, Wrapped};
 
 /// Decodes a frame that began as `link` says and had `wire_len` bytes on the wire, of which `bytes` were captured.
 #[inline]

@@ -51,10 +51,6 @@ pub struct Plain<'a> {
     ip: &'a [u8; 20],
     /// The segment; `None` where it is a datagram.
     pub tcp: Option<Tcp<'a>>,
-    /// Whether it wears a tag.
-    pub is_tagged: bool,
-    /// Whether the capture holds less than the wire carried.
-    pub is_cut: bool,
 }
 
 impl Heading {
@@ -78,13 +74,29 @@ impl Heading {
         let trace = words.into_iter().fold(0_u64, |trace, word| {
             (trace ^ word as u64 ^ ((word >> 64) as u64).rotate_left(29)).wrapping_mul(SPREAD).rotate_left(31)
         });
-        Some((Self(words), trace as u32, ip))
+        // From where the uppermost bits of the product are now: all of the heading tells on those.
+        Some((Self(words), (trace >> 16) as u32, ip))
+    }
+
+    /// How many tags stand before IPv4 where that begins at `ip`.
+    #[inline]
+    pub const fn tags(ip: usize) -> usize {
+        ip.saturating_sub(UNTAGGED) / 4
     }
 }
 
 impl<'a> Plain<'a> {
-    /// What the walk finds in such a frame, at most.
-    pub const KINDS: Kinds = Kinds::of(&[Kind::Ethernet, Kind::Vlan, Kind::Ipv4, Kind::Tcp, Kind::Udp, Kind::Cut]);
+    /// What the walk finds in such a frame at most, and in one that carries it.
+    pub const KINDS: Kinds = Kinds::of(&[
+        Kind::Ethernet,
+        Kind::Vlan,
+        Kind::Ipv4,
+        Kind::Tcp,
+        Kind::Udp,
+        Kind::Vxlan,
+        Kind::Geneve,
+        Kind::Cut,
+    ]);
 
     /// The packet in `bytes`, which are `wire_len` on the wire, and in which IPv4 begins at `ip`. The heading is that of a plain one; `None` where
     /// the rest of its headers leaves a doubt.
@@ -104,7 +116,7 @@ impl<'a> Plain<'a> {
             17 if is_datagram(behind, len) => None,
             _ => return None,
         };
-        Some(Self { ethernet: Ethernet::of(link), ip: packet, tcp, is_tagged: ip != UNTAGGED, is_cut })
+        Some(Self { ethernet: Ethernet::of(link), ip: packet, tcp })
     }
 
     /// Bytes of the packet.

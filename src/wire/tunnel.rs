@@ -44,6 +44,24 @@ impl fmt::Display for Overlay {
     }
 }
 
+/// Whether what goes to `port` over UDP is a tunnel of VXLAN or GENEVE.
+#[inline]
+pub(super) const fn is_port(port: u16) -> bool {
+    matches!(port, Vxlan::PORT | Vxlan::FIRST_PORT | Geneve::PORT)
+}
+
+impl Vxlan<'_> {
+    /// The port that it goes to.
+    pub const PORT: u16 = 4789;
+    /// The port that Linux took before that one was assigned.
+    pub const FIRST_PORT: u16 = 8472;
+}
+
+impl Geneve<'_> {
+    /// The port that it goes to.
+    pub const PORT: u16 = 6081;
+}
+
 impl<'a> Vxlan<'a> {
     pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
         Ok(Self { header: window.take()? })
@@ -67,6 +85,12 @@ impl fmt::Display for Vxlan<'_> {
 }
 
 impl<'a> Geneve<'a> {
+    /// That of a header which is known to be one.
+    #[inline]
+    pub(super) const fn of(header: &'a [u8; 8]) -> Self {
+        Self { header }
+    }
+
     pub(super) fn parse(window: &mut Window<'a>) -> Result<Self, Why> {
         let geneve = Self { header: window.take()? };
         window.take_some(8, geneve.options_len());

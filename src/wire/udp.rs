@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::stop::Why;
 use super::window::Window;
+use super::{Dhcp, Unopened, tunnel};
 
 /// A UDP header.
 #[derive(Clone, Copy, Debug)]
@@ -71,10 +72,9 @@ impl<'a> Udp<'a> {
     }
 }
 
-/// Whether what is carried from or to `port` may be known by it: DHCP (1067 and 1068 stand in for 67 and 68 where a test may not use low ports, as
-/// tshark has it), L2TP, GTP, ESP, VXLAN and VXLAN-GPE, CAPWAP, GENEVE, MPLS, TZSP.
+/// Whether what is carried from or to `port` may be known by it.
 const fn is_read(port: u16) -> bool {
-    matches!(port, 67 | 68 | 1067 | 1068 | 1701 | 2152 | 4500 | 4789 | 4790 | 5247 | 6081 | 6635 | 8472 | 37_008)
+    Dhcp::is_port(port) || tunnel::is_port(port) || Unopened::is_port(port)
 }
 
 impl fmt::Display for Udp<'_> {

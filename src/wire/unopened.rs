@@ -95,6 +95,11 @@ impl Unopened {
         Self::by_port(dst, payload).or_else(|| Self::by_port(src, payload))
     }
 
+    /// Whether anything of this kind is known by `port`.
+    pub(super) const fn is_port(port: u16) -> bool {
+        matches!(port, 1701 | 2152 | 4500 | 4790 | 5247 | 6635 | 37_008)
+    }
+
     #[inline]
     fn by_port(port: u16, payload: &[u8]) -> Option<Self> {
         match (port, payload) {

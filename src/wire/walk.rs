@@ -251,11 +251,10 @@ impl<'a> Walk<'a, '_> {
         if udp.is_opaque() {
             return None;
         }
-        let is_dhcp = |port| matches!(port, 67 | 68 | 1067 | 1068);
         match udp.dst_port() {
-            4789 | 8472 => Some(Next::Vxlan),
-            6081 => Some(Next::Geneve),
-            dst if (is_dhcp(dst) || is_dhcp(udp.src_port())) && Dhcp::is_here(&self.window) => {
+            Vxlan::PORT | Vxlan::FIRST_PORT => Some(Next::Vxlan),
+            Geneve::PORT => Some(Next::Geneve),
+            dst if (Dhcp::is_port(dst) || Dhcp::is_port(udp.src_port())) && Dhcp::is_here(&self.window) => {
                 Some(Next::Dhcp { length: udp.length() })
             }
             dst => Some(unopened(Unopened::by_ports(dst, udp.src_port(), self.window.bytes))),

@@ -71,6 +71,14 @@ fn numbered(overlay: Option<Overlay>) -> u64 {
     }
 }
 
+impl Place {
+    /// That of what a tunnel carries.
+    fn inside(vantage: VantageId, layers: &Layers<'_>) -> Self {
+        let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
+        Self { vantage, overlay: layers.overlay(), stack }
+    }
+}
+
 impl Hash for Place {
     fn hash<H: Hasher>(&self, to: &mut H) {
         let VantageId { lane, interface } = self.vantage;
@@ -133,8 +141,19 @@ impl Domains {
     /// The node of what a tunnel carries.
     #[inline(never)]
     fn inside(&mut self, vantage: VantageId, layers: &Layers<'_>) -> u32 {
-        let stack = layers.inner_tags().unwrap_or_else(|| layers.tags());
-        self.at(vantage, layers.overlay(), &stack)
+        let Place { overlay, stack, .. } = Place::inside(vantage, layers);
+        self.at(vantage, overlay, &stack)
+    }
+
+    /// Whether `of` is the network of `frame`: where there are too many, it was counted in one that is not its own.
+    pub(super) fn is_of(&self, of: DomainId, frame: &Frame<'_>) -> bool {
+        let (layers, vantage) = (&frame.layers, frame.at.vantage);
+        let place = if layers.has_tunnel() {
+            Place::inside(vantage, layers)
+        } else {
+            Place { vantage, overlay: None, stack: layers.tags() }
+        };
+        self.nodes.get(of.0 as usize).is_some_and(|node| node.place == place)
     }
 
     /// The node of a place.

@@ -1,22 +1,27 @@
 //! Header prediction (V. Jacobson, 1990): nearly every frame is the next segment of a connection, and its headers are those of the segment
 //! before but for a few words. What those led to is remembered: the network, the connection, the stations. A segment that goes on as it
-//! should is taken in by that, without a layer laid out or a table searched; so is a datagram that nobody reads, which has no connection. What it changes it changes as in `see`, by the same
-//! functions; what may bring about more is left to that, untouched. Some ten thousand headings are remembered, one over the other.
+//! should is taken in by that, without a layer laid out or a table searched; so is a datagram that nobody reads, which has no connection,
+//! and either in a tunnel. What it changes it changes as in `see`, by the same functions; what may bring about more is left to that,
+//! untouched. Some ten thousand headings are remembered, one over the other.
 
 use super::stations::{Sent, Speaker};
 use super::{Derived, DomainId, Seen, World, sooner};
 use crate::event::Placed;
-use crate::value::Spot;
-use crate::wire::{Heading, Kind, Plain};
+use crate::value::{Mac, Spot};
+use crate::wire::{Heading, Kind, Kinds, Plain, Within, Wrapped};
 
 /// Headings that are told apart: two mebibytes of them, of which only that is read that there is traffic of.
 const PLACES: usize = 32_768;
+/// Tunnels that are looked into.
+const TUNNELS: Kinds = Kinds::of(&[Kind::Vxlan, Kind::Geneve]);
 
 /// What headings led to.
 #[derive(Default)]
 pub(super) struct Predictions {
     /// Each by the trace of its heading; none before the first.
     places: Vec<Prediction>,
+    /// What the frame there carries, where that is another one; none before the first of those.
+    within: Vec<Within>,
 }
 
 /// What one heading led to, in one cache line. Whose the spots are is looked at anew.
@@ -43,12 +48,25 @@ impl Predictions {
         self.places.get(trace as usize % PLACES).filter(|place| place.heading == *heading)
     }
 
-    fn put(&mut self, trace: u32, prediction: Prediction) {
+    /// The same for a frame that carries another one.
+    fn get_within(&self, trace: u32, heading: &Heading, within: &Within) -> Option<&Prediction> {
+        let is_it = self.within.get(trace as usize % PLACES).is_some_and(|held| held == within);
+        self.get(trace, heading).filter(|_| is_it)
+    }
+
+    fn put(&mut self, trace: u32, prediction: Prediction, within: Option<Within>) {
+        let at = trace as usize % PLACES;
         if self.places.is_empty() {
             self.places = vec![Prediction::none(); PLACES];
         }
-        if let Some(place) = self.places.get_mut(trace as usize % PLACES) {
+        if within.is_some() && self.within.is_empty() {
+            self.within = vec![Within::default(); PLACES];
+        }
+        if let Some(place) = self.places.get_mut(at) {
             *place = prediction;
+        }
+        if let (Some(within), Some(place)) = (within, self.within.get_mut(at)) {
+            *place = within;
         }
     }
 }
@@ -70,38 +88,78 @@ impl World {
     }
 
     #[inline(never)]
-    fn remember(&mut self, seen: &Seen<'_>, flow: Spot) {
+    fn remember(&mut self, seen: &Seen<'_>, flow: Spot) -> Option<()> {
         let (frame, domain) = (seen.frame, seen.domain);
-        let Some((heading, trace, ip)) = Heading::of(frame.link, frame.bytes) else { return };
-        let Some(plain) = Plain::look(frame.bytes, frame.wire_len, ip) else { return };
+        let (heading, trace, ip) = Heading::of(frame.link, frame.bytes)?;
+        let (plain, sender, trace, within) = if frame.layers.kinds().intersects(TUNNELS) {
+            let wrapped = Wrapped::look(frame.bytes, frame.wire_len, ip)?;
+            (wrapped.plain()?, wrapped.around.src(), wrapped.trace(trace), Some(wrapped.within))
+        } else {
+            let plain = Plain::look(frame.bytes, frame.wire_len, ip)?;
+            (plain, plain.ethernet.src(), trace, None)
+        };
         let (src, dst) = (plain.ethernet.src(), plain.ethernet.dst());
-        // Where there are too many networks it was counted in one that is not its own.
-        let is_placed = self.domains.place(domain) == Some((frame.at.vantage, frame.layers.tags()));
-        if src.is_station() && dst.is_station() && is_placed {
+        if src.is_station() && dst.is_station() && sender.is_station() && self.domains.is_of(domain, frame) {
             let root = self.domains.root(domain);
             let stations = [src, dst].map(|mac| self.stations.spot(mac, root).unwrap_or(Spot::NOWHERE));
-            self.predictions.put(trace, Prediction { heading, domain, flow, stations });
+            self.predictions.put(trace, Prediction { heading, domain, flow, stations }, within);
         }
+        Some(())
     }
 
     /// Takes a frame in that is a segment of a connection which goes on as it should, or a datagram that nobody reads; `false` where nothing was done,
     /// and it must be seen.
     #[inline(always)]
     pub fn pass(&mut self, placed: &Placed<'_>, out: &mut Vec<Derived>) -> bool {
-        let &Placed { ref record, vantage, link, order } = placed;
+        let &Placed { ref record, link, .. } = placed;
         let Some((heading, trace, ip)) = Heading::of(link, record.bytes) else { return false };
-        let Some(&Prediction { domain, flow, stations, .. }) = self.predictions.get(trace, &heading) else {
-            return false;
+        let Some(&prediction) = self.predictions.get(trace, &heading) else {
+            return self.pass_within(placed, &heading, trace, ip, out);
         };
+        let Some(plain) = Plain::look(record.bytes, record.wire_len, ip) else { return false };
+        self.go_on(placed, (plain.ethernet.src(), ip), &prediction, &plain, out)
+    }
+
+    /// The same where it may be a frame that carries another one.
+    #[inline(never)]
+    fn pass_within(
+        &mut self,
+        placed: &Placed<'_>,
+        heading: &Heading,
+        trace: u32,
+        ip: usize,
+        out: &mut Vec<Derived>,
+    ) -> bool {
+        if self.predictions.within.is_empty() {
+            return false;
+        }
+        let Some(wrapped) = Wrapped::look(placed.record.bytes, placed.record.wire_len, ip) else { return false };
+        let place = self.predictions.get_within(wrapped.trace(trace), heading, &wrapped.within);
+        let (Some(&prediction), Some(plain)) = (place, wrapped.plain()) else { return false };
+        // Whether what is longer than an ordinary link takes arrives is watched.
+        self.flows.is_ordinary(wrapped.packet_len)
+            && self.go_on(placed, (wrapped.around.src(), ip), &prediction, &plain, out)
+    }
+
+    /// Takes in what is as predicted, from a sender on the link, and behind as many tags as where IPv4 begins tells.
+    #[inline(always)]
+    fn go_on(
+        &mut self,
+        placed: &Placed<'_>,
+        (sender, ip): (Mac, usize),
+        &Prediction { domain, flow, stations, .. }: &Prediction,
+        plain: &Plain<'_>,
+        out: &mut Vec<Derived>,
+    ) -> bool {
+        let &Placed { ref record, vantage, order, .. } = placed;
         let is_heard = self.heard_by_few.intersects(Plain::KINDS)
             || self.path_mtus.is_watching(order)
             || self.oversizes.may_exceed(record.wire_len);
         if is_heard || !self.sightings.is_alone() || !self.arrivals.is_steady(vantage) {
             return false;
         }
-        let Some(plain) = Plain::look(record.bytes, record.wire_len, ip) else { return false };
         let step = match &plain.tcp {
-            Some(tcp) => match self.flows.step(flow, vantage, &plain, tcp, record.offload) {
+            Some(tcp) => match self.flows.step(flow, vantage, plain, tcp, record.offload) {
                 None => return false,
                 step => step,
             },
@@ -111,20 +169,19 @@ impl World {
         if !self.clocks.follows(vantage, record.time) {
             return false;
         }
-        let src = plain.ethernet.src();
-        self.tally.count_one(record.wire_len, usize::from(plain.is_tagged), plain.is_cut);
+        self.tally.count_one(record.wire_len, Heading::tags(ip), record.is_cut());
         self.domains.count(domain, record.direction, order);
-        self.arrivals.pass(placed, src);
+        self.arrivals.pass(placed, sender);
         let is_proof = step.is_some_and(|step| self.flows.follow(&step, vantage, order));
         let sent = Sent {
-            src,
+            src: plain.ethernet.src(),
             to: Some(plain.ethernet.dst()),
             domain: self.domains.root(domain),
             at: placed.at(),
             time: order,
             wire_len: record.wire_len,
         };
-        self.stations.pass(&sent, stations, is_proof.then(|| Speaker::plain(&plain)), out);
+        self.stations.pass(&sent, stations, is_proof.then(|| Speaker::plain(plain)), out);
         sooner(&mut self.due, &self.stations);
         true
     }

@@ -30,6 +30,12 @@ pub struct Dhcp<'a> {
 }
 
 impl<'a> Dhcp<'a> {
+    /// Whether servers or clients are at `port`; 1067 and 1068 stand in for 67 and 68 where a test may not use low ports, as tshark has it.
+    #[inline]
+    pub(super) const fn is_port(port: u16) -> bool {
+        matches!(port, 67 | 68 | 1067 | 1068)
+    }
+
     /// Whether this is a message by its first byte, where it was captured, and its length on the wire.
     pub(super) fn is_here(window: &Window<'_>) -> bool {
         window.wire >= FIXED && matches!(window.bytes.first(), None | Some(1 | 2))

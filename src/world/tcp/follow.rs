@@ -26,6 +26,11 @@ impl Flows {
         self.calm
     }
 
+    /// Whether packets of `packet_len` bytes travel on any link: whether longer ones do is learnt from what a tunnel makes of segments.
+    pub const fn is_ordinary(&self, packet_len: u16) -> bool {
+        packet_len as u32 <= self.assumed
+    }
+
     /// The segment in its connection, which most likely lies `near`, if that goes on as it should; `offload` is what the kernel told of the frame.
     #[inline(always)]
     pub fn step(
