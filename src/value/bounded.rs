@@ -4,22 +4,14 @@
 
 use std::hash::Hash;
 
-use super::Index;
+use super::places::{NONE, Places};
 use super::words::Words;
-
-const NONE: u32 = u32::MAX;
 
 /// A bounded map with a keyed hash, in order of last use. It has no iterator in hash order, so that order cannot reach output.
 pub struct BoundedMap<K, V> {
-    limit: usize,
     forgotten: u64,
-    /// Touches and new entries so far, as far as they fit: after four billion of them one touch may leave an entry in its place.
-    clock: u32,
-    index: Index,
+    places: Places,
     slots: Vec<Slot<K, V>>,
-    oldest: u32,
-    newest: u32,
-    free: Vec<u32>,
     hash: Words,
 }
 
@@ -32,15 +24,15 @@ impl Spot {
     pub const NOWHERE: Self = Self(NONE);
 }
 
-/// In this order in memory, so that a touch finds its key on the cache line that it has to read anyway, and what stands first in the value.
+impl Default for Spot {
+    fn default() -> Self {
+        Self::NOWHERE
+    }
+}
+
+/// In this order in memory, so that what stands first in the value lies on the cache line of its key.
 #[repr(C)]
 struct Slot<K, V> {
-    older: u32,
-    newer: u32,
-    /// The touch at which it was moved to the front, as far as it fits.
-    moved: u32,
-    /// The half of the key's hash that the index knows: whoever goes need not be hashed again.
-    hash: u32,
     /// That of the entry which is here, or was here last.
     key: K,
     value: Option<V>,
@@ -49,17 +41,7 @@ struct Slot<K, V> {
 impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     /// An empty map that holds at most `limit` entries (at least one).
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit: limit.clamp(1, NONE as usize),
-            forgotten: 0,
-            clock: 0,
-            index: Index::default(),
-            slots: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
-            free: Vec::new(),
-            hash: Words::default(),
-        }
+        Self { forgotten: 0, places: Places::new(limit), slots: Vec::new(), hash: Words::default() }
     }
 
     /// What lies there, whosever it is, untouched in the order of use.
@@ -188,16 +170,14 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     /// Takes `key` out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let slot = self.find(self.hash.of(key), key)?;
-        self.unlink(slot);
         self.take(slot)
     }
 
     /// Takes out the entry used least recently, if `is_it`.
     pub fn pop_oldest(&mut self, is_it: impl FnOnce(&V) -> bool) -> Option<(K, V)> {
-        let slot = self.oldest;
+        let slot = self.places.oldest();
         let (key, _) = self.oldest().filter(|(_, value)| is_it(value))?;
         let key = key.clone();
-        self.unlink(slot);
         Some((key, self.take(slot)?))
     }
 
@@ -208,25 +188,25 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     /// Entries that are held.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.places.len()
     }
 
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.places.len() == 0
     }
 
     /// The entry used least recently.
     pub fn oldest(&self) -> Option<(&K, &V)> {
-        self.slots.get(self.oldest as usize)?.entry()
+        self.slots.get(self.places.oldest() as usize)?.entry()
     }
 
     /// The entries from the least to the most recently used, as far as that is kept: an order that is a function of the input.
     pub fn by_age(&self) -> impl Iterator<Item = (&K, &V)> {
-        let mut at = self.oldest;
+        let mut at = self.places.oldest();
         std::iter::from_fn(move || {
             let slot = self.slots.get(at as usize)?;
-            at = slot.newer;
+            at = self.places.newer(at);
             slot.entry()
         })
     }
@@ -234,7 +214,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     #[inline]
     fn find(&self, hash: u64, key: &K) -> Option<u32> {
         // The index leads to nothing that is free.
-        self.index.find(hash, |slot| self.slots.get(slot as usize).is_some_and(|slot| slot.key == *key))
+        self.places.find(hash, |slot| self.slots.get(slot as usize).is_some_and(|slot| slot.key == *key))
     }
 
     #[inline]
@@ -244,93 +224,36 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
     /// Lets the entry used least recently go where there is no room for another.
     fn make_room(&mut self) -> Option<V> {
-        if self.index.len() < self.limit {
+        if !self.places.is_full() {
             return None;
         }
         self.forgotten = self.forgotten.saturating_add(1);
         self.pop_oldest(|_| true).map(|(_, value)| value)
     }
 
-    #[inline(never)]
     fn add(&mut self, hash: u64, key: K, value: V) -> u32 {
-        self.clock = self.clock.wrapping_add(1);
-        let (moved, half, free) = (self.clock, (hash >> 32) as u32, self.free.pop());
-        let slot = free.unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(NONE));
+        let slot = self.places.take(hash);
         // Values are large: each is moved once.
         match self.slots.get_mut(slot as usize) {
             Some(place) => {
-                (place.moved, place.hash, place.key) = (moved, half, key);
+                place.key = key;
                 place.value = Some(value);
             }
-            None => self.slots.push(Slot { older: NONE, newer: NONE, moved, hash: half, key, value: Some(value) }),
+            None => self.slots.push(Slot { key, value: Some(value) }),
         }
-        self.index.add(hash, slot);
-        self.link(slot);
         slot
     }
 
     fn take(&mut self, slot: u32) -> Option<V> {
-        let place = self.slots.get_mut(slot as usize)?;
-        let value = place.value.take()?;
-        self.index.remove(u64::from(place.hash) << 32, slot);
-        self.free.push(slot);
-        Some(value)
+        self.places.give_back(slot);
+        self.slots.get_mut(slot as usize)?.value.take()
     }
 
     /// The value in `slot`, which counts as used now.
     #[inline(always)]
     fn touch(&mut self, slot: u32) -> Option<&mut V> {
-        self.clock = self.clock.wrapping_add(1);
-        if self.is_half_full() {
-            self.renew(slot);
-        }
+        self.places.touch(slot);
         self.value_mut(slot)
-    }
-
-    /// Whether so many are held that it matters soon who goes first.
-    #[inline]
-    const fn is_half_full(&self) -> bool {
-        self.index.len() > self.limit / 2
-    }
-
-    /// Moves what was used now to the newest end, if it was moved there long ago.
-    #[inline(never)]
-    fn renew(&mut self, slot: u32) {
-        let slack = (self.limit / 4) as u32;
-        let moved = self.slots.get(slot as usize).map_or(self.clock, |slot| slot.moved);
-        if self.clock.wrapping_sub(moved) <= slack || self.newest == slot {
-            return;
-        }
-        self.unlink(slot);
-        self.link(slot);
-        if let Some(slot) = self.slots.get_mut(slot as usize) {
-            slot.moved = self.clock;
-        }
-    }
-
-    /// Puts `slot` at the newest end.
-    fn link(&mut self, slot: u32) {
-        let before = self.newest;
-        if let Some(s) = self.slots.get_mut(slot as usize) {
-            (s.older, s.newer) = (before, NONE);
-        }
-        match self.slots.get_mut(before as usize) {
-            Some(s) => s.newer = slot,
-            None => self.oldest = slot,
-        }
-        self.newest = slot;
-    }
-
-    fn unlink(&mut self, slot: u32) {
-        let Some(&Slot { older, newer, .. }) = self.slots.get(slot as usize) else { return };
-        match self.slots.get_mut(older as usize) {
-            Some(s) => s.newer = newer,
-            None => self.oldest = newer,
-        }
-        match self.slots.get_mut(newer as usize) {
-            Some(s) => s.older = older,
-            None => self.newest = older,
-        }
     }
 }
 

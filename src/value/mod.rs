@@ -18,6 +18,7 @@ mod fingerprint;
 mod index;
 mod mac;
 mod order;
+mod places;
 mod ports;
 mod text;
 mod time;

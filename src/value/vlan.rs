@@ -1,5 +1,6 @@
 //! VLAN words: tag protocol identifier, VLAN identifier, one tag, and a stack of tags, outermost first (IEEE 802.1Q-2018 clause 9).
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -31,7 +32,7 @@ pub struct Tag {
 
 /// The tags of a frame, outermost first; TPID and VID only, since priority does not tell networks apart. Their number stands beside the first,
 /// as most stacks are short.
-#[derive(Clone, Copy, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Eq, Default)]
 #[repr(C)]
 pub struct TagStack {
     len: u8,
@@ -157,6 +158,19 @@ impl PartialEq for TagStack {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && self.tags[0] == other.tags[0] && (self.len < 2 || self.as_slice() == other.as_slice())
+    }
+}
+
+impl Ord for TagStack {
+    /// Shorter ones first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.len.cmp(&other.len).then_with(|| self.as_slice().cmp(other.as_slice()))
+    }
+}
+
+impl PartialOrd for TagStack {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

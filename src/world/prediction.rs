@@ -24,32 +24,30 @@ pub(super) struct Predictions {
     within: Vec<Within>,
 }
 
-/// What one heading led to, in one cache line. Whose the spots are is looked at anew.
-#[derive(Clone, Copy)]
+/// A heading, and what it led to, in one cache line.
+#[derive(Clone, Copy, Default)]
 #[repr(C, align(64))]
 struct Prediction {
     heading: Heading,
+    to: Goal,
+}
+
+/// What a heading led to. Whose the spots are is looked at anew.
+#[derive(Clone, Copy, Default)]
+struct Goal {
     domain: DomainId,
     flow: Spot,
     stations: [Spot; 2],
 }
 
-impl Prediction {
-    /// That of a heading which no frame has.
-    fn none() -> Self {
-        let (heading, domain) = (Heading::default(), DomainId::default());
-        Self { heading, domain, flow: Spot::NOWHERE, stations: [Spot::NOWHERE; 2] }
-    }
-}
-
 impl Predictions {
     #[inline]
-    fn get(&self, trace: u32, heading: &Heading) -> Option<&Prediction> {
-        self.places.get(trace as usize % PLACES).filter(|place| place.heading == *heading)
+    fn get(&self, trace: u32, heading: &Heading) -> Option<Goal> {
+        self.places.get(trace as usize % PLACES).filter(|place| place.heading == *heading).map(|place| place.to)
     }
 
     /// The same for a frame that carries another one.
-    fn get_within(&self, trace: u32, heading: &Heading, within: &Within) -> Option<&Prediction> {
+    fn get_within(&self, trace: u32, heading: &Heading, within: &Within) -> Option<Goal> {
         let is_it = self.within.get(trace as usize % PLACES).is_some_and(|held| held == within);
         self.get(trace, heading).filter(|_| is_it)
     }
@@ -57,7 +55,7 @@ impl Predictions {
     fn put(&mut self, trace: u32, prediction: Prediction, within: Option<Within>) {
         let at = trace as usize % PLACES;
         if self.places.is_empty() {
-            self.places = vec![Prediction::none(); PLACES];
+            self.places = vec![Prediction::default(); PLACES];
         }
         if within.is_some() && self.within.is_empty() {
             self.within = vec![Within::default(); PLACES];
@@ -102,7 +100,7 @@ impl World {
         if src.is_station() && dst.is_station() && sender.is_station() && self.domains.is_of(domain, frame) {
             let root = self.domains.root(domain);
             let stations = [src, dst].map(|mac| self.stations.spot(mac, root).unwrap_or(Spot::NOWHERE));
-            self.predictions.put(trace, Prediction { heading, domain, flow, stations }, within);
+            self.predictions.put(trace, Prediction { heading, to: Goal { domain, flow, stations } }, within);
         }
         Some(())
     }
@@ -111,60 +109,28 @@ impl World {
     /// and it must be seen.
     #[inline(always)]
     pub fn pass(&mut self, placed: &Placed<'_>, out: &mut Vec<Derived>) -> bool {
-        let &Placed { ref record, link, .. } = placed;
+        let &Placed { ref record, vantage, link, order } = placed;
         let Some((heading, trace, ip)) = Heading::of(link, record.bytes) else { return false };
-        let Some(&prediction) = self.predictions.get(trace, &heading) else {
-            return self.pass_within(placed, &heading, trace, ip, out);
+        let (Goal { domain, flow, stations }, plain, sender) = if let Some(to) = self.predictions.get(trace, &heading) {
+            let Some(plain) = Plain::look(record.bytes, record.wire_len, ip) else { return false };
+            (to, plain, plain.ethernet.src())
+        } else {
+            let Some(within) = self.within(placed, &heading, trace, ip) else { return false };
+            within
         };
-        let Some(plain) = Plain::look(record.bytes, record.wire_len, ip) else { return false };
-        self.go_on(placed, (plain.ethernet.src(), ip), &prediction, &plain, out)
-    }
-
-    /// The same where it may be a frame that carries another one.
-    #[inline(never)]
-    fn pass_within(
-        &mut self,
-        placed: &Placed<'_>,
-        heading: &Heading,
-        trace: u32,
-        ip: usize,
-        out: &mut Vec<Derived>,
-    ) -> bool {
-        if self.predictions.within.is_empty() {
-            return false;
-        }
-        let Some(wrapped) = Wrapped::look(placed.record.bytes, placed.record.wire_len, ip) else { return false };
-        let place = self.predictions.get_within(wrapped.trace(trace), heading, &wrapped.within);
-        let (Some(&prediction), Some(plain)) = (place, wrapped.plain()) else { return false };
-        // Whether what is longer than an ordinary link takes arrives is watched.
-        self.flows.is_ordinary(wrapped.packet_len)
-            && self.go_on(placed, (wrapped.around.src(), ip), &prediction, &plain, out)
-    }
-
-    /// Takes in what is as predicted, from a sender on the link, and behind as many tags as where IPv4 begins tells.
-    #[inline(always)]
-    fn go_on(
-        &mut self,
-        placed: &Placed<'_>,
-        (sender, ip): (Mac, usize),
-        &Prediction { domain, flow, stations, .. }: &Prediction,
-        plain: &Plain<'_>,
-        out: &mut Vec<Derived>,
-    ) -> bool {
-        let &Placed { ref record, vantage, order, .. } = placed;
         let is_heard = self.heard_by_few.intersects(Plain::KINDS)
             || self.path_mtus.is_watching(order)
             || self.oversizes.may_exceed(record.wire_len);
         if is_heard || !self.sightings.is_alone() || !self.arrivals.is_steady(vantage) {
             return false;
         }
-        let step = match &plain.tcp {
-            Some(tcp) => match self.flows.step(flow, vantage, plain, tcp, record.offload) {
-                None => return false,
-                step => step,
-            },
-            None => None,
-        };
+        let mut step = None;
+        if let Some(tcp) = &plain.tcp {
+            step = self.flows.step(flow, vantage, &plain, tcp, record.offload);
+            if step.is_none() {
+                return false;
+            }
+        }
         // From here on all that is asked for is done.
         if !self.clocks.follows(vantage, record.time) {
             return false;
@@ -172,7 +138,10 @@ impl World {
         self.tally.count_one(record.wire_len, Heading::tags(ip), record.is_cut());
         self.domains.count(domain, record.direction, order);
         self.arrivals.pass(placed, sender);
-        let is_proof = step.is_some_and(|step| self.flows.follow(&step, vantage, order));
+        let is_proof = match &step {
+            Some(step) => self.flows.follow(step, vantage, order),
+            None => false,
+        };
         let sent = Sent {
             src: plain.ethernet.src(),
             to: Some(plain.ethernet.dst()),
@@ -181,8 +150,27 @@ impl World {
             time: order,
             wire_len: record.wire_len,
         };
-        self.stations.pass(&sent, stations, is_proof.then(|| Speaker::plain(plain)), out);
+        self.stations.pass(&sent, stations, is_proof.then(|| Speaker::plain(&plain)), out);
         sooner(&mut self.due, &self.stations);
         true
+    }
+
+    /// What the headings of a frame led to that carries another one, with what that carries, and who sent it between the ends of the tunnel.
+    #[inline(never)]
+    fn within<'a>(
+        &self,
+        placed: &Placed<'a>,
+        heading: &Heading,
+        trace: u32,
+        ip: usize,
+    ) -> Option<(Goal, Plain<'a>, Mac)> {
+        if self.predictions.within.is_empty() {
+            return None;
+        }
+        let wrapped = Wrapped::look(placed.record.bytes, placed.record.wire_len, ip)?;
+        let to = self.predictions.get_within(wrapped.trace(trace), heading, &wrapped.within)?;
+        // Whether what is longer than an ordinary link takes arrives is watched.
+        let is_ordinary = self.flows.is_ordinary(wrapped.packet_len);
+        Some((to, wrapped.plain()?, wrapped.around.src())).filter(|_| is_ordinary)
     }
 }
