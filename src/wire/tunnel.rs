@@ -47,14 +47,14 @@ impl fmt::Display for Overlay {
 /// Whether what goes to `port` over UDP is a tunnel of VXLAN or GENEVE.
 #[inline]
 pub(super) const fn is_port(port: u16) -> bool {
-    matches!(port, Vxlan::PORT | Vxlan::FIRST_PORT | Geneve::PORT)
+    matches!(port, Vxlan::PORT | Vxlan::LINUX_PORT | Geneve::PORT)
 }
 
 impl Vxlan<'_> {
     /// The port that it goes to.
     pub const PORT: u16 = 4789;
     /// The port that Linux took before that one was assigned.
-    pub const FIRST_PORT: u16 = 8472;
+    pub const LINUX_PORT: u16 = 8472;
 }
 
 impl Geneve<'_> {

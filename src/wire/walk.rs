@@ -252,7 +252,7 @@ impl<'a> Walk<'a, '_> {
             return None;
         }
         match udp.dst_port() {
-            Vxlan::PORT | Vxlan::FIRST_PORT => Some(Next::Vxlan),
+            Vxlan::PORT | Vxlan::LINUX_PORT => Some(Next::Vxlan),
             Geneve::PORT => Some(Next::Geneve),
             dst if (Dhcp::is_port(dst) || Dhcp::is_port(udp.src_port())) && Dhcp::is_here(&self.window) => {
                 Some(Next::Dhcp { length: udp.length() })
