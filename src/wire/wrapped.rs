@@ -35,6 +35,13 @@ pub struct Within {
 }
 
 impl<'a> Wrapped<'a> {
+    /// Whether the frame in `bytes`, in which IPv4 begins at `ip`, goes to a port of such tunnels, if it is one of UDP and without options.
+    #[inline(always)]
+    pub fn is_here(bytes: &[u8], ip: usize) -> bool {
+        let packet = bytes.get(ip..).and_then(|packet| packet.first_chunk::<24>());
+        packet.is_some_and(|packet| packet[9] == 17 && is_port(u16::from_be_bytes([packet[22], packet[23]])))
+    }
+
     /// The frame that the one in `bytes` carries, which is `wire_len` on the wire, and in which IPv4 begins at `ip`; `None` where what is around it leaves
     /// a doubt.
     #[inline]

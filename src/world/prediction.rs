@@ -22,6 +22,10 @@ pub(super) struct Predictions {
     places: Vec<Prediction>,
     /// What the frame there carries, where that is another one; none before the first of those.
     within: Vec<Within>,
+    /// Of each place half the trace of the heading that was met there last and not predicted: many come once, and are not worth a place.
+    met: Vec<u16>,
+    /// Whether the heading of the frame that is seen now was met before.
+    is_again: bool,
 }
 
 /// A heading, and what it led to, in one cache line.
@@ -52,6 +56,18 @@ impl Predictions {
         self.get(trace, heading).filter(|_| is_it)
     }
 
+    /// Notes that a heading was met and not predicted.
+    #[inline]
+    fn meet(&mut self, trace: u32) {
+        if self.met.is_empty() {
+            self.met = vec![0; PLACES];
+        }
+        if let Some(met) = self.met.get_mut(trace as usize % PLACES) {
+            let half = (trace >> 16) as u16;
+            self.is_again = std::mem::replace(met, half) == half;
+        }
+    }
+
     fn put(&mut self, trace: u32, prediction: Prediction, within: Option<Within>) {
         let at = trace as usize % PLACES;
         if self.places.is_empty() {
@@ -70,9 +86,12 @@ impl Predictions {
 }
 
 impl World {
-    /// Remembers what the heading of `seen` led to, if what comes next may be as it was: of a connection, if that may go on as it should.
+    /// Remembers what the heading of `seen` led to if it was met before, and what comes next may be as it was: of a connection, if that may go on as it should.
     #[inline]
     pub(super) fn predict(&mut self, seen: &Seen<'_>) {
+        if !std::mem::take(&mut self.predictions.is_again) {
+            return;
+        }
         let kinds = seen.frame.layers.kinds();
         let flow = if kinds.contains(Kind::Tcp) {
             self.flows.calm()
@@ -115,8 +134,15 @@ impl World {
             let Some(plain) = Plain::look(record.bytes, record.wire_len, ip) else { return false };
             (to, plain, plain.ethernet.src())
         } else {
-            let Some(within) = self.within(placed, &heading, trace, ip) else { return false };
-            within
+            let within =
+                if Wrapped::is_here(record.bytes, ip) { self.within(placed, &heading, trace, ip) } else { Err(trace) };
+            match within {
+                Ok(within) => within,
+                Err(trace) => {
+                    self.predictions.meet(trace);
+                    return false;
+                }
+            }
         };
         let is_heard = self.heard_by_few.intersects(Plain::KINDS)
             || self.path_mtus.is_watching(order)
@@ -155,7 +181,8 @@ impl World {
         true
     }
 
-    /// What the headings of a frame led to that carries another one, with what that carries, and who sent it between the ends of the tunnel.
+    /// What the headings of a frame led to that carries another one, with what that carries, and who sent it between the ends of the tunnel; by which
+    /// trace it will be known if not.
     #[inline(never)]
     fn within<'a>(
         &self,
@@ -163,14 +190,12 @@ impl World {
         heading: &Heading,
         trace: u32,
         ip: usize,
-    ) -> Option<(Goal, Plain<'a>, Mac)> {
-        if self.predictions.within.is_empty() {
-            return None;
-        }
-        let wrapped = Wrapped::look(placed.record.bytes, placed.record.wire_len, ip)?;
-        let to = self.predictions.get_within(wrapped.trace(trace), heading, &wrapped.within)?;
+    ) -> Result<(Goal, Plain<'a>, Mac), u32> {
+        let wrapped = Wrapped::look(placed.record.bytes, placed.record.wire_len, ip).ok_or(trace)?;
+        let trace = wrapped.trace(trace);
+        let to = self.predictions.get_within(trace, heading, &wrapped.within).ok_or(trace)?;
         // Whether what is longer than an ordinary link takes arrives is watched.
-        let is_ordinary = self.flows.is_ordinary(wrapped.packet_len);
-        Some((to, wrapped.plain()?, wrapped.around.src())).filter(|_| is_ordinary)
+        let plain = wrapped.plain().filter(|_| self.flows.is_ordinary(wrapped.packet_len));
+        plain.map(|plain| (to, plain, wrapped.around.src())).ok_or(trace)
     }
 }
