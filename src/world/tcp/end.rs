@@ -14,9 +14,8 @@ const PATIENCE: Span = Span::secs(1);
 /// Bytes of a packet that is small for bulk (RFC 791: what every host takes).
 const SMALL: u32 = 576;
 
-/// What is remembered of one end: where a cache line begins, so that it is in one.
+/// What is remembered of one end.
 #[derive(Debug)]
-#[repr(align(64))]
 pub struct End {
     /// When it was heard last; `MIN` if never.
     pub heard: Timestamp,
