@@ -1,7 +1,7 @@
 //! From a case to a report: the merge feeds the engine until every lane has ended, or whoever asks has heard enough.
 
 use crate::engine::Engine;
-use crate::event::{Fact, VantageId};
+use crate::event::{Fact, Record, VantageId};
 use crate::finding::{Change, Clock, Exchange, Finding, Input, Report};
 use crate::settings::Settings;
 use crate::source::{Case, Item, Merge, Outcome};
@@ -141,7 +141,11 @@ impl Judgement {
     fn run(&mut self) -> bool {
         let Self { merge, engine, .. } = self;
         let is_followed = self.wants_items || self.wants_changes || self.follows_exchanges;
-        !is_followed && merge.run(|record, vantage, link, time| engine.frame(record, vantage, link, time))
+        let judge = |record: Record<'_>, vantage, link, time, ahead: &[u8]| {
+            engine.expect(ahead, link);
+            engine.frame(record, vantage, link, time);
+        };
+        !is_followed && merge.run(judge)
     }
 
     #[inline]

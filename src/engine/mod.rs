@@ -130,6 +130,12 @@ impl Engine {
         self.world.add_vantage(id, vantage);
     }
 
+    /// The frame two behind the next will most likely be of these `bytes`, and begin as `link` says: what it will need is fetched meanwhile.
+    #[inline]
+    pub fn expect(&mut self, bytes: &[u8], link: LinkType) {
+        self.world.expect(bytes, link);
+    }
+
     /// Hears a frame that was read at `vantage`; `time` is its place in the order, which may be later than its stamp.
     pub fn frame(&mut self, record: Record<'_>, vantage: VantageId, link: LinkType, time: Timestamp) {
         let judged = catch_unwind(AssertUnwindSafe(|| {

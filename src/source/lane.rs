@@ -201,16 +201,16 @@ impl Lane {
     }
 
     /// Gives the records behind the one that was handed out, as far as nobody needs to be asked about them, to `take`: each with its interface,
-    /// how it begins, and its place in the order.
+    /// how it begins, its place in the order, and the bytes of the frame two behind it.
     #[inline]
-    pub(super) fn run(&mut self, mut take: impl FnMut(Record<'_>, LinkType, Timestamp)) {
+    pub(super) fn run(&mut self, mut take: impl FnMut(Record<'_>, LinkType, Timestamp, &[u8])) {
         let Self { source, latest, frames, links, offset, .. } = self;
-        source.run(&mut |mut record| {
+        source.run(&mut |mut record, ahead| {
             record.time = record.time.after(*offset);
             *latest = record.time.max(*latest);
             *frames = frames.saturating_add(1);
             let link = links.get(record.interface as usize).copied();
-            take(record, link.unwrap_or(LinkType::Other(u32::MAX)), *latest);
+            take(record, link.unwrap_or(LinkType::Other(u32::MAX)), *latest, ahead);
         });
     }
 

@@ -132,7 +132,7 @@ impl Merge {
     /// Gives the next frames to `take` where they are there already and nothing else can come between them: those of a file that is judged
     /// alone. Whether there were any; if not, `next` goes on.
     #[inline]
-    pub fn run(&mut self, mut take: impl FnMut(Record<'_>, VantageId, LinkType, Timestamp)) -> bool {
+    pub fn run(&mut self, mut take: impl FnMut(Record<'_>, VantageId, LinkType, Timestamp, &[u8])) -> bool {
         let Self { lanes, handed, .. } = self;
         let [lane] = lanes.as_mut_slice() else { return false };
         let is_alone = self.queued.is_empty() && self.facts.is_empty() && lane.lost.is_none();
@@ -141,10 +141,10 @@ impl Merge {
             return false;
         }
         let mut has_any = false;
-        lane.run(|record, link, time| {
+        lane.run(|record, link, time, ahead| {
             (*handed, has_any) = (time, true);
             let vantage = VantageId { lane: 0, interface: record.interface };
-            take(record, vantage, link, time);
+            take(record, vantage, link, time, ahead);
         });
         has_any
     }

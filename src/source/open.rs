@@ -110,7 +110,7 @@ pub(in crate::source) mod tests {
                 Ok(Step::Record) => {
                     keep(source.record());
                     if in_runs {
-                        source.run(&mut keep);
+                        source.run(&mut |record, _| keep(record));
                     }
                 }
                 Ok(_) => break,

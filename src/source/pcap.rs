@@ -3,6 +3,7 @@
 
 use super::error::{Part, SourceError, Trouble};
 use super::packing::{Packing, format_name};
+use super::scout::Scout;
 use super::unpack::Position;
 use super::window::{Order, Window};
 use super::{Interface, Source, Step, Told};
@@ -168,18 +169,19 @@ impl Source for Pcap {
         self.found.record(self.number, self.window.bytes(), self.layout.header)
     }
 
-    fn run(&mut self, take: &mut dyn FnMut(Record<'_>)) {
+    fn run(&mut self, take: &mut dyn FnMut(Record<'_>, &[u8])) {
         if self.is_over {
             return;
         }
         self.window.skip(std::mem::take(&mut self.found.span));
-        let (header, mut rest) = (self.layout.header, self.window.bytes());
-        while let Some(found) = self.layout.found(rest)
+        let (layout, header, mut rest) = (self.layout, self.layout.header, self.window.bytes());
+        let mut scout = Scout::new(rest, |bytes| layout.split(bytes));
+        while let Some(found) = layout.found(rest)
             && found.captured(header) <= MOST as usize
             && let Some(behind) = rest.get(found.span..)
         {
             self.number = self.number.saturating_add(1);
-            take(found.record(self.number, rest, header));
+            take(found.record(self.number, rest, header), scout.next());
             rest = behind;
         }
         let left = rest.len();
@@ -246,6 +248,13 @@ impl Layout {
         Some(Found { time, wire_len: original.max(captured), span })
     }
 
+    /// The frame of the record at the beginning of `bytes`, and what lies behind the record.
+    #[inline]
+    fn split<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let (record, behind) = bytes.split_at_checked(self.found(bytes)?.span)?;
+        Some((record.get(self.header..)?, behind))
+    }
+
     fn from_magic(first: &[u8]) -> Option<Self> {
         let magic = first.first_chunk::<4>()?;
         [Order::Big, Order::Little].into_iter().find_map(|order| {
@@ -292,13 +301,13 @@ mod tests {
 
     #[test]
     fn a_run_ends_before_a_record_that_is_not_whole() {
-        let file = [LITTLE, RECORD, RECORD, RECORD, &RECORD[..18]].concat();
+        let file = [LITTLE, RECORD, RECORD, RECORD, RECORD, &RECORD[..18]].concat();
         let mut source = open_reader(Outside::from("x"), Box::new(std::io::Cursor::new(file))).unwrap();
         assert_eq!((source.advance(), source.record().number), (Ok(Step::Record), 1));
         let mut run = Vec::new();
-        source.run(&mut |record| run.push((record.number, record.bytes.len())));
-        assert_eq!(run, [(2, 3), (3, 3)]);
-        assert_eq!(source.advance().unwrap_err().part, Part::Record(4));
+        source.run(&mut |record, ahead| run.push((record.number, record.bytes.len(), ahead.len())));
+        assert_eq!(run, [(2, 3, 3), (3, 3, 0), (4, 3, 0)]);
+        assert_eq!(source.advance().unwrap_err().part, Part::Record(5));
     }
 
     #[test]

@@ -6,9 +6,10 @@ mod options;
 #[cfg(test)]
 mod tests;
 
-use self::blocks::{Found, Sections, is_numbered};
+use self::blocks::{Found, Sections, is_numbered, split};
 use super::error::{Part, SourceError, Trouble};
 use super::packing::{Packing, format_name};
+use super::scout::Scout;
 use super::unpack::Position;
 use super::window::{Order, Window};
 use super::{Interface, NO_RECORD, Source, Step, Told};
@@ -164,19 +165,20 @@ impl Source for Pcapng {
         self.found.map_or(none, |found| found.record(self.number, body))
     }
 
-    fn run(&mut self, take: &mut dyn FnMut(Record<'_>)) {
+    fn run(&mut self, take: &mut dyn FnMut(Record<'_>, &[u8])) {
         if self.is_over {
             return;
         }
         self.found = None;
         self.window.skip(std::mem::take(&mut self.span));
-        let mut rest = self.window.bytes();
+        let (order, mut rest) = (self.sections.order, self.window.bytes());
+        let mut scout = Scout::new(rest, |bytes| split(order, bytes));
         while let Some((body, behind)) = self.sections.plain(rest)
             && let Ok(Some(found)) = self.sections.take(ENHANCED_PACKET, body)
         {
             self.blocks = self.blocks.saturating_add(1);
             self.number = self.number.saturating_add(1);
-            take(found.record(self.number, body));
+            take(found.record(self.number, body), scout.next());
             rest = behind;
         }
         let left = rest.len();

@@ -5,6 +5,7 @@
 use std::hash::Hash;
 
 use super::places::{NONE, Places};
+use super::prefetch::prefetch;
 use super::words::Words;
 
 /// A bounded map with a keyed hash, in order of last use. It has no iterator in hash order, so that order cannot reach output.
@@ -65,6 +66,12 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
     #[inline]
     pub fn get_at(&mut self, Spot(slot): Spot) -> Option<&mut V> {
         self.touch(slot)
+    }
+
+    /// Has what lies there brought into the cache, whosever it is.
+    #[inline(always)]
+    pub fn prefetch(&self, Spot(slot): Spot) {
+        self.slots.get(slot as usize).into_iter().for_each(prefetch);
     }
 
     #[inline(always)]

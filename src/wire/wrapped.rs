@@ -66,6 +66,16 @@ impl<'a> Wrapped<'a> {
         Some(Self { around, packet_len, within, bytes: captured, wire_len: inside as u32, ip, trace })
     }
 
+    /// The trace of the frame in `bytes`, in which IPv4 begins at `ip` and whose heading has the trace `around`; `None` where it carries no other.
+    #[inline(always)]
+    pub fn trace_in(bytes: &[u8], ip: usize, around: u32) -> Option<u32> {
+        if Self::is_here(bytes, ip) {
+            Wrapped::look(bytes, u32::MAX, ip).map(|wrapped| wrapped.trace(around))
+        } else {
+            None
+        }
+    }
+
     /// What it carries in turn, if its headers leave no doubt.
     #[inline]
     pub fn plain(&self) -> Option<Plain<'a>> {

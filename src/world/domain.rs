@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use crate::event::{Direction, Frame, VantageId};
 use crate::settings::Settings;
-use crate::value::{Index, TagStack, Timestamp};
+use crate::value::{Index, TagStack, Timestamp, prefetch};
 use crate::wire::{Layers, Overlay};
 
 /// A stack of tags at a vantage.
@@ -126,6 +126,12 @@ impl Domains {
             if layers.has_tunnel() { self.inside(vantage, layers) } else { self.at(vantage, None, layers.tags_ref()) };
         self.count(DomainId(id), frame.direction, frame.order);
         DomainId(id)
+    }
+
+    /// Has what is counted of the network `of` brought into the cache.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, of: DomainId) {
+        self.nodes.get(of.0 as usize).into_iter().for_each(|node| prefetch(&node.frames));
     }
 
     /// Counts a frame of the network `of`.

@@ -2,30 +2,44 @@
 //! before but for a few words. What those led to is remembered: the network, the connection, the stations. A segment that goes on as it
 //! should is taken in by that, without a layer laid out or a table searched; so is a datagram that nobody reads, which has no connection,
 //! and either in a tunnel. What it changes it changes as in `see`, by the same functions; what may bring about more is left to that,
-//! untouched. Some ten thousand headings are remembered, one over the other.
+//! untouched. Some ten thousand headings are remembered, one over the other in sets of a few.
 
 use super::stations::{Sent, Speaker};
 use super::{Derived, DomainId, Seen, World, sooner};
 use crate::event::Placed;
-use crate::value::{Mac, Spot};
-use crate::wire::{Heading, Kind, Kinds, Plain, Within, Wrapped};
+use crate::value::{Mac, Spot, prefetch};
+use crate::wire::{Heading, Kind, Kinds, LinkType, Plain, Within, Wrapped};
 
-/// Headings that are told apart: two mebibytes of them, of which only that is read that there is traffic of.
-const PLACES: usize = 32_768;
+/// Sets of headings, each of `WAYS`.
+const SETS: usize = 16_384;
+/// Headings of one set that are told apart.
+const WAYS: usize = 4;
 /// Tunnels that are looked into.
 const TUNNELS: Kinds = Kinds::of(&[Kind::Vxlan, Kind::Geneve]);
 
 /// What headings led to.
 #[derive(Default)]
 pub(super) struct Predictions {
-    /// Each by the trace of its heading; none before the first.
+    /// By the traces of headings; none before the first.
+    sets: Vec<[Cell; WAYS]>,
+    /// In the order in which they were first put, so that those of busy connections lie together.
     places: Vec<Prediction>,
-    /// What the frame there carries, where that is another one; none before the first of those.
+    /// What the frame at each place carries, where that is another one; none before the first of those.
     within: Vec<Within>,
-    /// Of each place half the trace of the heading that was met there last and not predicted: many come once, and are not worth a place.
-    met: Vec<u16>,
     /// Whether the heading of the frame that is seen now was met before.
     is_again: bool,
+    /// Where the heading of the next frame lies.
+    awaited: usize,
+}
+
+/// A heading that was met. Many come once, and are not worth a place: what is new stands last in its set, and goes to the front with the second
+/// time.
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    /// Half its trace.
+    met: u16,
+    /// Where it lies, or may, counted from one; 0 where nothing does.
+    place: u16,
 }
 
 /// A heading, and what it led to, in one cache line.
@@ -44,43 +58,77 @@ struct Goal {
     stations: [Spot; 2],
 }
 
+impl Cell {
+    /// Whether it tells of a heading of this trace.
+    #[inline]
+    const fn is_of(self, trace: u32) -> bool {
+        self.met == half(trace)
+    }
+
+    /// Where that lies; past all places where it has none.
+    #[inline]
+    fn place(self) -> usize {
+        usize::from(self.place).wrapping_sub(1)
+    }
+}
+
+/// The half of a trace that does not tell the set.
+const fn half(trace: u32) -> u16 {
+    (trace >> 16) as u16
+}
+
 impl Predictions {
+    /// Where the heading of this trace may lie; past all places where it was not met.
+    #[inline]
+    fn place(&self, trace: u32) -> usize {
+        let set = self.sets.get(trace as usize % SETS);
+        set.and_then(|set| set.iter().find(|cell| cell.is_of(trace))).map_or(usize::MAX, |cell| cell.place())
+    }
+
     #[inline]
     fn get(&self, trace: u32, heading: &Heading) -> Option<Goal> {
-        self.places.get(trace as usize % PLACES).filter(|place| place.heading == *heading).map(|place| place.to)
+        self.places.get(self.place(trace)).filter(|place| place.heading == *heading).map(|place| place.to)
     }
 
     /// The same for a frame that carries another one.
     fn get_within(&self, trace: u32, heading: &Heading, within: &Within) -> Option<Goal> {
-        let is_it = self.within.get(trace as usize % PLACES).is_some_and(|held| held == within);
-        self.get(trace, heading).filter(|_| is_it)
+        let held = self.within.get(self.place(trace))?;
+        self.get(trace, heading).filter(|_| held == within)
     }
 
     /// Notes that a heading was met and not predicted.
     #[inline]
     fn meet(&mut self, trace: u32) {
-        if self.met.is_empty() {
-            self.met = vec![0; PLACES];
+        if self.sets.is_empty() {
+            self.sets = vec![[Cell::default(); WAYS]; SETS];
         }
-        if let Some(met) = self.met.get_mut(trace as usize % PLACES) {
-            let half = (trace >> 16) as u16;
-            self.is_again = std::mem::replace(met, half) == half;
+        if let Some(set) = self.sets.get_mut(trace as usize % SETS) {
+            self.is_again = set.iter().any(|cell| cell.is_of(trace));
+            if !self.is_again {
+                set[WAYS - 1].met = half(trace);
+            }
         }
     }
 
     fn put(&mut self, trace: u32, prediction: Prediction, within: Option<Within>) {
-        let at = trace as usize % PLACES;
-        if self.places.is_empty() {
-            self.places = vec![Prediction::default(); PLACES];
+        let Some(set) = self.sets.get_mut(trace as usize % SETS) else { return };
+        let Some(met) = set.iter_mut().position(|cell| cell.is_of(trace)).and_then(|at| set.get_mut(..=at)) else {
+            return;
+        };
+        met.rotate_right(1);
+        let Some(cell) = met.first_mut() else { return };
+        if cell.place == 0 {
+            let Ok(place) = u16::try_from(self.places.len().saturating_add(1)) else { return };
+            self.places.push(prediction);
+            cell.place = place;
         }
-        if within.is_some() && self.within.is_empty() {
-            self.within = vec![Within::default(); PLACES];
-        }
+        let at = cell.place();
         if let Some(place) = self.places.get_mut(at) {
             *place = prediction;
         }
-        if let (Some(within), Some(place)) = (within, self.within.get_mut(at)) {
-            *place = within;
+        if let Some(within) = within {
+            self.within.resize(self.places.len().max(self.within.len()), Within::default());
+            self.within.get_mut(at).into_iter().for_each(|place| *place = within);
         }
     }
 }
@@ -122,6 +170,28 @@ impl World {
             self.predictions.put(trace, Prediction { heading, to: Goal { domain, flow, stations } }, within);
         }
         Some(())
+    }
+
+    /// The frame two behind the next will most likely be of these `bytes`, and begin as `link` says: where its heading lies is brought into the cache,
+    /// and what the heading of the one before it led to.
+    #[inline(always)]
+    pub fn expect(&mut self, bytes: &[u8], link: LinkType) {
+        let mut place = usize::MAX;
+        if let Some((_, trace, ip)) = Heading::of(link, bytes) {
+            let Predictions { places, within, .. } = &self.predictions;
+            let carried = if within.is_empty() { None } else { Wrapped::trace_in(bytes, ip, trace) };
+            place = self.predictions.place(carried.unwrap_or(trace));
+            places.get(place).into_iter().for_each(prefetch);
+            if carried.is_some() {
+                within.get(place).into_iter().for_each(prefetch);
+            }
+        }
+        let Predictions { places, awaited, .. } = &mut self.predictions;
+        if let Some(Prediction { to, .. }) = places.get(std::mem::replace(awaited, place)) {
+            self.domains.prefetch(to.domain);
+            self.flows.prefetch(to.flow);
+            to.stations.into_iter().for_each(|spot| self.stations.prefetch(spot));
+        }
     }
 
     /// Takes a frame in that is a segment of a connection which goes on as it should, or a datagram that nobody reads; `false` where nothing was done,

@@ -77,6 +77,8 @@ pub struct Station {
     asks_again: bool,
     /// Whether questions to it may wait: of whom none do nothing is looked up at each proof that it hears.
     may_owe: bool,
+    /// Whether it may have been told as mute: of others nothing is looked up when they speak.
+    may_be_mute: bool,
     roles: u8,
     /// When it last proved that it hears.
     pub proof: Option<Proof>,
@@ -166,13 +168,13 @@ impl Stations {
         let sent = Sent { src, to, domain, at, time, wire_len: frame.wire_len };
         let telling = Some(seen).filter(|_| layers.kinds().intersects(TELLING));
         let proves = seen.hearing.is_proof.then(|| Speaker::of(layers.inner_ip()));
-        if self.sends(&sent, [Spot::NOWHERE; 2], proves, telling, out) {
-            self.note_life(seen, src, domain, out);
+        if let Some(may_be_mute) = self.sends(&sent, [Spot::NOWHERE; 2], proves, telling, out) {
+            self.note_life(seen, (src, domain), may_be_mute, out);
         }
     }
 
     /// Notes what every frame tells: that its sender sent and its receiver was sent to; that the sender hears, if it `proves` that; and the part that it
-    /// plays, where `telling` tells. `false` where nothing is known of the vantage.
+    /// plays, where `telling` tells. Whether it may have been told as mute; `None` where nothing is known of the vantage.
     #[inline(always)]
     fn sends(
         &mut self,
@@ -181,12 +183,13 @@ impl Stations {
         proves: Option<Speaker>,
         telling: Option<&Seen<'_>>,
         out: &mut Vec<Derived>,
-    ) -> bool {
+    ) -> Option<bool> {
         let &Sent { src, to, domain, at, time, wire_len } = sent;
-        let Some(sight) = self.sights.entry(at.vantage) else { return false };
+        let sight = self.sights.entry(at.vantage)?;
         sight.note(src, to);
         let station = self.table.entry_near(near_src, &(src, domain), || Station::new(time));
         station.last = station.last.max(time);
+        let may_be_mute = station.may_be_mute;
         let proof = Proof { time, at };
         let mut owed = false;
         if let Some(with) = proves {
@@ -206,7 +209,7 @@ impl Stations {
         if owed {
             self.clear((src, domain), proof, out);
         }
-        true
+        Some(may_be_mute)
     }
 
     /// Where the station `mac` of the network `domain` lies, if it is known.
@@ -214,11 +217,17 @@ impl Stations {
         self.table.spot(Spot::NOWHERE, &(mac, domain))
     }
 
+    /// Has the station that lies there brought into the cache.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, spot: Spot) {
+        self.table.prefetch(spot);
+    }
+
     /// Takes in a packet of which nothing more is to be known, between stations that most likely lie `near`; `proves` tells as whom its
     /// sender proves that it hears, if it does.
     #[inline(always)]
     pub(super) fn pass(&mut self, sent: &Sent, near: [Spot; 2], proves: Option<Speaker>, out: &mut Vec<Derived>) {
-        if self.sends(sent, near, proves, None, out) {
+        if self.sends(sent, near, proves, None, out) == Some(true) {
             self.speaks((sent.src, sent.domain), sent.time, out);
         }
     }
@@ -289,6 +298,7 @@ impl Station {
             is_forwarding: false,
             asks_again: false,
             may_owe: true,
+            may_be_mute: true,
             roles: 0,
             meter: None,
         }

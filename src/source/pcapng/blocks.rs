@@ -349,6 +349,14 @@ impl Sections {
     }
 }
 
+/// The frame in the block at the beginning of `bytes`, if that is one which holds a frame, and what lies behind the block.
+#[inline]
+pub(super) fn split(order: Order, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [_, length, _, _, _, captured] = order.words(bytes)?;
+    let (block, behind) = bytes.split_at_checked(length as usize)?;
+    Some((block.get(const { BODY + FIXED }..)?.get(..captured as usize)?, behind))
+}
+
 /// An interface has lost so many frames by now; `total` is what all have lost.
 const fn count_dropped(total: &mut u64, described: &mut Interface, dropped: u64) {
     *total = total.saturating_sub(described.dropped).saturating_add(dropped);

@@ -49,7 +49,7 @@ fn a_run_ends_where_a_block_holds_more_than_a_frame() {
     while source.advance() == Ok(Step::Record) {
         numbers.push(vec![source.record().number]);
         let mut run = Vec::new();
-        source.run(&mut |record| run.push(record.number));
+        source.run(&mut |record, _| run.push(record.number));
         numbers.push(run);
     }
     assert_eq!(numbers, [vec![1], vec![2, 3], vec![4], vec![5]]);

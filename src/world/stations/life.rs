@@ -80,9 +80,9 @@ impl Stations {
         slates.peek(&(mac, domains.root(domain))).or_else(|| slates.peek(&(mac, domain)))?.beside_dhcp(until)
     }
 
-    /// What `seen`, the first sighting of a packet from `src`, says about who hears.
-    pub(super) fn note_life(&mut self, seen: &Seen<'_>, src: Mac, domain: DomainId, out: &mut Vec<Derived>) {
-        let frame = seen.frame;
+    /// What `seen`, the first sighting of a packet from a station that may have been told as mute, says about who hears.
+    pub(super) fn note_life(&mut self, seen: &Seen<'_>, key: Key, may_be_mute: bool, out: &mut Vec<Derived>) {
+        let (frame, (src, domain), mute) = (seen.frame, key, self.life.mute);
         if let Some(since) = seen.hearing.waits_since {
             self.note_repeat(frame, domain, since, out);
         }
@@ -95,14 +95,18 @@ impl Stations {
                 self.note_icmp(frame, src, domain, out);
             }
         }
-        self.speaks((src, domain), frame.order, out);
+        if may_be_mute || self.life.mute > mute {
+            self.speaks(key, frame.order, out);
+        }
     }
 
     /// A station sent something at `now`: one that was told as mute is none.
-    #[inline]
+    #[inline(never)]
     pub(super) fn speaks(&mut self, key: Key, now: Timestamp, out: &mut Vec<Derived>) {
         if self.life.mute > 0 && self.life.slates.peek(&key).is_some_and(Slate::is_told_mute) {
             self.judge(key, now, out);
+        } else if let Some(station) = self.table.peek_mut(&key) {
+            station.may_be_mute = false;
         }
     }
 
@@ -242,13 +246,14 @@ impl Stations {
     #[inline(never)]
     fn judge(&mut self, key: Key, now: Timestamp, out: &mut Vec<Derived>) {
         let patience = self.life.patience();
-        let (Some(station), Some(slate)) = (self.table.peek(&key), self.life.slates.get_mut(&key)) else { return };
+        let (Some(station), Some(slate)) = (self.table.peek_mut(&key), self.life.slates.get_mut(&key)) else { return };
         let Some(since) = slate.verdict(&self.life.settings) else { return };
         let is_mute = station.last <= since.after(patience);
         let was_mute = slate.is_told_mute();
         if !slate.tell(now, is_mute, TELL_EVERY) {
             return;
         }
+        station.may_be_mute |= is_mute;
         self.life.mute = self.life.mute.saturating_sub(usize::from(was_mute)).saturating_add(usize::from(is_mute));
         self.tell(key, out);
     }

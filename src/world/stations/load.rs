@@ -16,7 +16,7 @@ const PEAK_TIMES: f64 = 10.0;
 const NOTHING: f64 = 1e6;
 
 /// Seconds that are counted before what came before them is looked at: a power of two.
-const RUNNING: usize = 8;
+const RUNNING: usize = 16;
 
 /// The meter of one station: the running seconds, where each frame to the station counts, and what they lead to.
 #[derive(Clone, Debug)]

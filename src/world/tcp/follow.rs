@@ -26,6 +26,12 @@ impl Flows {
         self.calm
     }
 
+    /// Has the connection that lies there brought into the cache.
+    #[inline(always)]
+    pub fn prefetch(&self, spot: Spot) {
+        self.table.prefetch(spot);
+    }
+
     /// Whether packets of `packet_len` bytes travel on any link: whether longer ones do is learnt from what a tunnel makes of segments.
     pub const fn is_ordinary(&self, packet_len: u16) -> bool {
         packet_len as u32 <= self.assumed
