@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::network;
 use crate::detect::{Context, Detector, Entry, Needs};
-use crate::event::Cited;
+use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Mac, Span, Timestamp};
@@ -35,15 +35,20 @@ const MOST_CLIENTS: usize = 4_096;
 const CLIENTS: usize = 3;
 /// Packets of one renewal.
 const PACKETS: f64 = 2.0;
-/// A finding is told again after this time, or when there are twice as many clients.
-const TELL_EVERY: Span = Span::secs(60);
+/// A finding is told again after this time, when there are twice as many clients, and at the end.
+const TELL_EVERY: Span = Span::secs(600);
 
 struct ShortLease {
+    limits: Limits,
+    /// By who grants, and where.
+    servers: BoundedMap<(DomainId, Ipv4Addr), Vec<Grants>>,
+}
+
+/// What is short, and when it is bad.
+struct Limits {
     short: u32,
     very_short: u32,
     load: f64,
-    /// By who grants, and where.
-    servers: BoundedMap<(DomainId, Ipv4Addr), Vec<Grants>>,
 }
 
 /// Short leases of one server and of one length.
@@ -54,31 +59,39 @@ struct Grants {
     count: u64,
     clients: BTreeSet<Mac>,
     fresh: Vec<Cited>,
-    told: Option<(Key, Timestamp)>,
+    /// Where the latest was seen, and in which network.
+    last: (VantageId, DomainId),
+    told: Option<Told>,
+}
+
+/// Under which key it was told last, when, and of how many.
+struct Told {
+    key: Key,
+    at: Timestamp,
+    count: u64,
+    clients: usize,
 }
 
 impl ShortLease {
     fn new(settings: &Settings) -> Self {
         let dhcp = &settings.dhcp;
-        Self {
-            short: dhcp.short_t1_s,
-            very_short: dhcp.very_short_t1_s,
-            load: f64::from(dhcp.renewal_packets),
-            servers: BoundedMap::new(MOST),
-        }
+        let limits =
+            Limits { short: dhcp.short_t1_s, very_short: dhcp.very_short_t1_s, load: f64::from(dhcp.renewal_packets) };
+        Self { limits, servers: BoundedMap::new(MOST) }
     }
 
     fn granted(&mut self, step: &DhcpStep, cx: &mut Context<'_>) {
         let Some(server) = step.server else { return };
         let Some((lease, t1)) = step.terms.as_ref().and_then(|terms| Some((terms.lease?, terms.t1?))) else { return };
         let id = (cx.world.domains.root(step.domain), server);
-        if t1 >= self.short {
+        if t1 >= self.limits.short {
             self.prolonged(id, step, cx);
             return;
         }
+        let last = (step.cited.at.vantage, step.domain);
         let is_renewed = step.asked.is_some_and(|asked| asked.asking.is_some_and(Asking::is_keeping));
-        let grants = Grants::of(self.servers.entry(&id, Vec::new), lease, t1, step.cited.time);
-        grants.count = grants.count.saturating_add(1);
+        let grants = Grants::of(self.servers.entry(&id, Vec::new), (lease, t1), step.cited.time, last);
+        (grants.count, grants.last) = (grants.count.saturating_add(1), last);
         if grants.clients.len() < MOST_CLIENTS {
             grants.clients.insert(step.client);
         }
@@ -87,20 +100,19 @@ impl ShortLease {
         }
         // The first lease of a client may be short on purpose, and the next long.
         let is_habit = is_renewed || grants.clients.len() >= CLIENTS || grants.told.is_some();
-        let is_news = grants.told.as_ref().is_none_or(|(_, at)| cx.now.since(*at) >= TELL_EVERY);
+        let is_news = grants.told.as_ref().is_none_or(|told| {
+            cx.now.since(told.at) >= TELL_EVERY || grants.clients.len() >= told.clients.saturating_mul(2)
+        });
         if is_habit && is_news {
-            let packets = PACKETS * grants.clients.len() as f64 / f64::from(t1.max(1));
-            let severity =
-                if t1 < self.very_short || packets >= self.load { Severity::Warning } else { Severity::Info };
-            grants.claim(server, step, severity, packets, cx);
+            grants.claim(server, &self.limits, cx);
         }
     }
 
     /// A server that gave short leases gives long ones.
     fn prolonged(&mut self, id: (DomainId, Ipv4Addr), step: &DhcpStep, cx: &mut Context<'_>) {
         for grants in self.servers.remove(&id).into_iter().flatten() {
-            if let Some((key, _)) = grants.told {
-                cx.resolve(key, format!("{} grants {} longer leases", id.1, step.client));
+            if let Some(told) = grants.told {
+                cx.resolve(told.key, format!("{} grants {} longer leases", id.1, step.client));
             }
         }
     }
@@ -113,17 +125,26 @@ impl Detector for ShortLease {
             self.granted(step, cx);
         }
     }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let servers: Vec<(DomainId, Ipv4Addr)> = self.servers.by_age().map(|(id, _)| *id).collect();
+        for id in servers {
+            let all = self.servers.get_mut(&id).into_iter().flatten();
+            let outgrown = all.filter(|grants| grants.told.as_ref().is_some_and(|told| grants.count > told.count));
+            outgrown.for_each(|grants| grants.claim(id.1, &self.limits, cx));
+        }
+    }
 }
 
 impl Grants {
-    const fn new(lease: u32, t1: u32, since: Timestamp) -> Self {
-        Self { lease, t1, since, count: 0, clients: BTreeSet::new(), fresh: Vec::new(), told: None }
+    const fn new((lease, t1): (u32, u32), since: Timestamp, last: (VantageId, DomainId)) -> Self {
+        Self { lease, t1, since, count: 0, clients: BTreeSet::new(), fresh: Vec::new(), last, told: None }
     }
 
     /// Those of `server` to which a grant of `lease` belongs, which may be what is left of one of theirs: a server that answers early renewals from
     /// memory grants the rest of the lease, as long as less than a quarter of it is over (ISC dhcpd, dhcp-cache-threshold). Where the rest was seen
     /// first, the whole takes its place.
-    fn of(server: &mut Vec<Self>, lease: u32, t1: u32, since: Timestamp) -> &mut Self {
+    fn of(server: &mut Vec<Self>, (lease, t1): (u32, u32), since: Timestamp, last: (VantageId, DomainId)) -> &mut Self {
         let is_rest = |rest: u32, whole: u32| rest < whole && u64::from(rest) * 4 >= u64::from(whole) * 3;
         let is_kin = |known: &Self| is_rest(lease, known.lease) || is_rest(known.lease, lease);
         let is_same = |known: &Self| known.lease == lease;
@@ -131,7 +152,7 @@ impl Grants {
             if server.len() >= MOST_LENGTHS {
                 server.remove(0);
             }
-            server.push(Self::new(lease, t1, since));
+            server.push(Self::new((lease, t1), since, last));
             server.len().saturating_sub(1)
         });
         match server.get_mut(at) {
@@ -145,12 +166,15 @@ impl Grants {
         }
     }
 
-    fn claim(&mut self, server: Ipv4Addr, step: &DhcpStep, severity: Severity, packets: f64, cx: &mut Context<'_>) {
-        let Self { lease, t1, since, count, .. } = *self;
+    fn claim(&mut self, server: Ipv4Addr, limits: &Limits, cx: &mut Context<'_>) {
+        let Self { lease, t1, since, count, last: (vantage, domain), .. } = *self;
         let fresh = || Key::new().with("server", server).with("lease", format!("{lease} s"));
-        let key = self.told.take().map_or_else(fresh, |(key, _)| key);
-        self.told = Some((key.clone(), cx.now));
-        let (clients, network) = (self.clients.len(), network(step.domain, cx));
+        let key = self.told.take().map_or_else(fresh, |told| told.key);
+        let (clients, network) = (self.clients.len(), network(domain, cx));
+        self.told = Some(Told { key: key.clone(), at: cx.now, count, clients });
+        let packets = PACKETS * clients as f64 / f64::from(t1.max(1));
+        let severity =
+            if t1 < limits.very_short || packets >= limits.load { Severity::Warning } else { Severity::Info };
         let claim = Claim::brief(key, Confidence::Risk, severity, move |claim| {
             let hourly = 3_600_u32.checked_div(t1).unwrap_or(3_600);
             claim
@@ -171,7 +195,7 @@ impl Grants {
                 )
         });
         let proofs = std::mem::take(&mut self.fresh);
-        cx.raise(claim.seen(since, count).at(step.cited.at.vantage).proved_by(proofs));
+        cx.raise(claim.seen(since, count).at(vantage).proved_by(proofs));
     }
 }
 
