@@ -130,7 +130,7 @@ impl Engine {
         self.world.add_vantage(id, vantage);
     }
 
-    /// The frame two behind the next will most likely be of these `bytes`, and begin as `link` says: what it will need is fetched meanwhile.
+    /// The frame three behind the next will most likely be of these `bytes`, and begin as `link` says: what it will need is fetched meanwhile.
     #[inline]
     pub fn expect(&mut self, bytes: &[u8], link: LinkType) {
         self.world.expect(bytes, link);

@@ -201,7 +201,7 @@ impl Lane {
     }
 
     /// Gives the records behind the one that was handed out, as far as nobody needs to be asked about them, to `take`: each with its interface,
-    /// how it begins, its place in the order, and the bytes of the frame two behind it.
+    /// how it begins, its place in the order, and the bytes of the frame three behind it.
     #[inline]
     pub(super) fn run(&mut self, mut take: impl FnMut(Record<'_>, LinkType, Timestamp, &[u8])) {
         let Self { source, latest, frames, links, offset, .. } = self;

@@ -67,7 +67,7 @@ pub trait Source: Send {
     fn record(&self) -> Record<'_>;
 
     /// Moves past those of the next records that are in memory already and change nothing else, and gives each to `take`, with the bytes of the
-    /// frame two behind it where these are there too. What is not so plain is left to `advance`, which goes on behind them.
+    /// frame three behind it where these are there too. What is not so plain is left to `advance`, which goes on behind them.
     fn run(&mut self, _take: &mut dyn FnMut(Record<'_>, &[u8])) {}
 
     /// Its stamp, where only its turn is asked for.

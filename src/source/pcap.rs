@@ -301,13 +301,13 @@ mod tests {
 
     #[test]
     fn a_run_ends_before_a_record_that_is_not_whole() {
-        let file = [LITTLE, RECORD, RECORD, RECORD, RECORD, &RECORD[..18]].concat();
+        let file = [LITTLE, RECORD, RECORD, RECORD, RECORD, RECORD, &RECORD[..18]].concat();
         let mut source = open_reader(Outside::from("x"), Box::new(std::io::Cursor::new(file))).unwrap();
         assert_eq!((source.advance(), source.record().number), (Ok(Step::Record), 1));
         let mut run = Vec::new();
         source.run(&mut |record, ahead| run.push((record.number, record.bytes.len(), ahead.len())));
-        assert_eq!(run, [(2, 3, 3), (3, 3, 0), (4, 3, 0)]);
-        assert_eq!(source.advance().unwrap_err().part, Part::Record(5));
+        assert_eq!(run, [(2, 3, 3), (3, 3, 0), (4, 3, 0), (5, 3, 0)]);
+        assert_eq!(source.advance().unwrap_err().part, Part::Record(6));
     }
 
     #[test]

@@ -5,7 +5,10 @@ use crate::value::prefetch;
 /// Bytes of a record that are looked at first: its header, and those of layer 2 to 4.
 const HEADERS: usize = 96;
 
-/// A look at the frame two behind the one that is handed out. What it shows is a hint: whether a record is sound is asked when its turn comes.
+/// How many frames ahead it is.
+const FRAMES: usize = 3;
+
+/// A look at the frame three behind the one that is handed out. What it shows is a hint: whether a record is sound is asked when its turn comes.
 pub(super) struct Scout<'a, F> {
     ahead: &'a [u8],
     /// The frame of the record at the beginning of some bytes, and what lies behind the record.
@@ -17,8 +20,7 @@ impl<'a, F: Fn(&'a [u8]) -> Option<(&'a [u8], &'a [u8])>> Scout<'a, F> {
     #[inline]
     pub(super) fn new(bytes: &'a [u8], split: F) -> Self {
         let mut scout = Self { ahead: bytes, split };
-        scout.next();
-        scout.next();
+        (0..FRAMES).for_each(|_| _ = scout.next());
         scout
     }
 
@@ -37,9 +39,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_two_ahead_and_sees_nothing_behind_the_last() {
+    fn it_is_three_ahead_and_sees_nothing_behind_the_last() {
         let split = |bytes: &'static [u8]| Some((bytes.get(1..2)?, bytes.get(2..)?));
         let mut scout = Scout::new(b"1a2b3c4d5", split);
-        assert_eq!([scout.next(), scout.next(), scout.next(), scout.next()], [&b"c"[..], b"d", b"", b""]);
+        assert_eq!([scout.next(), scout.next()], [&b"d"[..], b""]);
     }
 }

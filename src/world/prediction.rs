@@ -28,8 +28,17 @@ pub(super) struct Predictions {
     within: Vec<Within>,
     /// Whether the heading of the frame that is seen now was met before.
     is_again: bool,
-    /// Where the heading of the next frame lies.
-    awaited: usize,
+    awaited: Awaited,
+}
+
+/// What is known of the next frames, as far as it is looked up already.
+#[derive(Clone, Copy, Default)]
+struct Awaited {
+    /// The trace of the one behind the next, and whether it carries another.
+    trace: u32,
+    is_around: bool,
+    /// Where the heading of the next lies.
+    place: usize,
 }
 
 /// A heading that was met. Many come once, and are not worth a place: what is new stands last in its set, and goes to the front with the second
@@ -172,26 +181,29 @@ impl World {
         Some(())
     }
 
-    /// The frame two behind the next will most likely be of these `bytes`, and begin as `link` says: where its heading lies is brought into the cache,
-    /// and what the heading of the one before it led to.
+    /// The frame three behind the next will most likely be of these `bytes`, and begin as `link` says. What is looked up for it is brought into the cache
+    /// step by step, one with each frame: its set, where its heading lies, and what that led to.
     #[inline(always)]
     pub fn expect(&mut self, bytes: &[u8], link: LinkType) {
-        let mut place = usize::MAX;
-        if let Some((_, trace, ip)) = Heading::of(link, bytes) {
-            let Predictions { places, within, .. } = &self.predictions;
-            let carried = if within.is_empty() { None } else { Wrapped::trace_in(bytes, ip, trace) };
-            place = self.predictions.place(carried.unwrap_or(trace));
-            places.get(place).into_iter().for_each(prefetch);
-            if carried.is_some() {
-                within.get(place).into_iter().for_each(prefetch);
-            }
-        }
-        let Predictions { places, awaited, .. } = &mut self.predictions;
-        if let Some(Prediction { to, .. }) = places.get(std::mem::replace(awaited, place)) {
+        let Predictions { sets, places, within, awaited, .. } = &self.predictions;
+        let Awaited { trace, is_around, place } = *awaited;
+        if let Some(Prediction { to, .. }) = places.get(place) {
             self.domains.prefetch(to.domain);
             self.flows.prefetch(to.flow);
             to.stations.into_iter().for_each(|spot| self.stations.prefetch(spot));
         }
+        let place = self.predictions.place(trace);
+        places.get(place).into_iter().for_each(prefetch);
+        if is_around {
+            within.get(place).into_iter().for_each(prefetch);
+        }
+        let mut next = Awaited { trace: 0, is_around: false, place };
+        if let Some((_, around, ip)) = Heading::of(link, bytes) {
+            let trace = if within.is_empty() { None } else { Wrapped::trace_in(bytes, ip, around) };
+            (next.is_around, next.trace) = (trace.is_some(), trace.unwrap_or(around));
+            sets.get(next.trace as usize % SETS).into_iter().for_each(prefetch);
+        }
+        self.predictions.awaited = next;
     }
 
     /// Takes a frame in that is a segment of a connection which goes on as it should, or a datagram that nobody reads; `false` where nothing was done,
