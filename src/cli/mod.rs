@@ -3,6 +3,7 @@
 mod args;
 mod case_check;
 mod explain;
+mod heap;
 mod host;
 mod judge;
 mod live;
@@ -35,6 +36,7 @@ pub enum Exit {
 
 /// Parses the arguments of this process, runs the command, and turns what it came to into an exit code.
 pub fn run() -> ExitCode {
+    heap::prefer_large_pages();
     let args = Args::parse();
     start_log(args.verbose);
     permit_files();
