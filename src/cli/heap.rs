@@ -13,9 +13,10 @@ pub(super) fn prefer_large_pages() {
     const STEP_INT: libc::c_int = STEP as libc::c_int;
     // SAFETY: these calls change how the allocator grows and nothing that it holds; no other thread runs yet.
     let begin = unsafe {
-        // What is larger than half a step is mapped by itself. To set one of the three stops the allocator from setting the others as it goes.
+        // What is larger than half a step is mapped by itself, and what is free past two of them goes back. To set one of the three stops the
+        // allocator from setting the others as it goes.
         libc::mallopt(libc::M_MMAP_THRESHOLD, STEP_INT / 2);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, STEP_INT * 2);
         libc::mallopt(libc::M_TOP_PAD, STEP_INT);
         libc::sbrk(0)
     };
