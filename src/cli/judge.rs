@@ -97,6 +97,9 @@ impl Judgement {
         if self.run() {
             return Progress::Frame;
         }
+        if let Some((ahead, link)) = self.merge.ahead() {
+            self.engine.expect(ahead, link);
+        }
         let next = self.merge.next();
         let Some(item) = &next else { return Progress::Over };
         if self.wants_items {

@@ -194,6 +194,12 @@ impl Lane {
         (record, link.unwrap_or(LinkType::Other(u32::MAX)))
     }
 
+    /// The bytes of the frame three behind the next, where they are in memory already, and how its interface's frames begin: a hint.
+    #[inline]
+    pub(super) fn ahead(&self) -> (&[u8], LinkType) {
+        (self.source.ahead(), self.links.first().copied().unwrap_or(LinkType::Other(u32::MAX)))
+    }
+
     /// Whether its record was handed out, and with it all that had to be told before.
     #[inline]
     pub(super) fn is_under_way(&self) -> bool {

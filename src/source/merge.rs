@@ -129,6 +129,12 @@ impl Merge {
         }
     }
 
+    /// The bytes of the frame three behind the next, and how it begins: a hint, where there is one lane and its frames are in memory already.
+    #[inline]
+    pub fn ahead(&self) -> Option<(&[u8], LinkType)> {
+        if let [lane] = self.lanes.as_slice() { Some(lane.ahead()) } else { None }
+    }
+
     /// Gives the next frames to `take` where they are there already and nothing else can come between them: those of a file that is judged
     /// alone. Whether there were any; if not, `next` goes on.
     #[inline]

@@ -66,6 +66,11 @@ pub trait Source: Send {
     /// The record that `advance` moved to.
     fn record(&self) -> Record<'_>;
 
+    /// The bytes of the frame three behind the next, where they are in memory already: a hint.
+    fn ahead(&self) -> &[u8] {
+        &[]
+    }
+
     /// Moves past those of the next records that are in memory already and change nothing else, and gives each to `take`, with the bytes of the
     /// frame three behind it where these are there too. What is not so plain is left to `advance`, which goes on behind them.
     fn run(&mut self, _take: &mut dyn FnMut(Record<'_>, &[u8])) {}

@@ -203,6 +203,10 @@ impl Source for Afpacket {
         }
     }
 
+    fn ahead(&self) -> &[u8] {
+        self.ring.ahead()
+    }
+
     fn interfaces(&self) -> &[Interface] {
         &self.interface
     }

@@ -10,6 +10,7 @@
     reason = "offsets inside one mapping, which the kernel made and which is far below the limits"
 )]
 
+use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::kept::Instruction;
 use crate::event::Offload;
-use crate::value::Timestamp;
+use crate::value::{Timestamp, prefetch};
 
 /// Bytes of one block: room for the largest super-frame, and few enough that a quiet link's half-empty blocks do not use up the ring.
 const BLOCK: usize = 256 << 10;
@@ -33,6 +34,10 @@ const VIRTIO: usize = 10;
 const TAG: usize = 4;
 /// Bytes of the two addresses before a tag.
 const ADDRESSES: usize = 12;
+/// Frames that are read behind the one at the head, so that what they need is fetched meanwhile.
+const AHEAD: usize = 4;
+/// Bytes of the next frame that are fetched before it is read: what the kernel tells of it, and its headers.
+const FETCHED: usize = 192;
 
 /// The ring and its socket.
 pub(super) struct Ring {
@@ -41,13 +46,15 @@ pub(super) struct Ring {
     blocks: usize,
     /// The block that is read, or waited for.
     at: usize,
-    /// Frames of it that are still to come; its memory is ours from the first to the last.
+    /// Frames of it that are still to be read; its memory is ours until the last has been at the head.
     left: u32,
     /// Whether the block is ours.
     is_ours: bool,
-    /// Where its next frame begins, in bytes from its start.
+    /// Where the next of them begins, in bytes from its start.
     next: usize,
     head: Head,
+    /// Those that were read and come next.
+    behind: VecDeque<Head>,
 }
 
 /// What the ring tells of the frame at its head.
@@ -117,7 +124,8 @@ impl Ring {
         }
         let map = NonNull::new(map.cast()).ok_or_else(|| io::Error::other("the ring was mapped to nowhere"))?;
         let head = Head { time: Timestamp::MIN, wire_len: 0, packet_type: 0, offload: Offload::Unknown, span: (0, 0) };
-        Ok(Self { socket, map, blocks, at: 0, left: 0, is_ours: false, next: 0, head })
+        let behind = VecDeque::with_capacity(AHEAD);
+        Ok(Self { socket, map, blocks, at: 0, left: 0, is_ours: false, next: 0, head, behind })
     }
 
     /// Hears the link with this index from now on, and no other; `is_promiscuous` also what is not for this host.
@@ -151,16 +159,9 @@ impl Ring {
     /// Moves to the next frame; `false` if none is there now.
     pub(super) fn advance(&mut self) -> bool {
         loop {
-            if self.left > 0 {
-                self.left -= 1;
-                match self.read() {
-                    Some(head) => self.head = head,
-                    // The kernel keeps its word; if it ever does not, the rest of the block is not to be trusted.
-                    None => {
-                        self.left = 0;
-                        continue;
-                    }
-                }
+            self.read_ahead();
+            if let Some(head) = self.behind.pop_front() {
+                self.head = head;
                 return true;
             }
             if self.is_ours {
@@ -182,7 +183,17 @@ impl Ring {
         if !self.is_ours {
             return &[];
         }
-        let (start, length) = self.head.span;
+        self.frame(&self.head)
+    }
+
+    /// The frame `AHEAD` behind the one that `advance` moved to, if the block has so many more.
+    pub(super) fn ahead(&self) -> &[u8] {
+        self.behind.get(AHEAD - 1).map_or(&[], |head| self.frame(head))
+    }
+
+    /// The frame of which `head` tells: that at the head, or one behind it.
+    fn frame(&self, head: &Head) -> &[u8] {
+        let (start, length) = head.span;
         // SAFETY: `read` checked the span against the block, which is ours until `advance` is called, and that needs us mutably.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(start), length) }
     }
@@ -261,6 +272,18 @@ impl Ring {
         self.at = (self.at + 1) % self.blocks;
     }
 
+    /// Reads frames of the block at hand, until so many are there as may be behind the one that comes to the head.
+    fn read_ahead(&mut self) {
+        while self.left > 0 && self.behind.len() <= AHEAD {
+            self.left -= 1;
+            match self.read() {
+                Some(head) => self.behind.push_back(head),
+                // The kernel keeps its word; if it ever does not, the rest of the block is not to be trusted.
+                None => self.left = 0,
+            }
+        }
+    }
+
     /// Reads the frame at `next`, puts its tag back, and moves on; `None` if what the ring tells lies outside the block.
     fn read(&mut self) -> Option<Head> {
         const HEADER: usize = mem::size_of::<libc::tpacket3_hdr>();
@@ -292,6 +315,10 @@ impl Ring {
             wire_len = wire_len.saturating_add(TAG as u32);
         }
         self.next = start.checked_add(header.tp_next_offset as usize)?;
+        if self.next + FETCHED <= BLOCK {
+            // SAFETY: these bytes lie in the block, which is ours.
+            prefetch(unsafe { &*self.map.as_ptr().add(base + self.next).cast::<[u8; FETCHED]>() });
+        }
         Some(Head {
             time: Timestamp::from_parts(i64::from(header.tp_sec), i64::from(header.tp_nsec)),
             wire_len,
