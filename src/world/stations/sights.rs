@@ -33,7 +33,7 @@ pub(super) struct Sight {
 }
 
 /// Who is at the ends of unicast frames.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// There was none so far.
     Unseen,
@@ -113,7 +113,7 @@ impl Sight {
             Sender::Only(_) => self.sender = Sender::Several,
         }
         let Some(dst) = to else { return };
-        if !self.has_strangers() {
+        if !self.ways.holds(src, dst) {
             self.ways = self.ways.with(src, dst);
         }
         self.note_direction(src, dst);
@@ -122,7 +122,8 @@ impl Sight {
     /// The station `src` sent a frame to the station `dst` here, or a packet that was seen elsewhere before.
     #[inline]
     pub fn note_direction(&mut self, src: Mac, dst: Mac) {
-        if !self.is_between() {
+        // At the port of one station it is an end of every frame, and nothing new is to be learnt.
+        if !self.conversations.holds(src, dst) {
             self.look_for_answers(src, dst);
         }
     }
@@ -196,6 +197,17 @@ fn place_of(a: Mac, b: Mac) -> usize {
 }
 
 impl Way {
+    /// Whether a frame from `src` to `dst` changes nothing.
+    #[inline]
+    fn holds(self, src: Mac, dst: Mac) -> bool {
+        let is_end = |mac| mac == src || mac == dst;
+        match self {
+            Self::Unseen => false,
+            Self::Between => true,
+            Self::Ends(a, b) => is_end(a) && is_end(b),
+        }
+    }
+
     /// The same after a frame from `src` to `dst`.
     #[inline(never)]
     fn with(self, src: Mac, dst: Mac) -> Self {
@@ -210,5 +222,35 @@ impl Way {
                 (false, false) => Self::Between,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_a_frame_is_just_what_it_does_not_change() {
+        let macs: Vec<Mac> = (1..=4).map(|last| Mac([2, 0, 0, 0, 0, last])).collect();
+        let pairs = || macs.iter().flat_map(|a| macs.iter().map(|b| (*a, *b)));
+        let ways: Vec<Way> = pairs().map(|(a, b)| Way::Ends(a, b)).chain([Way::Unseen, Way::Between]).collect();
+        for (way, (src, dst)) in ways.iter().flat_map(|way| pairs().map(move |pair| (*way, pair))) {
+            assert_eq!(way.holds(src, dst), way.with(src, dst) == way, "{way:?} and a frame from {src} to {dst}");
+        }
+    }
+
+    #[test]
+    fn who_conversed_with_one_alone_makes_no_place_where_others_do() {
+        let [router, a, b] = [1, 2, 3].map(|last| Mac([2, 0, 0, 0, 0, last]));
+        let mut sight = Sight::new(VantageId::default());
+        for guest in [a, b, a, b] {
+            sight.note(guest, Some(router));
+            sight.note(router, Some(guest));
+        }
+        assert!(sight.is_port_of_either(a, router) && !sight.is_between() && !sight.has_strangers());
+        sight.note(a, Some(b));
+        assert!(sight.has_strangers() && !sight.is_between());
+        sight.note(b, Some(a));
+        assert!(sight.is_between());
     }
 }
