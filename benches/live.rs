@@ -31,6 +31,12 @@ const LASTS: Duration = Duration::from_secs(5);
 const STALL: Duration = Duration::from_millis(200);
 /// Frames that are sent between two looks at the clock.
 const BURST: usize = 64;
+/// Bytes that a full segment carries.
+const SEGMENT: u32 = 1_448;
+/// Where guests connect to, and what is in between.
+const HTTPS: u16 = 443;
+const SERVER: [u8; 4] = [172, 16, 0, 1];
+const GATEWAY: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
 
 fn main() {
     // `cargo test --benches` only wants to know that it builds.
@@ -166,50 +172,58 @@ fn send(link: &str) -> Result<(u64, Duration), String> {
     Ok((sent, from.elapsed()))
 }
 
-/// Lets a segment carry what follows: the same again would be a storm of repeats, which is followed closely and is no ordinary traffic.
+/// Lets a connection go on: the same again would be a storm of repeats, which is followed closely and is no ordinary traffic.
 fn go_on(frame: &mut [u8]) {
-    // Behind Ethernet, a tag, and IPv4 without options: the protocol, and TCP's sequence number.
+    // Behind Ethernet, a tag, and IPv4 without options: the protocol, and TCP's source port, sequence number and acknowledgement.
     const PROTOCOL: usize = 18 + 9;
-    const SEQUENCE: usize = 18 + 20 + 4;
-    let payload = (frame.len() as u32).saturating_sub(18 + 20 + 20);
-    if frame.get(PROTOCOL) == Some(&6)
-        && let Some(number) = frame.get_mut(SEQUENCE..).and_then(|rest| rest.first_chunk_mut::<4>())
-    {
-        *number = u32::from_be_bytes(*number).wrapping_add(payload).to_be_bytes();
+    const PORT: usize = 18 + 20;
+    const SEQUENCE: usize = PORT + 4;
+    const ACKNOWLEDGEMENT: usize = SEQUENCE + 4;
+    if frame.get(PROTOCOL) != Some(&6) {
+        return;
+    }
+    let is_answer =
+        frame.get(PORT..).and_then(|rest| rest.first_chunk()).is_some_and(|port| *port == HTTPS.to_be_bytes());
+    let number = if is_answer { ACKNOWLEDGEMENT } else { SEQUENCE };
+    if let Some(number) = frame.get_mut(number..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+        *number = u32::from_be_bytes(*number).wrapping_add(2 * SEGMENT).to_be_bytes();
     }
 }
 
-/// Frames in one tag as a hypervisor's bond shows them: of each 100, 60 full segments, 12 acknowledgements, 2 of ARP, 26 small ones.
+/// Frames in one tag as a hypervisor's bond shows them, both ways: of each 100, 52 full segments, two a connection, 26 acknowledgements of two,
+/// 2 of ARP, 20 datagrams.
 fn mix() -> Vec<Vec<u8>> {
     (0..10_000_u32)
         .map(|n| {
+            let (place, round) = (n % 100, n - n % 100);
+            let connection = match place {
+                0..52 => round + place / 2,
+                52..78 => round + place - 52,
+                _ => n,
+            };
             // Guests and their connections, scattered.
-            let (guest, flow) = (n.wrapping_mul(2_654_435_761) >> 23, n.wrapping_mul(2_246_822_519) >> 18);
+            let scattered = |by: u32, bits: u32| connection.wrapping_mul(by) >> (32 - bits);
+            let (guest, port) = (scattered(2_654_435_761, 9), 1_024 + scattered(2_246_822_519, 14) as u16);
             let [.., high, low] = guest.to_be_bytes();
             let (mac, address) = ([0xfa, 0x16, 0x3e, 0, high, low], [10, 0, high, low]);
-            let link = PacketBuilder::ethernet2(mac, [0x52, 0x54, 0, 0, 0, 1])
-                .single_vlan(VlanId::try_new(100 + (guest % 200) as u16).unwrap());
-            let port = 1_024 + flow as u16;
-            let ip =
-                |link: etherparse::PacketBuilderStep<etherparse::VlanHeader>| link.ipv4(address, [172, 16, 0, 1], 64);
+            let vlan = VlanId::try_new(100 + (guest % 200) as u16).unwrap();
+            let out = PacketBuilder::ethernet2(mac, GATEWAY).single_vlan(vlan);
             let mut frame = Vec::new();
-            match n % 100 {
-                0..60 => ip(link).tcp(port, 443, n, 65_535).ack(1).write(&mut frame, &[0; 1_448]).unwrap(),
-                60..72 => ip(link).tcp(port, 443, n, 65_535).ack(n).write(&mut frame, &[]).unwrap(),
-                72..74 => {
-                    let arp = ArpPacket::new(
-                        etherparse::ArpHardwareId::ETHERNET,
-                        EtherType::IPV4,
-                        ArpOperation::REQUEST,
-                        &mac,
-                        &address,
-                        &[0; 6],
-                        &[10, 0, 0, 1],
-                    );
-                    link.arp(arp.unwrap()).write(&mut frame).unwrap();
+            match place {
+                0..52 => {
+                    let segment = out.ipv4(address, SERVER, 64).tcp(port, HTTPS, place % 2 * SEGMENT, 65_535).ack(1);
+                    segment.write(&mut frame, &[0; SEGMENT as usize]).unwrap();
                 }
-                74..90 => ip(link).udp(port, 53).write(&mut frame, &[0; 40]).unwrap(),
-                _ => ip(link).tcp(port, 22, n, 65_535).ack(1).write(&mut frame, &[0; 64]).unwrap(),
+                52..78 => {
+                    let back = PacketBuilder::ethernet2(GATEWAY, mac).single_vlan(vlan).ipv4(SERVER, address, 64);
+                    back.tcp(HTTPS, port, 1, 65_535).ack(2 * SEGMENT).write(&mut frame, &[]).unwrap();
+                }
+                78..80 => {
+                    let (kind, asks) = (etherparse::ArpHardwareId::ETHERNET, ArpOperation::REQUEST);
+                    let arp = ArpPacket::new(kind, EtherType::IPV4, asks, &mac, &address, &[0; 6], &[10, 0, 0, 1]);
+                    out.arp(arp.unwrap()).write(&mut frame).unwrap();
+                }
+                _ => out.ipv4(address, SERVER, 64).udp(port, 53).write(&mut frame, &[0; 40]).unwrap(),
             }
             frame
         })
