@@ -153,7 +153,7 @@ impl Judgement {
 
     #[inline]
     fn tell_changes(&mut self, watch: &mut dyn Watch) {
-        if self.wants_changes {
+        if self.wants_changes && self.engine.has_changes() {
             for (change, finding) in self.engine.changes() {
                 watch.change(change, &finding);
             }

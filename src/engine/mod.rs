@@ -117,6 +117,12 @@ impl Engine {
         self.world.ended_exchanges()
     }
 
+    /// Whether any finding changed since `changes` was asked last.
+    #[inline]
+    pub const fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// Findings that changed since this was asked last.
     pub fn changes(&mut self) -> Vec<(Change, Finding)> {
         let mut changes = std::mem::take(&mut self.changes);
