@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use crate::finding::{Key, Severity};
-use crate::value::{Span, Timestamp};
-use crate::world::DomainId;
+use crate::value::Timestamp;
+use crate::world::{DomainId, TELL_EVERY};
 
 /// So many are told each by itself.
 pub const EACH: usize = 3;
@@ -18,8 +18,6 @@ pub const HEARSAY: usize = 20;
 pub const CITED: usize = 4;
 /// How many a headline names.
 const NAMED: usize = 3;
-/// At most one word about all in this time, unless there is one more of them.
-const TELL_EVERY: Span = Span::secs(10);
 
 /// Many of a kind, by what tells them apart, and what is remembered of each.
 pub struct Crowd<P, M> {

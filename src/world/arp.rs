@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
+use super::{Derived, DomainId, Domains, Observation, Seen, TELL_EVERY, Tracker};
 use crate::event::{Cited, Frame, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Few, Mac, Span, TimedMap, Timestamp};
@@ -23,8 +23,6 @@ const PAUSE: Span = Span::secs(30);
 const FREE_CHECK: Span = Span::secs(4);
 /// How long an address that was offered and not taken is a matter of DHCP: the longest pause of a client (RFC 2131 section 4.1).
 const OFFERED: Span = Span::secs(64);
-/// At most one word about a wanted address in this time, unless there is news.
-const TELL_EVERY: Span = Span::secs(10);
 /// DISCOVERs of a network that are remembered: a server looks for an address for each of those who asked at once.
 const MOST_ASKED: usize = 8;
 /// Askers that are told apart of one address; further ones are not counted.

@@ -5,10 +5,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
+use super::{Derived, DomainId, Domains, Observation, Seen, TELL_EVERY, Tracker};
 use crate::event::{Cited, VantageId};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Outside, PortSet, Span, Timestamp};
+use crate::value::{BoundedMap, Outside, PortSet, Timestamp};
 use crate::wire::stream::amqp::{self, Address, Part};
 use crate::wire::{Kind, Kinds, Tcp};
 
@@ -21,8 +21,6 @@ const FRAME: u64 = 131_072;
 const AROUND: u64 = 8;
 /// Bytes that a capture may have missed in a row; past that a number belongs to something else.
 const MOST_UNSEEN: u32 = 1 << 30;
-/// At most one word about a message in this time.
-const TELL_EVERY: Span = Span::secs(10);
 
 /// All large messages on their way.
 pub struct Contents {

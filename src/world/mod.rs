@@ -87,8 +87,11 @@ use dispatch::sooner;
 use crate::event::{Direction, Drops, Fact, Frame, Offload, Stamped, Vantage, VantageId};
 use crate::finding::{Exchange, KnownNeighbour, KnownTree, Tally};
 use crate::settings::{Settings, Stp};
-use crate::value::{Fingerprint, Timestamp};
+use crate::value::{Fingerprint, Span, Timestamp};
 use crate::wire::Kinds;
+
+/// At most one word about a matter that goes on in this time, unless there is news of it.
+pub const TELL_EVERY: Span = Span::secs(10);
 
 /// The largest packet of layer 3 of an ordinary network (IEEE 802.3-2018 clause 3.2.7).
 const ORDINARY: u32 = 1_500;

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Derived, DomainId, Domains, Observation, Seen, Tracker};
+use super::{Derived, DomainId, Domains, Observation, Seen, TELL_EVERY, Tracker};
 use crate::event::{Cited, VantageId};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, PortSet, Span, Timestamp};
@@ -16,8 +16,6 @@ const LASTING: Span = Span::secs(5);
 const SAID: u64 = 2;
 /// Probes come at doubling intervals up to two minutes (Linux `TCP_RTO_MAX`): past twice that a stall is no longer known.
 const STALE: Span = Span::secs(240);
-/// At most one word about a connection in this time.
-const TELL_EVERY: Span = Span::secs(10);
 /// Frames that are kept: the first ones and the latest.
 const MOST_CITED: usize = 5;
 

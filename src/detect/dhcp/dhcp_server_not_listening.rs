@@ -9,7 +9,7 @@ use crate::finding::{Claim, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, TimedMap, Timestamp};
 use crate::wire::{DhcpKind, Ip, Kind, Quoted};
-use crate::world::{Derived, DhcpStep, DomainId, Observation, Topic};
+use crate::world::{Derived, DhcpStep, DomainId, Observation, TELL_EVERY, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -34,8 +34,6 @@ const MOST: usize = 256;
 /// Clients that are counted of a server, and frames that are cited.
 const MOST_CLIENTS: usize = 64;
 const CITED: usize = 5;
-/// A refusal is told again after this time.
-const TELL_EVERY: Span = Span::secs(10);
 
 struct DhcpServerNotListening {
     servers: TimedMap<Ipv4Addr, Refuser>,

@@ -9,7 +9,7 @@ use crate::detect::{Context, Detector, Entry, Needs, filter};
 use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::value::{BoundedMap, Span, Timestamp};
-use crate::world::{BrokerEnd, BrokerEvent, BrokerStep, Derived, Endpoint, Observation, Topic};
+use crate::world::{BrokerEnd, BrokerEvent, BrokerStep, Derived, Endpoint, Observation, TELL_EVERY, Topic};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -36,8 +36,6 @@ const LASTING: Span = Span::secs(2);
 const BELONGS: Span = Span::secs(300);
 /// Without another broker for its clients this long, nothing that needs one works.
 const GRAVE: Span = Span::secs(30);
-/// At most one word in this time.
-const TELL_EVERY: Span = Span::secs(10);
 /// Brokers that are followed; ends of connections that are kept of each, and clients that try again.
 const MOST: usize = 64;
 const MOST_ENDS: usize = 1_024;

@@ -9,7 +9,7 @@ use crate::event::{Cited, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
 use crate::settings::Settings;
 use crate::value::{BoundedMap, Span, Timestamp};
-use crate::world::{Derived, DomainId, Observation, Prefix, Refusal, Topic};
+use crate::world::{Derived, DomainId, Observation, Prefix, Refusal, TELL_EVERY, Topic};
 
 /// The rule and its detector.
 pub static ENTRY: Entry = Entry {
@@ -36,8 +36,6 @@ const LASTING: Span = Span::secs(2);
 const MOST_CLIENTS: usize = 16;
 /// Frames that are cited: the first, and the latest in the last place.
 const MOST_CITED: usize = 5;
-/// At most one word about a port in this time, unless another client is refused.
-const TELL_EVERY: Span = Span::secs(10);
 /// Hops between a server's answers and its refusals from which somebody else refuses.
 const ELSEWHERE: u8 = 2;
 /// Times to live with which systems send.

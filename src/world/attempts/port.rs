@@ -4,14 +4,13 @@ use super::cite;
 use super::fresh::Asked;
 use crate::event::{Cited, VantageId};
 use crate::value::{Few, Span, Timestamp};
+use crate::world::TELL_EVERY;
 
 /// How often a SYN must have been sent, and over how long, to count as unanswered: 0, 1 and 3 s (RFC 6298 section 2; Linux).
 const SENDS: u64 = 3;
 const SPAN: Span = Span::secs(3);
 /// When a SYN that was sent twice counts as unanswered.
 const TWICE: Span = Span::secs(6);
-/// At most one word about a port in this time.
-const TELL_EVERY: Span = Span::secs(10);
 
 #[derive(Clone, Debug)]
 pub(super) struct Port {

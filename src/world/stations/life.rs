@@ -12,12 +12,10 @@ use crate::event::{Cited, Frame, VantageId};
 use crate::settings::{Liveness, Settings};
 use crate::value::{BoundedMap, Mac, Span, TimedMap, Timestamp};
 use crate::wire::{Arp, Kind, Kinds};
-use crate::world::{Derived, DomainId, Domains, Revived, Seen};
+use crate::world::{Derived, DomainId, Domains, Revived, Seen, TELL_EVERY};
 
 /// What stations say of hearing that is not TCP: rare, so that it may cost more.
 const TELLING: Kinds = Kinds::of(&[Kind::Arp, Kind::Icmp, Kind::Icmpv6, Kind::Dhcp]);
-/// At most one word about a silent station in this time, unless there is news.
-const TELL_EVERY: Span = Span::secs(10);
 
 /// Memory of who hears.
 pub(super) struct Life {
