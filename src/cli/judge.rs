@@ -1,7 +1,7 @@
 //! From a case to a report: the merge feeds the engine until every lane has ended, or whoever asks has heard enough.
 
 use crate::engine::Engine;
-use crate::event::{Fact, Record, VantageId};
+use crate::event::{Fact, VantageId};
 use crate::finding::{Change, Clock, Exchange, Finding, Input, Report};
 use crate::settings::Settings;
 use crate::source::{Case, Item, Merge, Outcome};
@@ -55,9 +55,15 @@ pub struct Judgement {
     engine: Engine,
     /// What is judged.
     pub merge: Merge,
-    wants_items: bool,
-    wants_changes: bool,
-    follows_exchanges: bool,
+    follows: Follows,
+}
+
+/// What of a judgement is followed while it runs.
+#[derive(Clone, Copy)]
+struct Follows {
+    items: bool,
+    changes: bool,
+    exchanges: bool,
 }
 
 /// What a judgement came to when it was asked to go on.
@@ -77,8 +83,12 @@ impl Judgement {
     /// A judgement of `case` that has not begun.
     pub fn new(case: Case, settings: &Settings, watch: &dyn Watch) -> Self {
         let mut engine = Engine::new(settings.clone());
-        let wants_changes = watch.wants_changes();
-        if wants_changes {
+        let follows = Follows {
+            items: watch.wants_items(),
+            changes: watch.wants_changes(),
+            exchanges: watch.wants_exchanges() && watch.follows_exchanges(),
+        };
+        if follows.changes {
             engine.keep_changes();
         }
         if watch.wants_exchanges() {
@@ -87,14 +97,12 @@ impl Judgement {
         if case.is_watched {
             engine.watch();
         }
-        let follows_exchanges = watch.wants_exchanges() && watch.follows_exchanges();
-        let (merge, wants_items) = (Merge::new(case.lanes, case.facts), watch.wants_items());
-        Self { engine, merge, wants_items, wants_changes, follows_exchanges }
+        Self { engine, merge: Merge::new(case.lanes, case.facts), follows }
     }
 
     /// Judges what comes next in the order: one thing, or a run of frames.
     pub fn go_on(&mut self, watch: &mut dyn Watch) -> Progress {
-        if self.run() {
+        if self.run(watch) {
             return Progress::Frame;
         }
         if let Some((ahead, link)) = self.merge.ahead() {
@@ -102,7 +110,7 @@ impl Judgement {
         }
         let next = self.merge.next();
         let Some(item) = &next else { return Progress::Over };
-        if self.wants_items {
+        if self.follows.items {
             watch.item(item);
         }
         let progress = match item {
@@ -132,32 +140,28 @@ impl Judgement {
                 Progress::Idle(*time)
             }
         };
-        self.tell_changes(watch);
-        if self.follows_exchanges {
-            self.engine.exchanges().iter().for_each(|exchange| watch.exchange(exchange));
-        }
+        self.follows.tell(&mut self.engine, watch);
         progress
     }
 
-    /// Judges a run of frames, where there is one and nobody follows what each of them brings about.
+    /// Judges a run of frames, where there is one.
     #[inline]
-    fn run(&mut self) -> bool {
-        let Self { merge, engine, .. } = self;
-        let is_followed = self.wants_items || self.wants_changes || self.follows_exchanges;
-        let judge = |record: Record<'_>, vantage, link, time, ahead: &[u8]| {
-            engine.expect(ahead, link);
-            engine.frame(record, vantage, link, time);
-        };
-        !is_followed && merge.run(judge)
-    }
-
-    #[inline]
-    fn tell_changes(&mut self, watch: &mut dyn Watch) {
-        if self.wants_changes && self.engine.has_changes() {
-            for (change, finding) in self.engine.changes() {
-                watch.change(change, &finding);
-            }
+    fn run(&mut self, watch: &mut dyn Watch) -> bool {
+        let Self { merge, engine, follows } = self;
+        if follows.is_nothing() {
+            return merge.run(|record, vantage, link, time, ahead| {
+                engine.expect(ahead, link);
+                engine.frame(record, vantage, link, time);
+            });
         }
+        merge.run(|record, vantage, link, time, ahead| {
+            engine.expect(ahead, link);
+            if follows.items {
+                watch.item(&Item::Frame(record, vantage, link, time));
+            }
+            engine.frame(record, vantage, link, time);
+            follows.tell(engine, watch);
+        })
     }
 
     /// What a later run should know, as facts of its beginning.
@@ -169,13 +173,35 @@ impl Judgement {
     pub fn finish(mut self, is_final: bool, watch: &mut dyn Watch) -> Report {
         self.engine.count_late(self.merge.late());
         self.engine.close(self.merge.end(), is_final);
-        self.tell_changes(watch);
+        self.follows.tell_changes(&mut self.engine, watch);
         let inputs = self.merge.outcomes().into_iter().map(input).collect();
         let mut report = self.engine.finish(inputs);
-        if self.follows_exchanges {
+        if self.follows.exchanges {
             report.exchanges.take().into_iter().flatten().for_each(|exchange| watch.exchange(&exchange));
         }
         report
+    }
+}
+
+impl Follows {
+    const fn is_nothing(self) -> bool {
+        !(self.items || self.changes || self.exchanges)
+    }
+
+    /// Tells what the latest thing brought about.
+    #[inline]
+    fn tell(self, engine: &mut Engine, watch: &mut dyn Watch) {
+        self.tell_changes(engine, watch);
+        if self.exchanges {
+            engine.exchanges().iter().for_each(|exchange| watch.exchange(exchange));
+        }
+    }
+
+    #[inline]
+    fn tell_changes(self, engine: &mut Engine, watch: &mut dyn Watch) {
+        if self.changes && engine.has_changes() {
+            engine.changes().iter().for_each(|(change, finding)| watch.change(*change, finding));
+        }
     }
 }
 

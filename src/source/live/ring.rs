@@ -1,7 +1,7 @@
 //! The packet ring: an AF_PACKET socket with a TPACKET_V3 ring in shared memory (packet(7), Documentation/networking/packet_mmap).
 //! It alone tells the direction of each frame, the TPID the kernel took off, and the segments behind a super-frame.
 //!
-//! This is the only file with `unsafe`: the socket options that no safe crate has, and the shared memory. The kernel owns a block until
+//! `unsafe` is here for the socket options that no safe crate has, and for the shared memory. The kernel owns a block until
 //! it sets TP_STATUS_USER; we own it until we give it back; nobody else writes in between. Every offset that is read from the ring is
 //! checked against the block before it is used. Time stamps are the kernel's own (CLOCK_REALTIME, nanoseconds).
 #![expect(unsafe_code, reason = "memory shared with the kernel, and socket options that no safe crate offers")]
@@ -124,7 +124,7 @@ impl Ring {
         }
         let map = NonNull::new(map.cast()).ok_or_else(|| io::Error::other("the ring was mapped to nowhere"))?;
         let head = Head { time: Timestamp::MIN, wire_len: 0, packet_type: 0, offload: Offload::Unknown, span: (0, 0) };
-        let behind = VecDeque::with_capacity(AHEAD);
+        let behind = VecDeque::with_capacity(AHEAD + 1);
         Ok(Self { socket, map, blocks, at: 0, left: 0, is_ours: false, next: 0, head, behind })
     }
 
