@@ -112,11 +112,11 @@ impl DiscoverUnanswered {
         let wait = self.waits.entry(step.talk).or_insert_with(|| Wait::new(step));
         wait.tries = wait.tries.saturating_add(1);
         wait.last = step.time;
-        if wait.tries <= CITED {
-            wait.fresh.push(step.cited.clone());
-        } else {
-            wait.fresh = vec![step.cited.clone()];
+        // The first ones are kept until they are cited, and of those behind them the latest.
+        if wait.tries > CITED {
+            wait.fresh.pop();
         }
+        wait.fresh.push(step.cited.clone());
         if wait.asked.time.after(self.wait) < step.time {
             self.judge(step.talk, cx);
         }
@@ -369,6 +369,18 @@ mod tests {
         let report = play("bond0", 6_000, &asks(1, &[0]));
         assert_eq!(found("DHCP001", &report), [""; 0]);
         assert_eq!(report.pending[0].what, "fa:16:3e:00:00:01 waits for an offer, 1 DISCOVER so far");
+    }
+
+    #[test]
+    fn what_could_not_be_judged_for_long_is_proved_by_its_first_frames_and_the_latest() {
+        let mut said = asks(1, &[0, 2_000, 6_000, 14_000, 22_000, 30_000]);
+        said.insert(0, (-100, Say::arp(2)));
+        // That answers pass here is seen only now.
+        said.extend([(40_000, Say::ack(3, 9)), (50_000, Say::discover(1))]);
+        let report = play("eth0", 55_000, &said);
+        assert_eq!(found("DHCP001", &report), [SINGLE]);
+        let proofs: Vec<u64> = report.findings[0].evidence.iter().map(|cited| cited.at.number).collect();
+        assert_eq!(proofs, [2, 3, 4, 9]);
     }
 
     #[test]
