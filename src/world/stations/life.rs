@@ -80,7 +80,7 @@ impl Stations {
 
     /// What `seen`, the first sighting of a packet from a station that may have been told as mute, says about who hears.
     pub(super) fn note_life(&mut self, seen: &Seen<'_>, key: Key, may_be_mute: bool, out: &mut Vec<Derived>) {
-        let (frame, (src, domain), mute) = (seen.frame, key, self.life.mute);
+        let (frame, (src, domain)) = (seen.frame, key);
         if let Some(since) = seen.hearing.waits_since {
             self.note_repeat(frame, domain, since, out);
         }
@@ -93,7 +93,7 @@ impl Stations {
                 self.note_icmp(frame, src, domain, out);
             }
         }
-        if may_be_mute || self.life.mute > mute {
+        if may_be_mute {
             self.speaks(key, frame.order, out);
         }
     }
