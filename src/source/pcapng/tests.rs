@@ -55,6 +55,21 @@ fn a_run_ends_where_a_block_holds_more_than_a_frame() {
     assert_eq!(numbers, [vec![1], vec![2, 3], vec![4], vec![5]]);
 }
 
+#[test]
+fn a_run_looks_three_frames_ahead_and_at_no_other_block() {
+    // One byte of sixty, which tells the frames apart.
+    let numbered =
+        |number: u8| little(6, &[&b"\0\0\0\0\0\0\0\0\x05\0\0\0\x01\0\0\0\x3c\0\0\0"[..], &[number, 0, 0, 0]].concat());
+    let frames: Vec<u8> = (1..=6).flat_map(numbered).collect();
+    let file = [section(), interface(b""), frames, interface(b""), numbered(7)].concat();
+    let mut source = open_reader(Outside::from("x"), Box::new(std::io::Cursor::new(file))).unwrap();
+    assert_eq!(source.advance(), Ok(Step::Record));
+    let mut run = Vec::new();
+    source.run(&mut |record, ahead| run.push((record.bytes.to_vec(), ahead.to_vec())));
+    let seen = |number: u8, ahead: &[u8]| (vec![number], ahead.to_vec());
+    assert_eq!(run, [seen(2, &[5]), seen(3, &[6]), seen(4, b""), seen(5, b""), seen(6, b"")]);
+}
+
 fn error(parts: &[&[u8]]) -> (usize, String) {
     let Read { frames, error, .. } = read(parts);
     (frames.len(), error.unwrap_or_default())
