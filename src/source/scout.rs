@@ -5,10 +5,10 @@ use crate::value::prefetch;
 /// Bytes of a record that are looked at first: its header, and those of layer 2 to 4.
 const HEADERS: usize = 96;
 
-/// How many frames ahead it is.
-const FRAMES: usize = 3;
+/// How many frames ahead it is: as many as there are steps in which what a frame needs is looked up (`World::expect`).
+pub(super) const FRAMES: usize = 3;
 
-/// A look at the frame three behind the one that is handed out. What it shows is a hint: whether a record is sound is asked when its turn comes.
+/// A look at the frame so many behind the one that is handed out. What it shows is a hint: whether a record is sound is asked when its turn comes.
 pub(super) struct Scout<'a, F> {
     ahead: &'a [u8],
     /// The frame of the record at the beginning of some bytes, and what lies behind the record.

@@ -2,7 +2,7 @@
 //! before but for a few words. What those led to is remembered: the network, the connection, the stations. A segment that goes on as it
 //! should is taken in by that, without a layer laid out or a table searched; so is a datagram that nobody reads, which has no connection,
 //! and either in a tunnel. What it changes it changes as in `see`, by the same functions; what may bring about more is left to that,
-//! untouched. Some ten thousand headings are remembered, one over the other in sets of a few.
+//! untouched. At most 65,535 headings are remembered, one over the other in sets of a few.
 
 use super::stations::{Sent, Speaker};
 use super::{Derived, DomainId, Seen, World, sooner};

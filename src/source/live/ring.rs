@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::kept::Instruction;
 use crate::event::Offload;
+use crate::source::scout::FRAMES;
 use crate::value::{Timestamp, prefetch};
 
 /// Bytes of one block: room for the largest super-frame, and few enough that a quiet link's half-empty blocks do not use up the ring.
@@ -34,8 +35,8 @@ const VIRTIO: usize = 10;
 const TAG: usize = 4;
 /// Bytes of the two addresses before a tag.
 const ADDRESSES: usize = 12;
-/// Frames that are read behind the one at the head, so that what they need is fetched meanwhile.
-const AHEAD: usize = 4;
+/// Frames that are read behind the one at the head, so that what they need is fetched meanwhile: the next, and those that a look ahead is from it.
+const AHEAD: usize = 1 + FRAMES;
 /// Bytes of the next frame that are fetched before it is read: what the kernel tells of it, and its headers.
 const FETCHED: usize = 192;
 
