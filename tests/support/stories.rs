@@ -54,7 +54,7 @@ pub fn real_daemons_break_and_mend() {
 
 pub fn dhcpd_dhclient_and_dhcrelay_break_and_mend() {
     scenes::check("dhcp_daemons.sh", |scene| match scene {
-        // A lease of 16 s is short, so that the story is.
+        // A lease of 24 s is short, so that the story is.
         "daemons-healthy" => (&[], &["DHCP013"]),
         "relayed" => (&[], &[]),
         // Its lease ends, and it starts over; the host of a server that is not there says so.

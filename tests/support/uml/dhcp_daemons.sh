@@ -6,6 +6,7 @@
 dhcpd_serves() { # FIRST LAST SECONDS [NAMESPACE LINK]
     cat >/tmp/dhcpd.conf <<END
 default-lease-time $3; max-lease-time $3; min-lease-time 1; ping-check false; authoritative;
+dhcp-cache-threshold 0;
 subnet 10.0.100.0 netmask 255.255.255.0 { range $1 $2; option routers 10.0.100.1; }
 subnet 10.9.0.0 netmask 255.255.255.0 { }
 END
@@ -29,10 +30,11 @@ END
 acked() { [ "$(grep -c DHCPACK dhcpd.log)" -ge "$1" ]; }
 : >dhcpd.log; chmod +x dhclient.sh lease.sh
 
-# A guest boots and renews.
-dhcpd_serves 10.0.100.10 10.0.100.20 16
+# A guest boots and renews. It begins to at a moment of its choice, at nine sixteenths of the lease at the latest, and there must be time left to
+# ask in vain.
+dhcpd_serves 10.0.100.10 10.0.100.20 24
 scene daemons-healthy
-dhclient_asks guest; until_true 40 acked 2
+dhclient_asks guest; until_true 60 acked 2
 curtain
 
 # The server is killed while the guest has a lease, and comes back with its list.
