@@ -1,5 +1,5 @@
-//! A packet as nearly all are, by one look: IPv4 without options over Ethernet with one tag at most, and in it a segment of TCP that neither opens
-//! nor ends anything, or a datagram that nobody reads here. The headers of one end are the same from packet to packet but for a few words
+//! A packet as nearly all are, by one look: IPv4 without options over Ethernet with one tag at most, or a customer's tag in a service tag (IEEE
+//! 802.1Q-2018 clause 9.5), and in it a segment of TCP that neither opens nor ends anything, or a datagram that nobody reads here. The headers of one end are the same from packet to packet but for a few words
 //! (header prediction: V. Jacobson, 1990), so that what the walk found in one is known of the next.
 
 use super::ethernet::Ethernet;
@@ -7,11 +7,12 @@ use super::tcp::Tcp;
 use super::udp::Udp;
 use super::{Kind, Kinds, LinkType, stream};
 
-/// Bytes at the beginning of a frame in which all lies that such headers have in common, behind one tag or none.
+/// Bytes at the beginning of a frame in which all lies that such headers have in common, behind two tags at most.
 const HEAD: usize = 48;
-/// Where IPv4 begins: behind an Ethernet header, and behind one tag more.
+/// Where IPv4 begins: behind an Ethernet header, and behind one tag more, and two.
 const UNTAGGED: usize = 14;
 const TAGGED: usize = 18;
+const SERVICED: usize = 22;
 
 /// A number whose multiples are spread well: 2^64 divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -25,6 +26,10 @@ const SAME_UNTAGGED: [[u8; 16]; 2] = [
 const SAME_TAGGED: [[u8; 16]; 2] = [
     [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff],
     [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0],
+];
+const SAME_SERVICED: [[u8; 16]; 2] = [
+    [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+    [0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0],
 ];
 
 /// What the headers that one end sends to another have in common: from the address of the receiver to the ports, without length, identification
@@ -55,13 +60,14 @@ pub struct Plain<'a> {
 
 impl Heading {
     /// That of a frame which began as `link` says; a number that most headings of one capture have for themselves; and where IPv4 begins.
-    /// `None` where it is no frame of IPv4 with one tag at most.
+    /// `None` where it is no frame of IPv4 with such tags.
     #[inline(always)]
     pub fn of(link: LinkType, bytes: &[u8]) -> Option<(Self, u32, usize)> {
         let head = bytes.first_chunk::<HEAD>().filter(|_| link == LinkType::Ethernet)?;
         let (same, ip) = match (head[12], head[13], head[16], head[17]) {
             (0x08, 0x00, ..) => (SAME_UNTAGGED, UNTAGGED),
             (0x81, 0x00, 0x08, 0x00) => (SAME_TAGGED, TAGGED),
+            (0x88, 0xa8, 0x81, 0x00) if [head[20], head[21]] == [0x08, 0x00] => (SAME_SERVICED, SERVICED),
             _ => return None,
         };
         let ([first, second, third], _) = head.as_chunks::<16>() else { return None };

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use crate::event::{Direction, Frame, VantageId};
 use crate::settings::Settings;
 use crate::value::{Index, TagStack, Timestamp, prefetch};
-use crate::wire::{Layers, Overlay};
+use crate::wire::{Kind, Layers, Overlay};
 
 /// A stack of tags at a vantage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -97,6 +97,8 @@ struct Node {
     latest: Timestamp,
     place: Place,
     traffic: Traffic,
+    /// Bytes of the longest packet that was seen in two tags or more.
+    longest: u32,
 }
 
 /// Frames of one network at one vantage, by the way they went, as far as the capture tells.
@@ -125,7 +127,22 @@ impl Domains {
         let id =
             if layers.has_tunnel() { self.inside(vantage, layers) } else { self.at(vantage, None, layers.tags_ref()) };
         self.count(DomainId(id), frame.direction, frame.order);
+        if layers.has(Kind::VlanStack) {
+            self.measure(DomainId(id), layers);
+        }
         DomainId(id)
+    }
+
+    #[inline(never)]
+    fn measure(&mut self, of: DomainId, layers: &Layers<'_>) {
+        if let (Some(node), Some(ip)) = (self.nodes.get_mut(of.0 as usize), layers.ip()) {
+            node.longest = node.longest.max(ip.packet_len());
+        }
+    }
+
+    /// Bytes of the longest packet of the network `of` that was laid out, where that wears two tags or more.
+    pub(super) fn longest(&self, of: DomainId) -> u32 {
+        self.nodes.get(of.0 as usize).map_or(0, |node| node.longest)
     }
 
     /// Has what is counted of the network `of` brought into the cache.
@@ -323,7 +340,7 @@ impl Domains {
     fn add(&mut self, place: Place) -> Option<u32> {
         let id = u32::try_from(self.nodes.len()).ok().filter(|_| self.nodes.len() < self.limit)?;
         let (frames, latest, traffic) = (0, Timestamp::MIN, Traffic::default());
-        self.nodes.push(Node { place, parent: id, widest: id, frames, latest, traffic });
+        self.nodes.push(Node { place, parent: id, widest: id, frames, latest, traffic, longest: 0 });
         self.index.add(self.hash.hash_one(place), id);
         Some(id)
     }

@@ -1,12 +1,12 @@
 //! Header prediction (V. Jacobson, 1990): nearly every frame is the next segment of a connection, and its headers are those of the segment
 //! before but for a few words. What those led to is remembered: the network, the connection, the stations. A segment that goes on as it
 //! should is taken in by that, without a layer laid out or a table searched; so is a datagram that nobody reads, which has no connection,
-//! and either in a tunnel. What it changes it changes as in `see`, by the same functions; what may bring about more is left to that,
+//! and either in a tunnel, or in a service tag and a customer's. What it changes it changes as in `see`, by the same functions; what may bring about more is left to that,
 //! untouched. At most 65,535 headings are remembered, one over the other in sets of a few.
 
 use super::stations::{Sent, Speaker};
 use super::{Derived, DomainId, Seen, World, sooner};
-use crate::event::Placed;
+use crate::event::{Placed, VantageId};
 use crate::value::{Mac, Spot, prefetch};
 use crate::wire::{Heading, Kind, Kinds, LinkType, Plain, Within, Wrapped};
 
@@ -14,6 +14,8 @@ use crate::wire::{Heading, Kind, Kinds, LinkType, Plain, Within, Wrapped};
 const SETS: usize = 16_384;
 /// Headings of one set that are told apart.
 const WAYS: usize = 4;
+/// What frames may hold whose headings are remembered: of two tags those of which `Heading` knows.
+const REMEMBERED: Kinds = Plain::KINDS.union(Kinds::of(&[Kind::VlanStack]));
 /// Tunnels that are looked into.
 const TUNNELS: Kinds = Kinds::of(&[Kind::Vxlan, Kind::Geneve]);
 
@@ -155,7 +157,7 @@ impl World {
         } else {
             Some(Spot::NOWHERE).filter(|_| kinds.contains(Kind::Udp))
         };
-        let is_plain = kinds.union(Plain::KINDS) == Plain::KINDS;
+        let is_plain = kinds.union(REMEMBERED) == REMEMBERED;
         if let Some(flow) = flow.filter(|_| is_plain && self.sightings.is_alone()) {
             self.remember(seen, flow);
         }
@@ -228,7 +230,8 @@ impl World {
         };
         let is_heard = self.heard_by_few.intersects(Plain::KINDS)
             || self.path_mtus.is_watching(order)
-            || self.oversizes.may_exceed(record.wire_len);
+            || self.oversizes.may_exceed(record.wire_len)
+            || (Heading::tags(ip) > 1 && !self.is_common(domain, vantage, plain.packet_len()));
         if is_heard || !self.sightings.is_alone() || !self.arrivals.is_steady(vantage) {
             return false;
         }
@@ -263,6 +266,15 @@ impl World {
         true
     }
 
+    /// Whether a packet of `packet_len` bytes in two tags is no longer than one that was seen in them, and fits: rules follow what does not.
+    #[inline(never)]
+    fn is_common(&self, domain: DomainId, vantage: VantageId, packet_len: u16) -> bool {
+        let carry = packet_len.saturating_add(4);
+        u32::from(packet_len) <= self.domains.longest(domain)
+            && self.flows.is_ordinary(carry)
+            && self.mtu(vantage).is_none_or(|mtu| u32::from(carry) <= mtu)
+    }
+
     /// What the headings of a frame led to that carries another one, with what that carries, and who sent it between the ends of the tunnel; by which
     /// trace it will be known if not.
     #[inline(never)]
@@ -273,6 +285,9 @@ impl World {
         trace: u32,
         ip: usize,
     ) -> Result<(Goal, Plain<'a>, Mac), u32> {
+        if Heading::tags(ip) > 1 {
+            return Err(trace);
+        }
         let wrapped = Wrapped::look(placed.record.bytes, placed.record.wire_len, ip).ok_or(trace)?;
         let trace = wrapped.trace(trace);
         let to = self.predictions.get_within(trace, heading, &wrapped.within).ok_or(trace)?;

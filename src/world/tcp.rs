@@ -35,7 +35,7 @@ use views::Views;
 use super::{Derived, Domains, Observation, Seen, Tracker};
 use crate::event::{Cited, Frame, FrameRef, VantageId};
 use crate::settings::Settings;
-use crate::value::{BoundedMap, Span, Spot, Timestamp};
+use crate::value::{BoundedMap, Span, Spot, TagStack, Timestamp, Tpid};
 use crate::wire::{Ip, Kinds, Tcp};
 
 /// Bytes that a tunnel puts around a packet, at most: IPv6, UDP, GENEVE with the longest options, Ethernet with two tags (RFC 8926 section 3.4).
@@ -302,12 +302,12 @@ fn wait(unseen: &mut VecDeque<Waiter>, frame: &Frame<'_>, flow: FlowKey, is_low:
     }
 }
 
-/// `end` sent data: how often so far, and when first. Only what wears two tags is remembered, and what a tunnel makes longer than an
-/// ordinary link takes and sends whole.
+/// `end` sent data: how often so far, and when first. Only what wears two tags is remembered, but for what a service tag carries and any link
+/// takes, and what a tunnel makes longer than that and sends whole.
 #[inline]
 fn queued(end: &mut End, frame: &Frame<'_>, tcp: &Tcp<'_>, packet_len: u32, assumed: u32) -> (u32, Timestamp) {
     let layers = &frame.layers;
-    if layers.tag_depth() > 1 {
+    if layers.tag_depth() > 1 && !is_provided(&layers.tags(), packet_len, assumed) {
         return end.waiting_or_new().add(frame, tcp, packet_len);
     }
     if layers.has_tunnel() {
@@ -318,9 +318,16 @@ fn queued(end: &mut End, frame: &Frame<'_>, tcp: &Tcp<'_>, packet_len: u32, assu
         }
     }
     if let Some(waiting) = end.waiting() {
-        waiting.withdraw(tcp.seq());
+        waiting.withdraw(tcp);
     }
     (1, frame.order)
+}
+
+/// Whether the outermost of two tags is a service tag, which is there to carry the other, and a packet of `packet_len` bytes in them is no longer than
+/// a link takes that was not made for it: that it arrives is no news.
+#[inline(never)]
+fn is_provided(tags: &TagStack, packet_len: u32, assumed: u32) -> bool {
+    tags.outer().is_some_and(|(kind, _)| kind == Tpid::S) && tags.carry(packet_len) <= assumed
 }
 
 impl Tracker for Flows {

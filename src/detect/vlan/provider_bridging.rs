@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::detect::{Context, Detector, Due, Entry, Followed, Needs};
 use crate::event::{Place, VantageId};
 use crate::finding::{Claim, Command, Confidence, Key, Rule, Severity};
-use crate::value::{Span, Timestamp, Tpid, Vid};
+use crate::value::{Span, TagStack, Timestamp, Tpid, Vid};
 use crate::wire::Kind;
-use crate::world::{Observation, Seen};
+use crate::world::{Observation, Seen, World};
 
 /// The rule.
 pub static ENTRY: Entry = Entry {
@@ -61,6 +61,10 @@ impl Detector for ProviderBridging {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
+        let keys: Vec<ServiceKey> = self.services.iter().map(|(key, _)| *key).collect();
+        for key in keys {
+            self.recount(key, cx.world);
+        }
         for key in self.services.unsaid() {
             self.claim(key, cx);
         }
@@ -84,7 +88,22 @@ impl ProviderBridging {
         entry.carry = entry.carry.max(carry);
     }
 
+    /// Not every frame is heard of (`world::prediction`): how many there were the world knows.
+    fn recount(&mut self, key: ServiceKey, world: &World) {
+        let (at, service) = key;
+        let is_it = |stack: &TagStack| matches!(stack.as_slice(), [(Tpid::S, vid), _, ..] if *vid == service);
+        let same = world.domains.stacks().filter(|(vantage, stack, ..)| *vantage == at && is_it(stack));
+        let (frames, latest) = same.fold((0_u64, Timestamp::MIN), |(sum, latest), (_, _, frames, at)| {
+            (sum.saturating_add(frames), latest.max(at))
+        });
+        if let Some(matter) = self.services.get_mut(&key) {
+            matter.count = matter.count.max(frames);
+            matter.last = matter.last.max(latest);
+        }
+    }
+
     fn claim(&mut self, (vantage, service): ServiceKey, cx: &mut Context<'_>) {
+        self.recount((vantage, service), cx.world);
         let Some(matter) = self.services.get_mut(&(vantage, service)) else { return };
         let entry = &matter.what;
         if cx.world.sightings.link_of(vantage) != vantage {

@@ -49,10 +49,11 @@ impl Queue {
         (1, frame.order)
     }
 
-    /// The segment was sent once more in fewer tags: when it arrives, nobody can say in which.
+    /// What the segment holds was sent once more in fewer tags, or in packets that any link takes: when it arrives, nobody can say in which.
     #[inline(never)]
-    pub fn withdraw(&mut self, seq: u32) {
-        self.0.retain(|w| w.seq != seq);
+    pub fn withdraw(&mut self, tcp: &Tcp<'_>) {
+        let (seq, end) = (tcp.seq(), tcp.seq().wrapping_add(tcp.payload_len()));
+        self.0.retain(|w| is_behind(w.end, seq) || is_behind(end, w.seq));
     }
 
     /// `frame` acknowledges all before `ack`.
