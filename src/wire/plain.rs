@@ -1,6 +1,7 @@
 //! A packet as nearly all are, by one look: IPv4 without options over Ethernet with one tag at most, or a customer's tag in a service tag (IEEE
-//! 802.1Q-2018 clause 9.5), and in it a segment of TCP that neither opens nor ends anything, or a datagram that nobody reads here. The headers of one end are the same from packet to packet but for a few words
-//! (header prediction: V. Jacobson, 1990), so that what the walk found in one is known of the next.
+//! 802.1Q-2018 clause 9.5), and in it a segment of TCP that neither opens nor ends anything, or a datagram that nobody reads here. The headers of
+//! one end are the same from packet to packet but for a few words (header prediction: V. Jacobson, 1990), so that what the walk found in one is
+//! known of the next.
 
 use super::ethernet::Ethernet;
 use super::tcp::Tcp;

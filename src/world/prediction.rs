@@ -1,8 +1,8 @@
 //! Header prediction (V. Jacobson, 1990): nearly every frame is the next segment of a connection, and its headers are those of the segment
 //! before but for a few words. What those led to is remembered: the network, the connection, the stations. A segment that goes on as it
 //! should is taken in by that, without a layer laid out or a table searched; so is a datagram that nobody reads, which has no connection,
-//! and either in a tunnel, or in a service tag and a customer's. What it changes it changes as in `see`, by the same functions; what may bring about more is left to that,
-//! untouched. At most 65,535 headings are remembered, one over the other in sets of a few.
+//! and either in a tunnel, or in a service tag and a customer's. What it changes it changes as in `see`, by the same functions; what may
+//! bring about more is left to that, untouched. At most 65,535 headings are remembered, one over the other in sets of a few.
 
 use super::stations::{Sent, Speaker};
 use super::{Derived, DomainId, Seen, World, sooner};
