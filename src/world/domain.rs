@@ -152,7 +152,7 @@ impl Domains {
     }
 
     /// Counts a frame of the network `of`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count(&mut self, of: DomainId, direction: Direction, at: Timestamp) {
         if let Some(node) = self.nodes.get_mut(of.0 as usize) {
             node.frames = node.frames.saturating_add(1);

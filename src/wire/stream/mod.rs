@@ -10,7 +10,7 @@ pub mod rpc;
 mod xdr;
 
 /// Whether `payload` begins as a message that is read here: a look at its first bytes, at every segment.
-#[inline]
+#[inline(always)]
 pub(super) fn begins(payload: &[u8]) -> bool {
     let Some(head) = payload.first_chunk::<20>() else { return false };
     match head[0] {

@@ -120,7 +120,7 @@ impl Arrivals {
     }
 
     /// Takes a frame from `src` in where all is steady.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pass(&mut self, placed: &Placed<'_>, src: Mac) {
         let second = placed.order.second();
         self.life.count(second);

@@ -68,7 +68,7 @@ impl Meter {
     }
 
     /// Counts `bytes` that were seen at `vantage` at `time`; gives the bytes of the running second.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, vantage: VantageId, time: Timestamp, bytes: u32) -> u32 {
         if vantage != self.vantage {
             return 0;

@@ -59,7 +59,7 @@ impl Sights {
     }
 
     /// The same, to be changed; a vantage that is new shows nothing yet.
-    #[inline]
+    #[inline(always)]
     pub fn entry(&mut self, vantage: VantageId) -> Option<&mut Sight> {
         if self.all.get(self.at).is_none_or(|sight| sight.vantage != vantage) {
             self.turn(vantage);
@@ -104,7 +104,7 @@ impl Sight {
     }
 
     /// The station `src` sent a frame here: to the station `to`, if to one alone.
-    #[inline]
+    #[inline(always)]
     pub fn note(&mut self, src: Mac, to: Option<Mac>) {
         match self.sender {
             Sender::Several => {}

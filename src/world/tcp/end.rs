@@ -108,7 +108,7 @@ impl End {
     }
 
     /// Whether it was heard, and nothing of it is missing, waited for or in trouble.
-    #[inline]
+    #[inline(always)]
     pub fn is_calm(&self) -> bool {
         let is_waited_for =
             self.aside.as_deref().is_some_and(|Aside { holes, waiting }| !(holes.is_empty() && waiting.is_empty()));
@@ -184,6 +184,7 @@ impl End {
     }
 
     /// It sent a segment in packets of `packet_len` bytes of layer 3; `is_counted` tells that these are all of its bytes.
+    #[inline(always)]
     pub fn sends(&mut self, tcp: &Numbers, packet_len: u32, is_counted: bool, now: Timestamp) -> Sent {
         // The numbers of a reset may be anything, and nothing waits behind it.
         if tcp.is_rst {
@@ -219,6 +220,7 @@ impl End {
     }
 
     /// The other end acknowledged what this one sent; `is_bare` tells that the segment carries nothing of its own and is no probe.
+    #[inline(always)]
     pub fn acknowledged(&mut self, tcp: &Numbers, is_bare: bool, now: Timestamp) -> Acknowledged {
         let Some(ack) = tcp.ack.filter(|ack| self.stage != Stage::Unheard && !is_far(ack.wrapping_sub(self.next)))
         else {
@@ -258,7 +260,7 @@ impl End {
     }
 
     /// Whether a segment brings bytes that were sent before, or that stand before some that were.
-    #[inline]
+    #[inline(always)]
     fn repeats(&mut self, tcp: &Numbers, packet_len: u32) -> bool {
         let behind = self.sent.wrapping_sub(tcp.seq);
         let is_new = tcp.payload == 0 || !is_after(self.sent, tcp.seq);
@@ -301,7 +303,7 @@ impl End {
     }
 
     /// A segment that begins `ahead` of the furthest byte: since when what it repeats waits, if it repeats something that is owed an answer.
-    #[inline]
+    #[inline(always)]
     fn goes_on(&mut self, tcp: &Numbers, ahead: u32, now: Timestamp) -> Option<Timestamp> {
         let (len, is_idle) = (tcp.len(), self.una == self.next);
         if let Some(aside) = self.aside.as_deref_mut().filter(|_| len > 0) {
@@ -353,7 +355,7 @@ impl End {
     }
 
     /// Whether all before `ack` covers bytes that were not seen, for which nobody waits yet.
-    #[inline]
+    #[inline(always)]
     fn covers_unseen(&mut self, ack: u32, now: Timestamp) -> bool {
         if self.stage == Stage::Carrying && is_behind(ack, self.next) && is_behind(self.data, ack) {
             self.stage = Stage::Followed;

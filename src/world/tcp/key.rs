@@ -19,11 +19,10 @@ pub struct FlowKey {
 
 impl PartialEq for FlowKey {
     /// Word by word, which is quicker than to call for it.
-    #[inline]
+    #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
-        let words = self.addresses.into_iter().zip(other.addresses);
-        let addresses = words.fold(0, |all, (one, other)| all | (one ^ other));
-        addresses | u64::from(self.interface ^ other.interface) == 0
+        let ([a, b, c, d], [e, f, g, h]) = (self.addresses, other.addresses);
+        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) | u64::from(self.interface ^ other.interface) == 0
             && (self.ports, self.lane, self.is_v6) == (other.ports, other.lane, other.is_v6)
     }
 }

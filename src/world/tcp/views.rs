@@ -70,7 +70,7 @@ impl Views {
     }
 
     /// The same, to be changed; a vantage that is new shows nothing yet.
-    #[inline]
+    #[inline(always)]
     pub fn entry(&mut self, vantage: VantageId) -> Option<&mut View> {
         if self.all.get(self.at).is_none_or(|view| view.vantage != vantage) {
             self.turn(vantage);
