@@ -37,7 +37,8 @@ pub enum Kind {
     Unopened,
     /// The outermost link header goes to a group, or to everybody.
     Group,
-    /// The outermost link header has two or more tags.
+    /// The outermost link header has two or more tags. Of a service tag and a customer's, frames that go on as those before need not be laid out:
+    /// how many there were `Domains` knows.
     VlanStack,
     /// The outermost link header has a tag with VID 0.
     PriorityTag,
