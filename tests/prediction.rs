@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use netdiag::engine::Engine;
 use netdiag::event::{Direction, Frame, Offload, Placed, Record, Vantage, VantageId};
 use netdiag::settings::Settings;
 use netdiag::source::{Step, open};
@@ -315,6 +316,31 @@ fn whatever_ends_of_connections_send_it_is_the_same() {
             assert!(passed * 10_000 >= frames * least * share, "{interface}: {passed} of {frames} were predicted");
         }
     }
+}
+
+#[test]
+fn what_is_not_heard_of_in_two_tags_is_counted() {
+    let (mut chance, vantage) = (Chance(7), VantageId::default());
+    let talk = Talk { next: [0; 2], host: 3, vid: Some(20), service: Some(200), opening: 0 };
+    let mut engine = Engine::new(Settings::default());
+    engine.add_vantage(vantage, Vantage::called("bond0", LinkType::Ethernet));
+    for number in 1..=2_000 {
+        let bytes = talk.datagram(&mut chance, u64::MAX);
+        let record = Record {
+            interface: 0,
+            number,
+            time: Timestamp::from_parts(1_760_000_000, number as i64 * 1_000_000),
+            wire_len: bytes.len() as u32,
+            direction: Direction::Unknown,
+            offload: Offload::Unknown,
+            bytes: &bytes,
+        };
+        engine.frame(record, vantage, LinkType::Ethernet, record.time);
+    }
+    engine.close(None, false);
+    let report = engine.finish(Vec::new());
+    let found = report.findings.iter().find(|finding| finding.rule.code == "VLAN007").unwrap();
+    assert_eq!((found.count, found.last), (2_000, Timestamp::from_parts(1_760_000_002, 0)));
 }
 
 #[test]
