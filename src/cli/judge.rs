@@ -148,7 +148,7 @@ impl Judgement {
     #[inline]
     fn run(&mut self, watch: &mut dyn Watch) -> bool {
         let Self { merge, engine, follows } = self;
-        // Nearly always: what is asked at each frame costs forty instructions of its 1,600.
+        // Nearly always: what is asked at each frame costs forty instructions of its 1,300.
         if follows.is_nothing() {
             return merge.run(|record, vantage, link, time, ahead| {
                 engine.expect(ahead, link);

@@ -30,7 +30,7 @@ END
 acked() { [ "$(grep -c DHCPACK dhcpd.log)" -ge "$1" ]; }
 : >dhcpd.log; chmod +x dhclient.sh lease.sh
 
-# A guest boots and renews. It begins to at a moment of its choice, at nine sixteenths of the lease at the latest, and there must be time left to
+# A guest boots and renews. It begins to at a moment of its choice, after nine sixteenths of the lease at most as seen, and there must be time left to
 # ask in vain.
 dhcpd_serves 10.0.100.10 10.0.100.20 24
 scene daemons-healthy
